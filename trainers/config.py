@@ -1,0 +1,166 @@
+"""The settings of one run: one schema for command-line flags, YAML, the web form, Python and the saved run."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from trainers.adapter import check_name
+from trainers.errors import UserError, raise_problems, unknown
+from trainers.methods import MethodSettings, find_method
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class PartConfig(_Frozen):
+    """What is trained on one part of the base."""
+
+    method: str = Field("lora", description="The parameter-efficient method.")
+    learning_rate: float | None = Field(
+        None, gt=0, le=10, description="Step size of the optimiser; empty takes the method's recommendation."
+    )
+    settings: dict[str, Any] = Field(default_factory=dict, description="The method's own settings.")
+
+    def method_settings(self, part: str) -> MethodSettings:
+        """Return the checked settings: the method's defaults, its recommendation for the part, then these."""
+        method = find_method(self.method)
+        if part not in method.recommended:
+            raise UserError(
+                f"Method {self.method!r} does not fit the part {part!r}. It fits: {', '.join(method.parts)}."
+            )
+        return method.settings.model_validate({**method.recommended[part].settings, **self.settings})
+
+    def step_size(self, part: str) -> float:
+        """Return the learning rate, the method's recommendation where none is set."""
+        if self.learning_rate is not None:
+            return self.learning_rate
+        return find_method(self.method).recommended[part].learning_rate
+
+
+class RunConfig(_Frozen):
+    """Everything that decides a run's result. Two runs of the same config on the same machine end bit-equal."""
+
+    base: str = Field("pocket", description="Base model: pocket, a folder in diffusers layout, or a hub id.")
+    data: str = Field(description="Folder of pictures with captions.")
+    name: str = Field(description="Name of the adapter and of its run.")
+    parts: dict[str, PartConfig] = Field(
+        default_factory=lambda: {"unet": PartConfig(), "text_encoder": PartConfig()},
+        min_length=1,
+        description="What is trained, by part.",
+    )
+    prompt: str | None = Field(None, description="One caption for every picture, instead of caption files.")
+    trigger: str | None = Field(None, description="A word put before every caption, to call the style by.")
+    skip_bad: bool = Field(False, description="Go on without pictures that cannot be read.")
+    resolution_px: int | None = Field(
+        None, ge=64, le=2048, multiple_of=8, description="Training size in pixels; empty takes the base's own."
+    )
+    flip: bool = Field(False, description="Also train on mirrored pictures. Wrong for lettering and faces.")
+    steps: int = Field(250, ge=1, le=1_000_000, description="Number of optimiser steps.")
+    batch_size: int = Field(4, ge=1, le=4096, description="Pictures per step on each device.")
+    accumulation: int = Field(1, ge=1, le=1024, description="Batches whose gradients are added for one step.")
+    optimiser: Literal["adamw", "sgd"] = Field("adamw", description="Optimiser.")
+    weight_decay: float = Field(0.01, ge=0, le=1, description="Decoupled weight decay.")
+    schedule: Literal["cosine", "linear", "constant"] = Field(
+        "cosine", description="How the learning rate falls after the warm-up."
+    )
+    warmup_steps: int = Field(10, ge=0, description="Steps in which the learning rate rises from zero.")
+    maximum_gradient_norm: float = Field(1.0, gt=0, description="Longer gradients are shortened to this norm.")
+    caption_dropout: float = Field(
+        0.1, ge=0, le=1, description="Share of captions left empty, so that guidance keeps working."
+    )
+    snr_gamma: float | None = Field(
+        5.0, gt=0, description="Cap of the signal-to-noise weight (min-SNR); empty weighs all steps alike."
+    )
+    seed: int = Field(0, ge=0, lt=2**31, description="Seed of everything random.")
+    device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="Arithmetic of the frozen base; auto is bf16 on a GPU that has it, else fp32."
+    )
+    gradient_checkpointing: bool = Field(False, description="Compute activations twice to save memory.")
+    checkpoint_every: int = Field(100, ge=1, description="Steps between checkpoints.")
+    keep_checkpoints: int = Field(2, ge=2, le=1000, description="Newest checkpoints that are kept.")
+    sample_every: int = Field(0, ge=0, description="Steps between sample pictures; 0 only at start and end.")
+    sample_prompts: tuple[str, ...] = Field(
+        (), max_length=16, description="Prompts of the sample pictures; empty takes captions of the data."
+    )
+
+    def checked(self) -> "RunConfig":
+        """Return the config with every recommendation written out, after checking all of it.
+
+        Raises:
+            UserError: listing every problem at once.
+        """
+        problems: list[str] = []
+        parts: dict[str, PartConfig] = {}
+        for part, plan in self.parts.items():
+            try:
+                settings = plan.method_settings(part)
+                parts[part] = PartConfig(
+                    method=plan.method,
+                    learning_rate=plan.step_size(part),
+                    settings=settings.model_dump(mode="json"),
+                )
+            except UserError as error:
+                problems.append(str(error))
+            except ValidationError as error:
+                problems += _sentences(error, find_method(plan.method).settings, f"parts.{part}.settings.")
+        try:
+            check_name(self.name)
+        except UserError as error:
+            problems.append(str(error))
+        if self.warmup_steps >= self.steps and self.warmup_steps > 10:
+            problems.append(f"warmup_steps {self.warmup_steps} must be fewer than the {self.steps} steps")
+        raise_problems("The run's settings cannot be used:", problems)
+        return self.model_copy(update={"parts": parts})
+
+
+def parse_config(values: Mapping[str, Any]) -> RunConfig:
+    """Build a checked config from plain values.
+
+    Raises:
+        UserError: listing every unknown key and every value out of range.
+    """
+    try:
+        return RunConfig.model_validate(dict(values)).checked()
+    except ValidationError as error:
+        raise_problems("The run's settings cannot be used:", _sentences(error, RunConfig))
+        raise
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read the plain values of a YAML file; `parse_config` checks them.
+
+    Raises:
+        UserError: the file is missing, is not YAML, or is not a mapping.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"The config {path} cannot be read: {reason}.") from error
+    if not isinstance(values, dict):
+        raise UserError(f"The config {path} must be a mapping of settings, such as 'steps: 250'.")
+    return values
+
+
+def config_as_yaml(config: RunConfig) -> str:
+    """Return the config as YAML with its keys in the schema's order."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _sentences(error: ValidationError, model: type[BaseModel], prefix: str = "") -> list[str]:
+    return [_sentence(dict(item), model, prefix) for item in error.errors()]
+
+
+def _sentence(item: Mapping[str, Any], model: type[BaseModel], prefix: str) -> str:
+    where = prefix + ".".join(str(step) for step in item["loc"])
+    if item["type"] == "extra_forbidden":
+        known = PartConfig.model_fields if item["loc"][0] == "parts" else model.model_fields
+        return str(unknown("Setting", where.rpartition(".")[2], known)).replace("Setting", f"{where}: setting", 1)
+    if item["type"] == "missing":
+        return f"{where} is missing"
+    return f"{where} = {item['input']!r}: {item['msg'][0].lower()}{item['msg'][1:]}"

@@ -1,0 +1,1 @@
+"""Pictures with captions, and latents made from them."""

@@ -1,0 +1,67 @@
+"""Latents of the training pictures, encoded once before the first step, and the order in which they are seen."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from trainers.data.pictures import Picture, open_picture, picture_pixels
+from trainers.roles import Denoiser
+
+
+@dataclass(frozen=True)
+class Latents:
+    """The whole training set as latents, on the CPU. n pictures, or 2n when each is also mirrored."""
+
+    mean: Tensor
+    """[n, c, h, w], scaled as the denoiser expects."""
+    deviation: Tensor
+    """[n, c, h, w]; a fresh draw each step keeps the autoencoder's own noise as augmentation."""
+    captions: tuple[str, ...]
+
+    def draw(self, indices: Sequence[int], generator: torch.Generator) -> Tensor:
+        """Return sampled latents [b, c, h, w] of the given pictures."""
+        mean, deviation = self.mean[list(indices)], self.deviation[list(indices)]
+        return mean + deviation * torch.randn(mean.shape, generator=generator)
+
+
+@torch.no_grad()
+def encode_latents(
+    role: Denoiser, pictures: Sequence[Picture], *, size_px: int, flip: bool, batch_size: int = 8
+) -> Iterator[tuple[int, Latents | None]]:
+    """Encode all pictures; yield (pictures done, None) on the way and (all, latents) last."""
+    means: list[Tensor] = []
+    deviations: list[Tensor] = []
+    captions: list[str] = []
+    for mirrored in (False, True) if flip else (False,):
+        for start in range(0, len(pictures), batch_size):
+            chunk = pictures[start : start + batch_size]
+            pixels = torch.stack([picture_pixels(open_picture(p.path), size_px) for p in chunk])
+            mean, deviation = role.encode_pictures(pixels.flip(3) if mirrored else pixels)
+            means.append(mean.float().cpu())
+            deviations.append(deviation.float().cpu())
+            captions += [picture.caption for picture in chunk]
+            yield len(captions), None
+    yield len(captions), Latents(torch.cat(means), torch.cat(deviations), tuple(captions))
+
+
+def picture_order(count: int, first: int, number: int, seed: int) -> list[int]:
+    """Return which pictures are seen at positions ``first … first + number - 1`` of an endless shuffled stream.
+
+    A pure function of the seed, so that resuming needs no state: every pass over the pictures is its own permutation.
+    """
+    order: list[int] = []
+    while len(order) < number:
+        epoch, offset = divmod(first + len(order), count)
+        generator = torch.Generator().manual_seed(mixed_seed(seed, "order", epoch))
+        permutation = torch.randperm(count, generator=generator).tolist()
+        order += permutation[offset : offset + number - len(order)]
+    return order
+
+
+def mixed_seed(seed: int, *what: str | int) -> int:
+    """Derive an independent 63-bit seed from the run's seed and what it is for."""
+    text = "/".join(str(item) for item in (seed, *what))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1

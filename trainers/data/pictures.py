@@ -1,0 +1,195 @@
+"""Read a folder of pictures with captions, distrustfully.
+
+Only JPEG, PNG and WebP decoders are offered a file (Pillow has over forty, and most advisories are in the others).
+EXIF rotation is applied, transparency is composited on white, 16-bit grey is scaled rather than clipped, and of an
+animation the first frame is taken.
+"""
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from trainers.errors import UserError, raise_problems
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+FORMATS = ("PNG", "JPEG", "WEBP")
+LIMIT_PIXELS = 64_000_000
+_LIMIT_CAPTION_CHARACTERS = 10_000
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One training picture."""
+
+    path: Path
+    caption: str
+    source: str
+    """Where the caption came from: ``.txt``, ``.caption``, ``metadata.jsonl`` or ``prompt``."""
+
+
+@dataclass(frozen=True)
+class PictureFolder:
+    """What a folder holds."""
+
+    pictures: tuple[Picture, ...]
+    bad: tuple[str, ...]
+    """Sentences about pictures that cannot be read and were left out."""
+
+    @property
+    def caption_sources(self) -> dict[str, int]:
+        """How many captions came from where."""
+        return dict(Counter(picture.source for picture in self.pictures))
+
+
+def read_folder(
+    folder: Path, *, prompt: str | None = None, trigger: str | None = None, skip_bad: bool = False
+) -> PictureFolder:
+    """Find the pictures of a folder and their captions; every picture is decoded once to prove that it can be.
+
+    Args:
+        prompt: one caption for all, instead of caption files.
+        trigger: a word put before every caption.
+        skip_bad: leave out pictures that cannot be read.
+
+    Raises:
+        UserError: no folder, no pictures, captions missing, or unreadable pictures; all problems at once.
+    """
+    paths = _picture_paths(folder)
+    captions = {} if prompt is not None else _metadata(folder)
+    bad: list[str] = []
+    problems: list[str] = []
+    pictures: list[Picture] = []
+    for path in paths:
+        try:
+            open_picture(path)
+        except UserError as error:
+            bad.append(str(error))
+            continue
+        try:
+            caption, source = (prompt, "prompt") if prompt is not None else _caption(path, captions)
+        except UserError as error:
+            problems.append(str(error))
+            continue
+        pictures.append(Picture(path, f"{trigger}, {caption}" if trigger else caption, source))
+    if bad and not skip_bad:
+        problems += [*bad, "Repair or remove these pictures, or go on without them with --skip-bad."]
+    raise_problems(f"The pictures in {folder} cannot be trained on:", problems)
+    if not pictures:
+        raise UserError(f"None of the {len(paths)} pictures in {folder} can be read:\n  - " + "\n  - ".join(bad))
+    return PictureFolder(tuple(pictures), tuple(bad))
+
+
+def open_picture(path: Path) -> Image.Image:
+    """Decode one picture as upright 8-bit RGB.
+
+    Raises:
+        UserError: naming the file and the reason.
+    """
+    try:
+        if path.stat().st_size == 0:
+            raise UserError(f"{path.name}: the file is empty (0 bytes)")
+        with Image.open(path, formats=FORMATS) as opened:
+            if opened.width * opened.height > LIMIT_PIXELS:
+                raise UserError(
+                    f"{path.name}: {opened.width} x {opened.height} pixels, at most {LIMIT_PIXELS:,} are decoded"
+                )
+            opened.load()
+            return _as_rgb(ImageOps.exif_transpose(opened))
+    except UserError:
+        raise
+    except Exception as error:  # decoders raise nearly anything on hostile bytes
+        raise UserError(f"{path.name}: cannot be decoded ({type(error).__name__}: {error})") from error
+
+
+def picture_pixels(picture: Image.Image, size_px: int) -> Tensor:
+    """Scale a picture to cover a square, cut the centre out, and return pixels [3, size, size] in -1 to 1."""
+    square = ImageOps.fit(picture, (size_px, size_px), method=Image.Resampling.LANCZOS)
+    array = np.asarray(square, dtype=np.float32) / 127.5 - 1.0
+    return torch.from_numpy(array).permute(2, 0, 1)
+
+
+def _as_rgb(picture: Image.Image) -> Image.Image:
+    if picture.mode.startswith("I"):  # convert("RGB") would clip 16 bits to white
+        values = np.asarray(picture).astype(np.float64)
+        picture = Image.fromarray(np.clip(values / 257.0 + 0.5, 0, 255).astype(np.uint8))
+    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+        ground = Image.new("RGBA", picture.size, (255, 255, 255, 255))
+        picture = Image.alpha_composite(ground, picture)
+    return picture.convert("RGB")
+
+
+def _picture_paths(folder: Path) -> list[Path]:
+    if not folder.exists():
+        raise UserError(f"The data folder {folder} does not exist. Give a folder of pictures with --data.")
+    if not folder.is_dir():
+        raise UserError(f"The data {folder} is a file; a folder of pictures is expected.")
+    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
+    if paths:
+        return paths
+    below = Counter(
+        p.parent.name for p in folder.glob("*/*") if p.suffix.lower() in SUFFIXES and p.is_file()
+    )
+    advice = (
+        f"Its folders hold some: {', '.join(f'{name} ({count})' for name, count in sorted(below.items()))}. "
+        "Give one of them."
+        if below
+        else f"Put {', '.join(SUFFIXES)} files there."
+    )
+    raise UserError(f"The data folder {folder} holds no pictures. {advice}")
+
+
+def _metadata(folder: Path) -> dict[str, str]:
+    path = folder / "metadata.jsonl"
+    if not path.exists():
+        return {}
+    captions: dict[str, str] = {}
+    for number, line in enumerate(_read_text(path).splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            entry: Any = json.loads(line)
+            captions[str(entry["file_name"])] = str(entry.get("text", entry.get("caption")) or "")
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UserError(
+                f"{path}, line {number}: expected {{\"file_name\": …, \"text\": …}}, found {line[:80]!r}."
+            ) from error
+    return captions
+
+
+def _caption(path: Path, metadata: dict[str, str]) -> tuple[str, str]:
+    found: dict[str, str] = {}
+    if path.name in metadata:
+        found["metadata.jsonl"] = metadata[path.name].strip()
+    for suffix in (".txt", ".caption"):
+        beside = path.with_suffix(suffix)
+        if beside.exists():
+            found[suffix] = _read_text(beside).strip()
+    if not found:
+        raise UserError(
+            f"{path.name} has no caption. Put one into {path.with_suffix('.txt').name}, or give one for all with --prompt."
+        )
+    if len(set(found.values())) > 1:
+        raise UserError(f"{path.name} has different captions in {' and '.join(found)}. Keep one of them.")
+    source, caption = next(iter(found.items()))
+    if not caption:
+        raise UserError(f"{path.name} has an empty caption in {source}. Write one, or give one for all with --prompt.")
+    if "\0" in caption or len(caption) > _LIMIT_CAPTION_CHARACTERS:
+        raise UserError(f"{path.name}: its caption in {source} is not plain text of a sensible length.")
+    return " ".join(caption.split()), source
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path.name} is not UTF-8 text. Save it as UTF-8.") from error
+    except OSError as error:
+        raise UserError(f"{path.name} cannot be read: {error.strerror}.") from error

@@ -1,0 +1,31 @@
+"""Errors that a user can put right."""
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+
+class UserError(Exception):
+    """A mistake in the input: what failed with its value, what was expected or exists, what to do.
+
+    The command line prints the sentence alone and exits with code 2. Anything else that is raised is a bug and keeps
+    its traceback.
+    """
+
+
+def raise_problems(headline: str, problems: Sequence[str]) -> None:
+    """Raise one `UserError` that lists every problem; return quietly when there is none."""
+    if problems:
+        raise UserError(headline + "".join(f"\n  - {problem}" for problem in problems))
+
+
+def unknown(kind: str, value: str, known: Iterable[str], advice: str = "") -> UserError:
+    """Build the error for a name that is not among the known ones, nearest names first."""
+    names = sorted(known)
+    near = difflib.get_close_matches(value, names, n=3, cutoff=0.5)
+    parts = [f"{kind} {value!r} is unknown."]
+    if near:
+        parts.append("Did you mean " + " or ".join(repr(name) for name in near) + "?")
+    parts.append(f"Available: {', '.join(names)}." if names else "There is none yet.")
+    if advice:
+        parts.append(advice)
+    return UserError(" ".join(parts))

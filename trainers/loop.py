@@ -1,0 +1,239 @@
+"""The training loop. `train` yields a step at a time and has no hooks; stopping is closing the iterator.
+
+Everything random in step k is drawn from generators seeded by (seed, k), so a run that resumes after step k continues
+bit for bit as if it had never stopped, whatever killed it.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+from trainers.adapter import AdapterPart, config_as_json
+from trainers.checkpoint import Checkpoint, optimiser_tensors, restore_optimiser
+from trainers.config import RunConfig
+from trainers.data.latents import Latents, mixed_seed, picture_order
+from trainers.errors import UserError
+from trainers.methods import _peft_bridge as bridge
+from trainers.methods import find_method
+from trainers.objectives.denoise import denoise
+from trainers.optimisers import build_optimiser, rate_factor
+from trainers.roles import Conditioning, Denoiser
+
+ADAPTER = "trained"
+"""The adapter's name on the modules while it is trained."""
+_LIMIT_SKIPPED = 10
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one step did."""
+
+    step: int
+    """Steps done, from 1."""
+    loss: float
+    """Mean weighted squared error of the step's pictures; not finite when the step was skipped for it."""
+    gradient_norm: float
+    """Length of the gradient before it was shortened."""
+    learning_rates: Mapping[str, float]
+    """By part."""
+    skipped: bool
+    """Whether the step was left out because its loss or gradient was not finite."""
+
+
+@dataclass
+class Training:
+    """One run in memory: the base with its adapters attached, the data and the optimiser."""
+
+    config: RunConfig
+    role: Denoiser
+    latents: Latents
+    accelerator: Accelerator
+    attached: Mapping[str, bridge.Attached]
+    part_configs: Mapping[str, Any]
+    optimiser: torch.optim.Optimizer
+    cached_text: Mapping[str, Conditioning] | None
+    """Conditioning by caption when no text encoder is trained, else None."""
+    step: int = 0
+    skipped: int = 0
+
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """Every parameter that is trained."""
+        return [p for group in self.optimiser.param_groups for p in group["params"]]
+
+
+def begin(config: RunConfig, role: Denoiser, latents: Latents, accelerator: Accelerator) -> Training:
+    """Attach fresh adapters and build the optimiser.
+
+    Raises:
+        UserError: the base lacks a part, or no layer matches the targets.
+    """
+    torch.manual_seed(mixed_seed(config.seed, "initial weights"))  # PEFT draws from the global generator
+    attached: dict[str, bridge.Attached] = {}
+    part_configs: dict[str, Any] = {}
+    for part, plan in config.parts.items():
+        attached[part], part_configs[part] = attach_part(role, part, plan.method, plan.settings)
+    own = {part: list(bridge.adapter_parameters(role.parts[part], ADAPTER).values()) for part in config.parts}
+    text_trained = any(part.startswith("text_encoder") for part in config.parts)
+    if config.gradient_checkpointing:
+        for part in config.parts:
+            enable = getattr(role.parts[part], "enable_gradient_checkpointing", None) or getattr(
+                role.parts[part], "gradient_checkpointing_enable"  # noqa: B009
+            )
+            enable()
+    return Training(
+        config=config,
+        role=role,
+        latents=latents,
+        accelerator=accelerator,
+        attached=attached,
+        part_configs=part_configs,
+        optimiser=build_optimiser(config, own),
+        cached_text=None if text_trained else _encode_captions(role, latents.captions),
+    )
+
+
+def attach_part(
+    role: Denoiser, part: str, method_name: str, settings: Mapping[str, Any]
+) -> tuple[bridge.Attached, Any]:
+    """Attach a fresh adapter of a method to one part; return what matched, and the PEFT config."""
+    if part not in role.parts:
+        raise UserError(f"The base has no part {part!r}. It has: {', '.join(role.parts)}.")
+    method = find_method(method_name)
+    checked = method.settings.model_validate(settings)
+    peft_config = method.peft_config(checked, lambda wanted: role.targets(part, wanted))
+    return bridge.attach(role.parts[part], peft_config, ADAPTER, what=part), peft_config
+
+
+def train(training: Training) -> Iterator[Step]:
+    """Run the remaining steps; yield after each one.
+
+    Raises:
+        UserError: many steps in a row had a loss or gradient that is not finite. The weights are still sound.
+    """
+    config, in_a_row = training.config, 0
+    while training.step < config.steps:
+        _set_mode(training, learning=True)
+        rates = _set_rates(training)
+        loss, norm = _gradients(training)
+        usable = math.isfinite(loss) and math.isfinite(norm)
+        if usable:
+            training.optimiser.step()
+        training.optimiser.zero_grad(set_to_none=True)
+        training.step += 1
+        training.skipped += not usable
+        in_a_row = 0 if usable else in_a_row + 1
+        _set_mode(training, learning=False)
+        yield Step(training.step, loss, norm, rates, skipped=not usable)
+        if in_a_row >= _LIMIT_SKIPPED:
+            raise UserError(
+                f"The loss was not finite in {in_a_row} steps in a row, the last being step {training.step}. The weights "
+                "were kept as they were before. Lower the learning rate, or use --precision fp32, and resume."
+            )
+
+
+def snapshot(training: Training) -> Checkpoint:
+    """Return copies of everything that the remaining steps depend on."""
+    groups = {
+        part: bridge.read_state(training.role.parts[part], ADAPTER) for part in training.config.parts
+    }
+    groups["optimiser"] = optimiser_tensors(training.optimiser)
+    state = {
+        "skipped": training.skipped,
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+    }
+    return Checkpoint(training.step, groups, state)
+
+
+def restore(training: Training, checkpoint: Checkpoint) -> None:
+    """Put a run that has begun back into the state of a snapshot."""
+    for part in training.config.parts:
+        bridge.load_state(training.role.parts[part], ADAPTER, checkpoint.groups[part], what=part)
+    restore_optimiser(training.optimiser, checkpoint.groups["optimiser"])
+    training.step = checkpoint.step
+    training.skipped = int(checkpoint.state["skipped"])
+
+
+def trained_parts(training: Training) -> dict[str, AdapterPart]:
+    """Return the adapter as it stands, ready to be written."""
+    return {
+        part: AdapterPart(
+            config_as_json(training.part_configs[part]),
+            bridge.read_state(training.role.parts[part], ADAPTER),
+        )
+        for part in training.config.parts
+    }
+
+
+def _gradients(training: Training) -> tuple[float, float]:
+    """Compute the step's gradients, averaged over devices and shortened; return loss and gradient norm."""
+    config, accelerator = training.config, training.accelerator
+    processes, rank = accelerator.num_processes, accelerator.process_index
+    torch.manual_seed(mixed_seed(config.seed, "dropout", training.step, rank))
+    total = 0.0
+    for part_of_step in range(config.accumulation):
+        batch_number = (training.step * config.accumulation + part_of_step) * processes + rank
+        generator = torch.Generator().manual_seed(mixed_seed(config.seed, "batch", batch_number))
+        indices = picture_order(
+            len(training.latents.captions), batch_number * config.batch_size, config.batch_size, config.seed
+        )
+        latents = training.latents.draw(indices, generator).to(training.role.device)
+        captions = _drop_captions([training.latents.captions[i] for i in indices], config, generator)
+        with accelerator.autocast():
+            loss = denoise(
+                training.role,
+                latents,
+                _conditioning(training, captions),
+                generator,
+                snr_gamma=config.snr_gamma,
+            )
+        accelerator.backward(loss / config.accumulation)
+        total += float(loss.detach()) / config.accumulation
+    if processes > 1:
+        # Adapters are small: averaging their gradients by hand spares wrapping the base for distribution.
+        for parameter in training.parameters:
+            if parameter.grad is not None:
+                parameter.grad = accelerator.reduce(parameter.grad, "mean")
+        total = float(accelerator.reduce(torch.tensor(total, device=training.role.device), "mean"))
+    norm = torch.nn.utils.clip_grad_norm_(training.parameters, config.maximum_gradient_norm)
+    return total, float(norm)
+
+
+def _conditioning(training: Training, captions: Sequence[str]) -> Conditioning:
+    if training.cached_text is None:
+        return training.role.encode_text(captions)
+    rows = [training.cached_text[caption] for caption in captions]
+    return {key: torch.cat([row[key] for row in rows]) for key in rows[0]}
+
+
+@torch.no_grad()
+def _encode_captions(role: Denoiser, captions: Sequence[str]) -> dict[str, Conditioning]:
+    return {caption: role.encode_text([caption]) for caption in sorted({*captions, ""})}
+
+
+def _drop_captions(
+    captions: Sequence[str], config: RunConfig, generator: torch.Generator
+) -> list[str]:
+    chances = torch.rand(len(captions), generator=generator).tolist()
+    return [
+        "" if chance < config.caption_dropout else caption
+        for caption, chance in zip(captions, chances, strict=True)
+    ]
+
+
+def _set_rates(training: Training) -> dict[str, float]:
+    factor = rate_factor(training.config, training.step)
+    for group in training.optimiser.param_groups:
+        group["lr"] = group["base_rate"] * factor
+    return {group["name"]: group["lr"] for group in training.optimiser.param_groups}
+
+
+def _set_mode(training: Training, *, learning: bool) -> None:
+    for part in training.config.parts:
+        training.role.parts[part].train(learning)

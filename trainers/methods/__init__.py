@@ -1,0 +1,28 @@
+"""Parameter-efficient methods, one file each, the same for every part that they fit."""
+
+import functools
+import sys
+from collections.abc import Mapping
+
+from trainers.errors import unknown
+from trainers.methods._method import Method, MethodSettings, Recommendation
+from trainers.registry import discover
+
+__all__ = ["Method", "MethodSettings", "Recommendation", "find_method", "methods"]
+
+
+@functools.cache
+def methods() -> Mapping[str, Method]:
+    """Return every method by name."""
+    return discover(sys.modules[__name__], "METHOD")
+
+
+def find_method(name: str) -> Method:
+    """Return the method of that name.
+
+    Raises:
+        UserError: there is none; the nearest names are given.
+    """
+    if name not in methods():
+        raise unknown("Method", name, methods())
+    return methods()[name]

@@ -1,0 +1,162 @@
+"""All that this project knows of PEFT's internals: attach, weigh, detach, read and write one adapter on one module.
+
+PEFT injects a tuner layer around (or beside) each target. `attach` counts the matches, `detach` puts the very module
+objects back that were there before, so the base is bit-identical afterwards. Keys on disk are PEFT's own
+(``base_model.model.<path>.lora_A.weight``), so that plain PEFT loads them.
+"""
+
+import copy
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from peft import PeftConfig, get_peft_model_state_dict, inject_adapter_in_model
+from peft.tuners.tuners_utils import BaseTunerLayer
+from peft.utils import set_peft_model_state_dict
+from torch import Tensor, nn
+
+from trainers.errors import UserError
+
+KEY_PREFIX = "base_model.model."
+
+
+@dataclass(frozen=True)
+class Attached:
+    """What attaching one adapter to one module did."""
+
+    matched: tuple[str, ...]
+    """Paths of the modules that carry the adapter."""
+    trainable: int
+    """Number of the adapter's parameters."""
+    total: int
+    """Number of the base module's parameters."""
+
+
+def attach(module: nn.Module, config: Any, adapter: str, *, what: str) -> Attached:
+    """Attach a fresh adapter to a module; it is active at weight 1 and trainable, in float32. The base is frozen.
+
+    Args:
+        config: a PEFT config; it is copied, because PEFT edits the one it is given.
+        adapter: the adapter's name on this module.
+        what: how a user calls the module, for messages.
+
+    Raises:
+        UserError: no module matches the config's targets.
+    """
+    total = sum(parameter.numel() for parameter in module.parameters())
+    try:
+        inject_adapter_in_model(copy.deepcopy(config), module, adapter)
+    except ValueError as error:
+        raise UserError(
+            f"No layer of the {what} matches the targets {sorted(config.target_modules)}. It offers "
+            f"{', '.join(_leaf_names(module))}."
+        ) from error
+    matched = tuple(path for path, layer in tuner_layers(module) if _holds(layer, adapter))
+    if not matched:
+        raise UserError(f"The adapter {adapter!r} attached to no layer of the {what}.")
+    own = adapter_parameters(module, adapter)
+    for parameter in own.values():
+        parameter.data = parameter.data.float()
+    return Attached(matched, sum(p.numel() for p in own.values()), total)
+
+
+def detach(module: nn.Module, adapter: str) -> None:
+    """Take one adapter off a module; layers that carry no other adapter become the original objects again."""
+    for path, layer in list(tuner_layers(module)):
+        if not _holds(layer, adapter):
+            continue
+        layer.delete_adapter(adapter)
+        if not _adapters_of(layer):
+            parent_path, _, leaf = path.rpartition(".")
+            setattr(module.get_submodule(parent_path), leaf, layer.get_base_layer())
+    configs: dict[str, PeftConfig] = getattr(module, "peft_config", {})
+    configs.pop(adapter, None)
+    if not configs and hasattr(module, "peft_config"):
+        del module.peft_config
+
+
+def set_weights(module: nn.Module, weights: Mapping[str, float]) -> None:
+    """Set the live weight of every adapter on a module.
+
+    An adapter at weight 0, or not named, is switched off and costs nothing: the base's own arithmetic runs, bit for bit.
+    """
+    active = [name for name, weight in weights.items() if weight != 0]
+    for _, layer in tuner_layers(module):
+        layer.set_adapter(active)
+        for name in active:
+            if _holds(layer, name):
+                layer.set_scale(name, weights[name])
+
+
+def adapter_parameters(module: nn.Module, adapter: str) -> dict[str, nn.Parameter]:
+    """Return the parameters of one adapter by their path in the module."""
+    return {
+        name: parameter
+        for path, layer in tuner_layers(module)
+        for name, parameter in _own_parameters(path, layer, adapter)
+    }
+
+
+def read_state(module: nn.Module, adapter: str) -> dict[str, Tensor]:
+    """Return copies of an adapter's tensors under the keys that PEFT writes."""
+    state = get_peft_model_state_dict(module, adapter_name=adapter)
+    return {KEY_PREFIX + name: tensor.detach().clone() for name, tensor in state.items()}
+
+
+def load_state(module: nn.Module, adapter: str, state: Mapping[str, Tensor], *, what: str) -> None:
+    """Fill an attached adapter with tensors under PEFT's keys; every tensor must find its place and every place its tensor.
+
+    Raises:
+        UserError: keys are missing or left over, or a shape differs.
+    """
+    expected = {name: tensor.shape for name, tensor in read_state(module, adapter).items()}
+    missing = sorted(expected.keys() - state.keys())
+    extra = sorted(state.keys() - expected.keys())
+    wrong = sorted(
+        name for name in expected.keys() & state.keys() if expected[name] != state[name].shape
+    )
+    if missing or extra or wrong:
+        examples = (missing or extra or wrong)[:2]
+        raise UserError(
+            f"The adapter {adapter!r} does not fit the {what}: {len(expected) - len(missing) - len(wrong)} of "
+            f"{len(expected)} tensors match, {len(missing)} are missing, {len(extra)} are left over and {len(wrong)} "
+            f"have another shape (for example {', '.join(examples)}). Load the base that it was trained on."
+        )
+    plain = {name.removeprefix(KEY_PREFIX): tensor for name, tensor in state.items()}
+    set_peft_model_state_dict(module, plain, adapter_name=adapter)
+
+
+def tuner_layers(module: nn.Module) -> Iterator[tuple[str, Any]]:
+    """Yield (path, tuner layer) for every layer that carries an adapter."""
+    for path, layer in module.named_modules():
+        if isinstance(layer, BaseTunerLayer):
+            yield path, layer
+
+
+def _own_parameters(path: str, layer: Any, adapter: str) -> Iterator[tuple[str, nn.Parameter]]:
+    for group in layer.adapter_layer_names:
+        holder = getattr(layer, group)
+        if adapter not in holder:
+            continue
+        item = holder[adapter]
+        if isinstance(item, nn.Parameter):
+            yield f"{path}.{group}.{adapter}", item
+        else:
+            for name, parameter in item.named_parameters():
+                yield f"{path}.{group}.{adapter}.{name}", parameter
+
+
+def _adapters_of(layer: Any) -> set[str]:
+    return {name for group in layer.adapter_layer_names for name in getattr(layer, group)}
+
+
+def _holds(layer: Any, adapter: str) -> bool:
+    return adapter in _adapters_of(layer)
+
+
+def _leaf_names(module: nn.Module) -> list[str]:
+    kinds = (nn.Linear, nn.Conv2d)
+    names = {path.rpartition(".")[2] for path, layer in module.named_modules() if isinstance(layer, kinds)}
+    return sorted(name for name in names if not name.isdigit())
+
+

@@ -1,0 +1,65 @@
+"""LoRA: a low-rank delta beside frozen weights, W + (alpha / rank) · B · A.
+
+The method to start with: small files, exact blends, read by every tool. Source: Hu et al. 2021, arXiv 2106.09685,
+equation 3; rank-stabilised scaling alpha / sqrt(rank): Kalajdzievski 2023, arXiv 2312.03732.
+"""
+
+from typing import Any
+
+from pydantic import Field
+
+from trainers.methods._method import Method, MethodSettings, Recommendation, ResolveTargets
+
+
+class LoraSettings(MethodSettings):
+    """Settings of LoRA."""
+
+    rank: int = Field(
+        16,
+        ge=1,
+        le=1024,
+        description="Rank of the delta. More learns more and stores more; 4 to 64 is usual.",
+    )
+    alpha: float | None = Field(
+        None,
+        gt=0,
+        description="The delta is multiplied by alpha / rank; empty means alpha = rank, a factor of 1.",
+    )
+    dropout: float = Field(
+        0.0, ge=0, lt=1, description="Share of the layer's inputs dropped in training, 0 to 1."
+    )
+    rank_stabilised: bool = Field(
+        False, description="Multiply by alpha / sqrt(rank) instead, so that high ranks learn as well (rsLoRA)."
+    )
+    targets: tuple[str, ...] = Field(
+        ("attention",),
+        min_length=1,
+        description="Layers that get a delta: attention, feed_forward, convolution, or literal module names.",
+    )
+
+
+def _peft_config(settings: LoraSettings, resolve: ResolveTargets) -> Any:
+    from peft import LoraConfig  # heavy, and not needed to list the methods
+
+    return LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.rank if settings.alpha is None else settings.alpha,
+        lora_dropout=settings.dropout,
+        use_rslora=settings.rank_stabilised,
+        target_modules=list(resolve(settings.targets)),
+        bias="none",
+    )
+
+
+METHOD = Method(
+    name="lora",
+    title="LoRA",
+    source="Hu et al. 2021, arXiv 2106.09685, eq. 3",
+    settings=LoraSettings,
+    recommended={
+        "unet": Recommendation(1e-3, {"targets": ("attention", "feed_forward")}),
+        "text_encoder": Recommendation(5e-4, {"rank": 8}),
+    },
+    peft_config=_peft_config,
+    mergeable=True,
+)

@@ -1,0 +1,30 @@
+"""Denoising: the squared error of the predicted noise or velocity. Source: Ho et al. 2020, arXiv 2006.11239, eq. 14."""
+
+import torch
+from torch import Tensor
+
+from trainers.roles import Conditioning, Denoiser
+
+
+def denoise(
+    role: Denoiser,
+    latents: Tensor,
+    conditioning: Conditioning,
+    generator: torch.Generator,
+    *,
+    snr_gamma: float | None,
+) -> Tensor:
+    """Return the weighted mean squared error of one batch, a scalar.
+
+    Args:
+        latents: clean latents [b, c, h, w].
+        generator: a CPU generator; noise and levels are drawn on the CPU, so that every device sees the same numbers.
+        snr_gamma: cap of the signal-to-noise weight (min-SNR, Hang et al. 2023, arXiv 2303.09556), None for none.
+    """
+    noise = torch.randn(latents.shape, generator=generator).to(latents)
+    timesteps = torch.randint(role.timesteps, (len(latents),), generator=generator).to(latents.device)
+    noisy = role.add_noise(latents, noise, timesteps)
+    predicted = role.predict(noisy, timesteps, conditioning)
+    error = (predicted.float() - role.target(latents, noise, timesteps).float()) ** 2
+    per_picture = error.flatten(1).mean(1)
+    return (per_picture * role.loss_weight(timesteps, snr_gamma)).mean()

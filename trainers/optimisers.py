@@ -1,0 +1,36 @@
+"""Optimisers and learning-rate schedules."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import nn
+
+from trainers.config import RunConfig
+
+
+def build_optimiser(
+    config: RunConfig, parameters: Mapping[str, Sequence[nn.Parameter]]
+) -> torch.optim.Optimizer:
+    """Build the optimiser with one group per part, each with its part's learning rate as ``base_rate``."""
+    groups = [
+        {"params": list(own), "lr": config.parts[part].step_size(part), "name": part}
+        for part, own in parameters.items()
+    ]
+    for group in groups:
+        group["base_rate"] = group["lr"]
+    if config.optimiser == "sgd":
+        return torch.optim.SGD(groups, momentum=0.9, weight_decay=config.weight_decay)
+    return torch.optim.AdamW(groups, weight_decay=config.weight_decay, betas=(0.9, 0.99), fused=True)
+
+
+def rate_factor(config: RunConfig, step: int) -> float:
+    """Return the factor, 0 to 1, on the learning rates for a step counted from 0. Pure, so resuming needs no state."""
+    if step < config.warmup_steps:
+        return (step + 1) / config.warmup_steps
+    if config.schedule == "constant":
+        return 1.0
+    progress = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
+    if config.schedule == "linear":
+        return 1.0 - progress
+    return 0.5 * (1.0 + math.cos(math.pi * progress))

@@ -1,0 +1,191 @@
+"""Writing that survives crashes: temporary file, flush to disk, rename. Nothing here ever unpickles.
+
+A reader sees the old file or the new one, never half of either (POSIX rename). A folder is written beside its place
+and renamed whole.
+"""
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from torch import Tensor
+
+from trainers.errors import UserError
+
+TEMPORARY_PREFIX = ".tmp-"
+_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_ACCESS_ERRORS = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+@contextlib.contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn a full disk or a missing permission into a sentence that names the path."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _DISK_ERRORS:
+            raise UserError(
+                f"No room left to write {path}: {error.strerror}. Earlier files are intact. Free some space, or choose "
+                "another folder, and run the same command again."
+            ) from error
+        if error.errno in _ACCESS_ERRORS:
+            raise UserError(
+                f"Cannot write {path}: {error.strerror}. Choose a folder that you may write to."
+            ) from error
+        raise
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace a file atomically; on any failure the old file stays and no leftover remains."""
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}")
+        try:
+            with open(temporary, "xb") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        _flush_folder(path.parent)
+
+
+def write_text(path: Path, content: str) -> None:
+    """Replace a text file atomically, as UTF-8."""
+    write_bytes(path, content.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace a JSON file atomically; NaN and infinity are refused, because JSON has neither."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_tensors(
+    path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
+) -> None:
+    """Replace a safetensors file atomically. Tensors are copied to the CPU and made contiguous."""
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    write_bytes(path, safetensors.torch.save(plain, dict(metadata or {})))
+
+
+def read_json(path: Path, what: str) -> Any:
+    """Read a JSON file, or say in one sentence why not.
+
+    Args:
+        what: how a user calls the file, e.g. ``"adapter card"``.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"The {what} {path} does not exist.") from error
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise UserError(f"The {what} {path} cannot be read: {error}.") from error
+
+
+def read_tensors(path: Path, what: str, *, limit_bytes: int = 8 << 30) -> dict[str, Tensor]:
+    """Read a safetensors file onto the CPU, or say in one sentence why not.
+
+    Raises:
+        UserError: the file is missing, empty, larger than the limit, or not a sound safetensors file.
+    """
+    try:
+        size_bytes = path.stat().st_size
+        if size_bytes == 0:
+            raise UserError(f"The {what} {path} is empty (0 bytes). Fetch or train it again.")
+        if size_bytes > limit_bytes:
+            raise UserError(
+                f"The {what} {path} has {size_bytes:,} bytes; at most {limit_bytes:,} are read."
+            )
+        return safetensors.torch.load_file(path)
+    except FileNotFoundError as error:
+        raise UserError(f"The {what} {path} does not exist.") from error
+    except (safetensors.SafetensorError, OSError) as error:
+        raise UserError(
+            f"The {what} {path} is not a sound safetensors file ({error}). Fetch or train it again."
+        ) from error
+
+
+def sha256_of_file(path: Path) -> str:
+    """Return the SHA-256 of a file as 64 hexadecimal digits."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """Give a temporary folder beside `target`; when the block ends well, flush and rename it to `target`.
+
+    A block that raises leaves nothing behind. The target must not exist.
+
+    Raises:
+        UserError: the target exists, or the disk is full.
+    """
+    with disk_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.parent / f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}"
+        temporary.mkdir()
+        try:
+            yield temporary
+            _flush_tree(temporary)
+            if target.exists():
+                raise UserError(f"{target} exists already. Remove it or choose another name.")
+            os.rename(temporary, target)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        _flush_folder(target.parent)
+
+
+def sweep_temporary(folder: Path) -> None:
+    """Remove what a killed writer left behind. Call it only while holding the folder's lock."""
+    for leftover in folder.glob(f"{TEMPORARY_PREFIX}*"):
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def folder_lock(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock; the operating system frees it when the process ends, however it ends.
+
+    Raises:
+        UserError: another process holds it.
+    """
+    with open(folder / "lock", "a") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(
+                f"Another run is working in {folder}. Wait until it ends or stop it, or choose another --name."
+            ) from error
+        yield
+
+
+def _flush_tree(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with open(path, "rb") as stream:
+                os.fsync(stream.fileno())
+    for path in (*folder.rglob("*"), folder):
+        if path.is_dir():
+            _flush_folder(path)
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
