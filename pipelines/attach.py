@@ -1,0 +1,122 @@
+"""Attach adapters to a loaded base, weigh them live, and take them off again without a trace."""
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pipelines.families import LoadedBase
+from trainers.adapter import Adapter, AdapterCard
+from trainers.errors import UserError
+from trainers.methods import _peft_bridge as bridge
+
+
+@dataclass
+class Attachments:
+    """The adapters on one base: name -> slot on the modules. Weights start at 0, which is the base exactly."""
+
+    base: LoadedBase
+    slots: dict[str, str] = field(default_factory=dict)
+    parts: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    matched: dict[str, int] = field(default_factory=dict)
+    """How many layers each adapter attached to."""
+    _count: int = 0
+
+    def add(self, name: str, adapter: Adapter) -> None:
+        """Attach an adapter at weight 0.
+
+        Raises:
+            UserError: the name is taken, the adapter belongs to another base, or its tensors do not fit. The base is
+                then as it was before.
+        """
+        if name in self.slots:
+            raise UserError(f"The adapter {name!r} is attached already.")
+        check_base(self.base, adapter.card)
+        slot = f"adapter{self._count}"  # a user's name may hold dots, which torch does not allow
+        self._count += 1
+        done: list[str] = []
+        matched = 0
+        try:
+            for part, content in adapter.parts.items():
+                module = self.base.parts[part]
+                config = bridge.config_from_json(content.config, what=f"{name}/{part}")
+                done.append(part)
+                matched += len(bridge.attach(module, config, slot, what=part).matched)
+                bridge.load_state(module, slot, content.tensors, what=f"{part} of {self.base.name}")
+        except BaseException:
+            for part in done:
+                bridge.detach(self.base.parts[part], slot)
+            self._apply({})
+            raise
+        self.slots[name], self.parts[name], self.matched[name] = slot, tuple(adapter.parts), matched
+        self._apply({})
+
+    def remove(self, name: str) -> None:
+        """Take an adapter off; the others keep their place, at weight 0."""
+        slot = self.slots.pop(name)
+        for part in self.parts.pop(name):
+            bridge.detach(self.base.parts[part], slot)
+        del self.matched[name]
+        self._apply({})
+
+    def set_weights(self, weights: Mapping[str, float]) -> None:
+        """Set the live weight of every adapter; the ones not named are off.
+
+        Raises:
+            UserError: a name is not attached.
+        """
+        for name in weights:
+            if name not in self.slots:
+                raise UserError(f"The adapter {name!r} is not attached. Attached: {', '.join(self.slots) or 'none'}.")
+        self._apply({self.slots[name]: weight for name, weight in weights.items()})
+
+    def _apply(self, weights: Mapping[str, float]) -> None:
+        for module in self.base.parts.values():
+            bridge.set_weights(module, weights)
+
+
+@contextlib.contextmanager
+def attached(base: LoadedBase, adapters: Mapping[str, Adapter]) -> Iterator[Attachments]:
+    """Attach adapters for the length of a block, at weight 0; the base is bit-identical afterwards."""
+    attachments = Attachments(base)
+    try:
+        for name, adapter in adapters.items():
+            attachments.add(name, adapter)
+        yield attachments
+    finally:
+        for name in list(attachments.slots):
+            attachments.remove(name)
+
+
+def check_base(base: LoadedBase, card: AdapterCard) -> None:
+    """Refuse an adapter of a base with another family or shape.
+
+    Raises:
+        UserError: naming both bases and what differs.
+    """
+    if card.base.family != base.family:
+        raise UserError(
+            f"The adapter {card.name!r} belongs to the base {card.base.name!r} of family {card.base.family!r}; "
+            f"{base.name!r} is of family {base.family!r}. Give its own base with --base."
+        )
+    differing = [
+        f"{key.replace('_', ' ')} {card.base.widths.get(key, 'unknown')} instead of {value}"
+        for key, value in base.widths.items()
+        if card.base.widths.get(key) != value
+    ]
+    missing = [part for part in card.parts if part not in base.parts]
+    if differing or missing:
+        differing += [f"a part {part!r}, which {base.name!r} lacks" for part in missing]
+        raise UserError(
+            f"The adapter {card.name!r} belongs to the base {card.base.name!r}, which does not fit {base.name!r}: it has "
+            f"{', '.join(differing)}. Give its own base with --base."
+        )
+
+
+def other_weights_notice(base: LoadedBase, cards: Sequence[AdapterCard]) -> list[str]:
+    """Return a sentence for each adapter that was trained on other weights of the same shape; it may still work."""
+    return [
+        f"Note: {card.name!r} was trained on other weights than {base.name!r} ({card.base.name}, "
+        f"{card.base.fingerprint[:8]}). It fits, but may look different."
+        for card in cards
+        if card.base.fingerprint != base.fingerprint
+    ]

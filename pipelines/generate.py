@@ -1,0 +1,109 @@
+"""Prompts to pictures, with weighted adapters, the same noise for the same seed on every device."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from PIL import Image
+
+from pipelines.attach import Attachments
+from trainers.errors import UserError
+
+_LIMIT_WEIGHT = 100.0
+
+
+@dataclass(frozen=True)
+class PictureRequest:
+    """One picture to make."""
+
+    prompt: str
+    seed: int = 0
+    weights: Mapping[str, float] = field(default_factory=dict)
+    """Adapter -> weight, any sign; an adapter not named is off."""
+    negative_prompt: str = ""
+    steps: int = 20
+    guidance: float = 5.0
+    """Strength of classifier-free guidance; 1 is off."""
+    width_px: int | None = None
+    """Empty takes the base's own size."""
+    height_px: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse values that no sampler can use."""
+        for name, low, high in (("steps", 1, 1000), ("guidance", 0, 100), ("seed", 0, 2**63 - 1)):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise UserError(f"{name} {value} is out of range; {low} to {high} is possible.")
+        for adapter, weight in self.weights.items():
+            if not abs(weight) <= _LIMIT_WEIGHT:  # also refuses NaN
+                raise UserError(
+                    f"The weight {weight} of {adapter!r} is out of range; -{_LIMIT_WEIGHT:g} to {_LIMIT_WEIGHT:g} is possible."
+                )
+
+    def shared(self) -> tuple[Any, ...]:
+        """Return what pictures must share to be sampled in one batch."""
+        weights = tuple(sorted((name, weight) for name, weight in self.weights.items() if weight))
+        return weights, self.steps, self.guidance, self.width_px, self.height_px
+
+
+def generate(
+    attachments: Attachments,
+    requests: Sequence[PictureRequest],
+    *,
+    batch_size: int = 4,
+    on_step: Callable[[int, int], None] = lambda done, total: None,
+) -> Iterator[tuple[int, Image.Image]]:
+    """Make pictures; yield (number of the request, picture) as they are ready, equal settings batched together.
+
+    Args:
+        on_step: is told (steps done, steps in all) over all requests; it may raise to stop.
+
+    Raises:
+        UserError: an adapter is not attached, or a size cannot be drawn.
+    """
+    batches = _batches(requests, batch_size)
+    total = sum(requests[batch[0]].steps for batch in batches)
+    done = 0
+    for batch in batches:
+        chosen = [requests[number] for number in batch]
+        start = done
+        pictures = _sample(attachments, chosen, lambda step, start=start: on_step(start + step, total))
+        done += chosen[0].steps
+        yield from zip(batch, pictures, strict=True)
+
+
+def picture_noise(seed: int, shape: tuple[int, int, int]) -> torch.Tensor:
+    """Return the starting noise [c, h, w] of a seed, drawn on the CPU."""
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def _batches(requests: Sequence[PictureRequest], batch_size: int) -> list[list[int]]:
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for number, request in enumerate(requests):
+        groups.setdefault(request.shared(), []).append(number)
+    return [
+        group[start : start + batch_size]
+        for group in groups.values()
+        for start in range(0, len(group), batch_size)
+    ]
+
+
+@torch.no_grad()
+def _sample(
+    attachments: Attachments, requests: Sequence[PictureRequest], on_step: Callable[[int], None]
+) -> list[Image.Image]:
+    base, first = attachments.base, requests[0]
+    shape = base.noise_shape(first.width_px or base.resolution_px, first.height_px or base.resolution_px)
+    attachments.set_weights(first.weights)
+    try:
+        return base.sample(
+            base.encode_text([request.prompt for request in requests]),
+            base.encode_text([request.negative_prompt for request in requests]),
+            torch.stack([picture_noise(request.seed, shape) for request in requests]),
+            steps=first.steps,
+            guidance=first.guidance,
+            on_step=on_step,
+        )
+    finally:
+        attachments.set_weights({})

@@ -1,0 +1,72 @@
+"""PNG files that carry their settings: AUTOMATIC1111's ``parameters`` text, which other tools read, and our own JSON."""
+
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from pipelines.generate import PictureRequest
+from trainers.storage import write_bytes
+
+OWN_KEY = "adapter-studio"
+
+
+def png_bytes(picture: Image.Image, texts: Mapping[str, str] | None = None) -> bytes:
+    """Return a picture as PNG with text chunks."""
+    information = PngInfo()
+    for key, text in (texts or {}).items():
+        information.add_itxt(key, text)
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", pnginfo=information)
+    return buffer.getvalue()
+
+
+def write_picture(path: Path, picture: Image.Image, request: PictureRequest, base: Mapping[str, Any]) -> None:
+    """Write one generated picture with its settings.
+
+    Args:
+        base: facts of the base: ``name``, ``family``, ``fingerprint`` and ``sampler``.
+    """
+    own = {
+        "prompt": request.prompt,
+        "negative_prompt": request.negative_prompt,
+        "seed": request.seed,
+        "steps": request.steps,
+        "guidance": request.guidance,
+        "width_px": picture.width,
+        "height_px": picture.height,
+        "adapters": dict(request.weights),
+        "base": dict(base),
+    }
+    texts = {"parameters": webui_parameters(picture, request, base), OWN_KEY: json.dumps(own, ensure_ascii=False)}
+    write_bytes(path, png_bytes(picture, texts))
+
+
+def read_settings(path: Path) -> dict[str, Any] | None:
+    """Return our own settings from a PNG, or None when it carries none."""
+    with Image.open(path, formats=("PNG",)) as picture:
+        text = getattr(picture, "text", {}).get(OWN_KEY)
+    return dict(json.loads(text)) if text else None
+
+
+def webui_parameters(picture: Image.Image, request: PictureRequest, base: Mapping[str, Any]) -> str:
+    """Return the ``parameters`` text that AUTOMATIC1111 and its relatives read."""
+    tags = "".join(f" <lora:{name}:{weight:g}>" for name, weight in request.weights.items() if weight)
+    lines = [request.prompt + tags]
+    if request.negative_prompt:
+        lines.append(f"Negative prompt: {request.negative_prompt}")
+    facts = {
+        "Steps": request.steps,
+        "Sampler": base["sampler"],
+        "CFG scale": f"{request.guidance:g}",
+        "Seed": request.seed,
+        "Size": f"{picture.width}x{picture.height}",
+        "Model hash": str(base["fingerprint"])[:10],
+        "Model": base["name"],
+    }
+    lines.append(", ".join(f"{key}: {value}" for key, value in facts.items()))
+    return "\n".join(lines)

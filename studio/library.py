@@ -1,0 +1,135 @@
+"""The user's adapters and runs on disk.
+
+    library/
+      adapters/NAME/        one folder per adapter (see trainers.adapter)
+      runs/NAME/            one folder per training run (see studio.runs)
+"""
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainers.adapter import CARD_NAME, Adapter, AdapterCard, check_name, read_adapter, read_card
+from trainers.errors import UserError, unknown
+from trainers.storage import TEMPORARY_PREFIX
+
+ENVIRONMENT_VARIABLE = "STUDIO_LIBRARY"
+
+
+@dataclass(frozen=True)
+class Library:
+    """One library folder; it is made when something is first written."""
+
+    folder: Path
+
+    @property
+    def adapters_folder(self) -> Path:
+        """Where adapters lie."""
+        return self.folder / "adapters"
+
+    @property
+    def runs_folder(self) -> Path:
+        """Where runs lie."""
+        return self.folder / "runs"
+
+    def names(self) -> list[str]:
+        """Return the names of all adapters, sorted."""
+        return sorted(path.parent.name for path in self.adapters_folder.glob(f"*/{CARD_NAME}"))
+
+    def find(self, name: str) -> Path:
+        """Return the folder of an adapter, given by name or by path.
+
+        Raises:
+            UserError: there is none; the nearest names are given.
+        """
+        if os.sep in name or name.startswith("."):
+            folder = Path(name).expanduser()
+            if not (folder / CARD_NAME).is_file():
+                raise UserError(f"{name} is not an adapter's folder: it holds no {CARD_NAME}.")
+            return folder
+        if name not in self.names():
+            raise unknown("Adapter", name, self.names(), f"The library is {self.folder}; train one with 'studio train'.")
+        return self.adapters_folder / name
+
+    def read(self, name: str) -> Adapter:
+        """Read and check an adapter by name or path."""
+        return read_adapter(self.find(name))
+
+    def card(self, name: str) -> AdapterCard:
+        """Read an adapter's card by name or path."""
+        return read_card(self.find(name))
+
+    def new_adapter_folder(self, name: str) -> Path:
+        """Return where an adapter of that name would go.
+
+        Raises:
+            UserError: the name cannot be used, or is taken.
+        """
+        folder = self.adapters_folder / check_name(name)
+        if folder.exists():
+            raise UserError(
+                f"The library has an adapter {name!r} already. Choose another --name, or remove it first with "
+                f"'studio remove {name}'."
+            )
+        return folder
+
+    def remove(self, name: str) -> None:
+        """Remove an adapter and, if there is one, the run that made it."""
+        folder = self.find(name)
+        if folder.parent != self.adapters_folder:
+            raise UserError(f"{name} is not in the library {self.folder}; only its own adapters can be removed.")
+        grave = self.adapters_folder / f"{TEMPORARY_PREFIX}removed-{name}"
+        os.rename(folder, grave)  # at once out of sight, also when deleting is cut short
+        shutil.rmtree(grave, ignore_errors=True)
+
+
+def open_library(folder: str | None) -> Library:
+    """Return the library at a folder, else at STUDIO_LIBRARY, else in the user's data folder."""
+    chosen = folder or os.environ.get(ENVIRONMENT_VARIABLE)
+    if chosen:
+        return Library(Path(chosen).expanduser())
+    data_home = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Library(Path(data_home).expanduser() / "adapter-studio")
+
+
+def folder_size_bytes(folder: Path) -> int:
+    """Return the bytes of all files below a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def parse_weighted(text: str) -> tuple[str, float]:
+    """Split ``NAME:WEIGHT`` (``NAME`` alone means weight 1).
+
+    Raises:
+        UserError: the weight is no number.
+    """
+    name, colon, weight = text.rpartition(":")
+    if not colon:
+        return text, 1.0
+    try:
+        return name, float(weight)
+    except ValueError as error:
+        raise UserError(
+            f"The weight {weight!r} in {text!r} is no number. Write NAME:WEIGHT, such as blueprint:0.8 or subject:-0.5."
+        ) from error
+
+
+def parse_adapters(texts: list[str]) -> dict[str, float]:
+    """Return name -> weight for several ``NAME:WEIGHT``.
+
+    Raises:
+        UserError: a name is given twice.
+    """
+    weights: dict[str, float] = {}
+    for text in texts:
+        name, weight = parse_weighted(text)
+        if name in weights:
+            raise UserError(f"The adapter {name!r} is given twice. Give it once, with the sum of the weights.")
+        weights[name] = weight
+    return weights
+
+
+def open_run_names(library: Library) -> list[str]:
+    """Return the names of all runs, sorted."""
+    return sorted(path.parent.name for path in library.runs_folder.glob("*/config.yaml"))
