@@ -41,11 +41,13 @@ def paint(
     fill: Paint = natural,
     edge: Paint = nothing,
     edge_width: float = 0.01,
+    hollow: bool = False,
 ) -> Image.Image:
     """Paints patches back to front onto `image` and returns it.
 
-    `fill` and `edge` give each patch its colours (None leaves that out). Strokes become tubes: filled
-    along their width, with the edge on both sides. Widths are in canvas units.
+    `fill` and `edge` give each patch its colours (None leaves that out). Thick strokes of things become
+    tubes, filled with the edge on both sides; thin ones are filled, or when `hollow` drawn as one edge
+    line, which line-only styles need. Widths are in canvas units.
     """
     draw = ImageDraw.Draw(image)
     pixels = image.width
@@ -60,11 +62,11 @@ def paint(
                 thick_line(draw, points + points[:4], border, line)
             continue
         width = max(1, round(patch.width * pixels))
-        if border is not None and (inside is None or width < 2 * line):
-            thick_line(draw, points, border, max(line, width if inside is not None else line))
-        elif border is not None and patch.thing >= 0 and width > 3 * line:
+        if border is not None and patch.thing >= 0 and width > 3 * line and inside is not None:
             thick_line(draw, points, border, width + line)
             thick_line(draw, points, inside, width - line)
+        elif border is not None and (hollow or inside is None):
+            thick_line(draw, points, border, line)
         elif inside is not None:
             thick_line(draw, points, inside, width)
     return image
