@@ -84,6 +84,11 @@ class RunConfig(_Frozen):
     checkpoint_every: int = Field(100, ge=1, description="Steps between checkpoints.")
     keep_checkpoints: int = Field(2, ge=2, le=1000, description="Newest checkpoints that are kept.")
     sample_every: int = Field(0, ge=0, description="Steps between sample pictures; 0 only at start and end.")
+    judge: str = Field(
+        "auto",
+        description="CLIP model that embeds the training pictures for later scores: pocket, a folder, none, or auto "
+        "(pocket for the pocket base, else none).",
+    )
     sample_prompts: tuple[str, ...] = Field(
         (), max_length=16, description="Prompts of the sample pictures; empty takes captions of the data."
     )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from peft import PeftConfig, get_peft_model_state_dict, inject_adapter_in_model
+from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils import set_peft_model_state_dict
 from torch import Tensor, nn
@@ -30,6 +31,21 @@ class Attached:
     """Number of the adapter's parameters."""
     total: int
     """Number of the base module's parameters."""
+
+
+def config_from_json(values: Mapping[str, Any], *, what: str) -> Any:
+    """Build a PEFT config from checked plain values (see `trainers.adapter`).
+
+    Raises:
+        UserError: PEFT does not know the type, or a field.
+    """
+    kind = values.get("peft_type")
+    if kind not in PEFT_TYPE_TO_CONFIG_MAPPING:
+        raise UserError(f"The adapter config of {what} has the peft_type {kind!r}, which PEFT does not know.")
+    try:
+        return PEFT_TYPE_TO_CONFIG_MAPPING[kind](**{k: v for k, v in values.items() if k != "peft_type"})
+    except (TypeError, ValueError) as error:
+        raise UserError(f"The adapter config of {what} cannot be used: {error}.") from error
 
 
 def attach(module: nn.Module, config: Any, adapter: str, *, what: str) -> Attached:

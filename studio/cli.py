@@ -1,0 +1,50 @@
+"""The ``studio`` command: one file per subcommand in `studio.commands`, found by itself."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from trainers.errors import UserError
+from trainers.registry import discover
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one subcommand and return the exit code.
+
+    0 is success, 2 a mistake in the input (one sentence on standard error), 130 a stop by the user. A bug keeps its
+    traceback and exits with 1.
+    """
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options) or 0)
+    except UserError as error:
+        print(f"studio {options.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output went away, as with `studio list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    import studio.commands
+
+    parser = argparse.ArgumentParser(
+        prog="studio",
+        description="Train, compare and blend small adapters for diffusion models.",
+        epilog="'studio COMMAND --help' tells more. 'studio demo' shows everything on the base that ships.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for command in discover(studio.commands, "COMMAND").values():
+        subparser = commands.add_parser(
+            command.name,
+            help=command.help,
+            description=command.help,
+        )
+        command.add_arguments(subparser)
+        subparser.set_defaults(run=command.run)
+    return parser

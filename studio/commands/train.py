@@ -1,0 +1,147 @@
+"""``studio train``: learn an adapter from pictures."""
+
+import argparse
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+from studio.commands._command import Command, add_library, library_of
+from studio.report import Terminal
+from studio.runs import create_run, execute, find_run
+from trainers.config import RunConfig, parse_config, read_config
+from trainers.errors import UserError
+
+# Flags that are built from the schema; the others below need a shape of their own on a command line.
+_OWN_SHAPE = {"parts", "sample_prompts"}
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_library(parser)
+    parser.add_argument("--config", metavar="FILE", help="YAML file of settings; flags given beside it win")
+    parser.add_argument("--resume", metavar="RUN", help="continue a stopped or killed run, by name or folder")
+    parser.add_argument(
+        "--parts", default=None, help="what to train, with commas (default unet,text_encoder)"
+    )
+    for name, text in (
+        ("method", "method, for all parts or as unet=lora,text_encoder=lora (default lora)"),
+        ("learning-rate", "step size, for all parts or by part (default: the method's recommendation)"),
+        ("rank", "rank of the delta, for all parts or by part"),
+        ("alpha", "the delta is scaled by alpha / rank, for all parts or by part"),
+        ("targets", "kinds of layers or module names joined by +, for all parts or by part"),
+    ):
+        parser.add_argument(f"--{name}", default=None, metavar="VALUE", help=text)
+    parser.add_argument(
+        "--sample-prompt", action="append", dest="sample_prompts", metavar="PROMPT", help="may be repeated"
+    )
+    for name, field in RunConfig.model_fields.items():
+        if name in _OWN_SHAPE:
+            continue
+        flag = "--" + name.replace("_", "-")
+        shown = f" (default {field.default})" if field.default not in (None, ..., "") and not field.is_required() else ""
+        text = (field.description or "").rstrip(".") + shown
+        if field.annotation is bool:
+            parser.add_argument(flag, dest=name, action="store_true", default=None, help=text)
+        else:
+            parser.add_argument(flag, dest=name, default=None, metavar="VALUE", help=text)
+
+
+def config_from_options(options: argparse.Namespace) -> RunConfig:
+    """Build the config from the YAML file, if any, and the flags.
+
+    Raises:
+        UserError: listing every problem.
+    """
+    values: dict[str, Any] = read_config(Path(options.config)) if options.config else {}
+    for name in RunConfig.model_fields:
+        given = getattr(options, name, None)
+        if given is not None and name != "parts":
+            values[name] = given
+    missing = [name for name in ("data", "name") if name not in values]
+    if missing:
+        raise UserError(
+            f"{' and '.join('--' + name for name in missing)} must be given, as in: studio train --data "
+            "examples/styles/blueprint --name blueprint."
+        )
+    parts = _parts(options, values.pop("parts", None))
+    return parse_config({**values, **({"parts": parts} if parts else {})})
+
+
+def _parts(options: argparse.Namespace, from_file: Any) -> dict[str, Any] | None:
+    """Merge part flags over the parts of a YAML file."""
+    flags = {
+        "method": options.method,
+        "learning_rate": options.learning_rate,
+        "rank": options.rank,
+        "alpha": options.alpha,
+        "targets": options.targets,
+    }
+    if options.parts is None and not any(flags.values()):
+        return from_file
+    parts: dict[str, Any] = dict(from_file or {"unet": {}, "text_encoder": {}})
+    if options.parts is not None:
+        parts = {part: parts.get(part, {}) for part in options.parts.split(",")}
+    for key, text in flags.items():
+        for part, value in _by_part(key, text, list(parts)).items():
+            plan = dict(parts[part])
+            if key in ("method", "learning_rate"):
+                plan[key] = value
+            else:
+                checked: Any = value.split("+") if key == "targets" else value
+                plan["settings"] = {**plan.get("settings", {}), key: checked}
+            parts[part] = plan
+    return parts
+
+
+def _by_part(key: str, text: str | None, parts: list[str]) -> dict[str, str]:
+    """Read ``VALUE`` (all parts) or ``unet=VALUE,text_encoder=VALUE``."""
+    if text is None:
+        return {}
+    if "=" not in text:
+        return dict.fromkeys(parts, text)
+    found = dict(item.partition("=")[::2] for item in text.split(","))
+    wrong = [part for part in found if part not in parts]
+    if wrong:
+        raise UserError(
+            f"--{key.replace('_', '-')} {text} names the part {wrong[0]!r}, which is not trained. Trained: {', '.join(parts)}."
+        )
+    return found
+
+
+def _run(options: argparse.Namespace) -> int:
+    library = library_of(options)
+    if options.resume:
+        run = find_run(library, options.resume)
+    else:
+        run = create_run(library, config_from_options(options))
+    stop = threading.Event()
+    with Terminal() as report, _stop_on_signals(stop, report):
+        adapter = execute(run, report, stop.is_set)
+    if adapter is None:
+        return 130
+    name = adapter.name
+    print(f'Try it: studio generate "a red boat, sea" --adapter {name} --out boat.png')
+    return 0
+
+
+class _stop_on_signals:
+    """Let the first Ctrl-C (or SIGTERM) stop after the step; a second one stops at once."""
+
+    def __init__(self, stop: threading.Event, report: Terminal) -> None:
+        self._stop, self._report = stop, report
+
+    def __enter__(self) -> None:
+        self._before = {s: signal.signal(s, self._on_signal) for s in (signal.SIGINT, signal.SIGTERM)}
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _on_signal(self, number: int, frame: object) -> None:
+        if self._stop.is_set():
+            raise KeyboardInterrupt
+        self._stop.set()
+        self._report.say("Stopping after this step; once more to stop at once.")
+
+
+COMMAND = Command("train", "Learn an adapter from a folder of pictures.", _add_arguments, _run)

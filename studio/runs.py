@@ -1,0 +1,159 @@
+"""One training run over its own folder, which is the source of truth.
+
+    runs/NAME/
+      config.yaml       every setting, written out
+      state.json        status, step, total, problem; replaced atomically
+      metrics.jsonl     one line per step
+      log.txt           what was said
+      samples/          fixed prompts and seeds at step 0, on the way and at the end
+      checkpoints/      see trainers.checkpoint
+
+`execute` needs nothing but the folder, so the page that started a run can be closed, and a killed run is continued by
+calling it again. A lock refuses a second process in the same folder.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from studio.library import Library, open_run_names
+from studio.report import Report
+from trainers.adapter import check_name
+from trainers.config import RunConfig, config_as_yaml, parse_config, read_config
+from trainers.errors import UserError, unknown
+from trainers.storage import folder_lock, read_json, sweep_temporary, write_json, write_text
+
+CONFIG_NAME = "config.yaml"
+STATE_NAME = "state.json"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder and the library its adapter goes to."""
+
+    folder: Path
+    library: Library
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where checkpoints lie."""
+        return self.folder / "checkpoints"
+
+    def config(self) -> RunConfig:
+        """Read the run's settings."""
+        return parse_config(read_config(self.folder / CONFIG_NAME))
+
+    def state(self) -> dict[str, Any]:
+        """Read the run's status; empty before its first."""
+        path = self.folder / STATE_NAME
+        return dict(read_json(path, "run state")) if path.exists() else {}
+
+    def update(self, **values: Any) -> None:
+        """Change the run's status."""
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        write_json(self.folder / STATE_NAME, {**self.state(), **values, "updated": now})
+
+
+@dataclass
+class Journal:
+    """Says things to the user and into the run's log, and keeps the metrics."""
+
+    run: Run
+    report: Report
+    started: float = field(default_factory=time.monotonic)
+
+    def say(self, text: str) -> None:
+        """Tell one line."""
+        self.report.say(text)
+        with open(self.run.folder / "log.txt", "a", encoding="utf-8") as stream:
+            stream.write(text + "\n")
+
+    def measure(self, values: Mapping[str, Any]) -> None:
+        """Add one line to the metrics."""
+        line = json.dumps({**values, "seconds": round(time.monotonic() - self.started, 3)}, allow_nan=False)
+        with open(self.run.folder / "metrics.jsonl", "a", encoding="utf-8") as stream:
+            stream.write(line + "\n")
+
+    def forget_after(self, step: int) -> None:
+        """Drop metrics of steps that a killed run did after its last checkpoint; they will be done again."""
+        path = self.run.folder / "metrics.jsonl"
+        if path.exists():
+            kept = [line for line in path.read_text().splitlines() if _step_of(line) <= step]
+            write_text(path, "".join(line + "\n" for line in kept))
+
+
+def create_run(library: Library, config: RunConfig) -> Run:
+    """Make a new run's folder with its settings.
+
+    Raises:
+        UserError: the library has an adapter or a run of that name already.
+    """
+    library.new_adapter_folder(config.name)
+    folder = library.runs_folder / check_name(config.name)
+    if (folder / CONFIG_NAME).exists():
+        status = Run(folder, library).state().get("status", "unknown")
+        raise UserError(
+            f"There is a run {config.name!r} already ({status}). Continue it with 'studio train --resume {config.name}', "
+            f"remove it with 'studio remove {config.name}', or choose another --name."
+        )
+    absolute = config.model_copy(update={"data": str(Path(config.data).expanduser().resolve())})
+    write_text(folder / CONFIG_NAME, config_as_yaml(absolute))
+    run = Run(folder, library)
+    run.update(status="created", step=0, total=config.steps)
+    return run
+
+
+def find_run(library: Library, name: str) -> Run:
+    """Return a run by name or folder.
+
+    Raises:
+        UserError: there is none.
+    """
+    for folder in (library.runs_folder / name, Path(name).expanduser()):
+        if (folder / CONFIG_NAME).is_file():
+            return Run(folder, library)
+    raise unknown("Run", name, open_run_names(library), f"The library is {library.folder}.")
+
+
+def execute(run: Run, report: Report, should_stop: Callable[[], bool] = lambda: False) -> Path | None:
+    """Do what is left of a run. Return the adapter's folder, or None when it was stopped before its end.
+
+    Raises:
+        UserError: another process works on it, or an input is wrong. The run stays resumable.
+    """
+    from studio.worker import work  # torch and the model libraries; not needed to list or queue runs
+
+    with folder_lock(run.folder):
+        if run.state().get("status") == "done":
+            raise UserError(f"The run {run.folder.name!r} is done; there is nothing to resume.")
+        sweep_temporary(run.folder)
+        run.update(status="running", problem=None)
+        try:
+            adapter_folder = work(run, Journal(run, report), should_stop)
+        except UserError as error:
+            run.update(status="failed", problem=str(error))
+            raise
+        except KeyboardInterrupt:
+            run.update(status="stopped")
+            raise
+        except BaseException as error:
+            run.update(status="failed", problem=f"{type(error).__name__}: {error}")
+            raise
+        run.update(status="done" if adapter_folder else "stopped")
+        return adapter_folder
+
+
+def expected_size_bytes(tensors: Sequence[Mapping[str, Any]]) -> int:
+    """Return the bytes that parts' tensors take in a file."""
+    return sum(t.numel() * t.element_size() for part in tensors for t in part.values())
+
+
+def _step_of(line: str) -> int:
+    try:
+        return int(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return 1 << 62  # a torn last line
