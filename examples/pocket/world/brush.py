@@ -14,6 +14,7 @@ from .shapes import RGB
 
 Paint = Callable[[Patch], RGB | None]
 SUPERSAMPLING = 2
+SMALL_PART_SHARE = 0.17
 
 
 def natural(patch: Patch) -> RGB:
@@ -46,8 +47,8 @@ def paint(
     """Paints patches back to front onto `image` and returns it.
 
     `fill` and `edge` give each patch its colours (None leaves that out). Thick strokes of things become
-    tubes, filled with the edge on both sides; thin ones are filled, or when `hollow` drawn as one edge
-    line, which line-only styles need. Widths are in canvas units.
+    tubes, filled with the edge on both sides; thin ones are filled, or when `hollow` drawn as one
+    edge line, which line-only styles need. Widths are in canvas units.
     """
     draw = ImageDraw.Draw(image)
     pixels = image.width
@@ -59,10 +60,13 @@ def paint(
             if inside is not None:
                 draw.polygon(points, fill=inside)
             if border is not None:
-                thick_line(draw, points + points[:4], border, line)
+                # Small parts get finer outlines, or a thick pen would fill eyes and windows.
+                room = float(np.ptp(patch.points, axis=0).min()) * pixels * SMALL_PART_SHARE
+                width = min(line, max(2, round(room)))
+                thick_line(draw, points + points[:4], border, width)
             continue
         width = max(1, round(patch.width * pixels))
-        if border is not None and patch.thing >= 0 and width > 3 * line and inside is not None:
+        if border is not None and patch.thing >= 0 and width > 2 * line and inside is not None:
             thick_line(draw, points, border, width + line)
             thick_line(draw, points, inside, width - line)
         elif border is not None and (hollow or inside is None):
@@ -93,8 +97,12 @@ def coverage(patches: Iterable[Patch], size: int, grow: float = 0.0) -> Image.Im
 
 
 def wobbled(patch: Patch, rng: random.Random, amount: float) -> Patch:
-    """The patch as an unsteady hand would draw it; `amount` is the swing in canvas units."""
+    """The patch as an unsteady hand would draw it.
+
+    `amount` is the swing in canvas units, less for parts under a quarter of the canvas.
+    """
     points = patch.points
+    amount *= min(1.0, 0.25 + 3 * float(np.ptp(points, axis=0).max()))
     if len(points) < 12:
         points = subdivided(points, patch.closed, 6)
     phase_x, phase_y = rng.uniform(0, 6.3), rng.uniform(0, 6.3)

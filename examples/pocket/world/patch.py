@@ -16,9 +16,9 @@ Layer = Literal["sky", "ground", "feature", "thing"]
 class Patch:
     """A filled outline (`closed`) or a stroke of `width`; canvas units, 0 to 1 from the top left.
 
-    points: float64 [n, 2]. colour: as under plain light. layer: `sky` fills the canvas, `ground` is a
-    wide area, `feature` a detail of the setting. thing: which thing it belongs to, -1 for the setting.
-    base: the thing's named colour, for the setting the patch's own colour.
+    points: float64 [n, 2]. colour: as under plain light. layer: `sky` fills the canvas, `ground` is
+    a wide area, `feature` a detail of the setting. thing: which thing it belongs to, -1 for the
+    setting. base: the thing's named colour, for the setting the patch's own colour.
     """
 
     points: np.ndarray

@@ -30,11 +30,11 @@ def draw(scene: Scene, style: str, seed: int, size_px: int = 256) -> Image.Image
 def render_many(jobs: Sequence[Job], processes: int, size_px: int = 256) -> np.ndarray:
     """Draws all (scene, style, seed) jobs: uint8 [n, size, size, 3], in the order of the jobs.
 
-    Progress goes to stderr. Workers are forked, so call this before CUDA starts; where a system cannot
-    fork, one process does the work. Raises RuntimeError when a worker dies.
+    Progress goes to stderr. Workers are forked, so call this before CUDA starts; where a system
+    cannot fork, one process does the work. Raises RuntimeError when a worker dies.
     """
     shape = (len(jobs), size_px, size_px, 3)
-    # An anonymous map is shared with forked workers and, unlike /dev/shm, not limited by containers.
+    # An anonymous map is shared with forked workers and, unlike /dev/shm, not capped in containers.
     memory = mmap.mmap(-1, max(1, int(np.prod(shape))))
     pictures = np.frombuffer(memory, dtype=np.uint8)[: int(np.prod(shape))].reshape(shape)
     if processes <= 1 or "fork" not in multiprocessing.get_all_start_methods():

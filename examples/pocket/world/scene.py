@@ -1,4 +1,4 @@
-"""What a picture shows: things in a setting, in words and at random, held-out combinations apart."""
+"""What a picture shows: things in a setting, in words and at random."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import random
 from dataclasses import dataclass
 
 from .backdrops import SETTINGS
+from .characters import CHARACTERS
 from .colours import COLOURS
 from .nouns import NOUNS
 
@@ -18,7 +19,10 @@ HELD_OUT_SHARE = 0.06
 
 @dataclass(frozen=True)
 class Thing:
-    """One thing. `medium` and `centre` go unsaid in captions; among several things only size counts."""
+    """A noun, or a character by name. `medium` and `centre` go unsaid.
+
+    Among several things the position does not count: they stand in a row.
+    """
 
     noun: str
     colour: str
@@ -62,13 +66,15 @@ def caption(scene: Scene, style: str | None = None) -> str:
 
 
 def _phrase(thing: Thing, alone: bool) -> str:
+    place = dict(POSITION_WORDS).get(thing.position, "") if alone else ""
+    if thing.noun in CHARACTERS:
+        return f"{thing.noun}{place}"
     words = (
         [thing.colour, thing.noun]
         if thing.size == "medium"
         else [thing.size, thing.colour, thing.noun]
     )
     article = "an" if words[0][0] in "aeiou" else "a"
-    place = dict(POSITION_WORDS).get(thing.position, "") if alone else ""
     return f"{article} {' '.join(words)}{place}"
 
 

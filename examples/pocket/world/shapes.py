@@ -1,7 +1,8 @@
 """The primitives that every drawing is made of, and the calls that build them.
 
-A shape lives in unit coordinates: x to the right, y down, a drawing about two units wide. It carries a
-role instead of a colour, so that a style decides how a body, a shade or a dark detail looks.
+A shape lives in unit coordinates: x to the right, y down, a drawing about two units wide. It
+carries a role instead of a colour, so that a style decides how a body, a shade or a dark detail
+looks.
 """
 
 from __future__ import annotations
@@ -145,3 +146,8 @@ def fitted(shapes: Iterable[Shape]) -> tuple[Shape, ...]:
     return tuple(
         replace(s, points=(s.points - middle) * scale, width=s.width * scale) for s in shapes
     )
+
+
+def painted(colour: RGB, shape: Shape) -> Shape:
+    """The shape in a fixed colour instead of its role's."""
+    return replace(shape, colour=colour)

@@ -1,4 +1,4 @@
-"""Cuts the canvas into cells: mosaic stones, brush strokes, facets, hatching. Cached, read-only maps."""
+"""Cached maps that cut the canvas into mosaic stones, brush strokes, facets or hatching."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import cache
 from types import MappingProxyType
 
 from ..shapes import Shape, fitted
@@ -22,7 +22,7 @@ DRAWINGS: Mapping[str, Callable[[], list[Shape]]] = MappingProxyType(
 NOUNS: tuple[str, ...] = tuple(DRAWINGS)
 
 
-@lru_cache(maxsize=None)
+@cache
 def noun_shapes(noun: str) -> tuple[Shape, ...]:
     """The shapes of one noun, back to front, fitted to the square from -1 to 1."""
     return fitted(DRAWINGS[noun]())

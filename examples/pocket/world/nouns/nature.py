@@ -4,8 +4,21 @@ from __future__ import annotations
 
 import math
 
-from ..shapes import Shape, blob, bumpy, curve, ellipse, half, mirrored, polygon, rectangle, stroke
-from ..shapes import turned
+import numpy as np
+
+from ..shapes import (
+    Shape,
+    blob,
+    bumpy,
+    curve,
+    ellipse,
+    half,
+    mirrored,
+    polygon,
+    rectangle,
+    stroke,
+    turned,
+)
 
 
 def tree() -> list[Shape]:
@@ -35,7 +48,7 @@ def star() -> list[Shape]:
 def flower() -> list[Shape]:
     petal = ellipse("body", 0, -0.36, 0.2, 0.28)
     head = [shape for turn in range(0, 360, 60) for shape in turned([petal], turn)]
-    lifted = [Shape(shape.points + (0, -0.34), shape.role) for shape in head]
+    lifted = [Shape(shape.points - np.array([0.0, 0.34]), shape.role) for shape in head]
     return [
         stroke("shade", 0.09, (0, -0.2), (0, 1.0)),
         blob("shade", (0, 0.8), (-0.3, 0.68), (-0.5, 0.36), (-0.16, 0.5)),

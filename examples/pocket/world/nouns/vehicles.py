@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..shapes import Shape, blob, bumpy, ellipse, polygon, rectangle, stroke
+from ..shapes import Shape, arc, blob, bumpy, ellipse, polygon, rectangle, stroke
 
 
 def boat() -> list[Shape]:
@@ -80,10 +80,7 @@ def train() -> list[Shape]:
 
 
 def bicycle() -> list[Shape]:
-    wheels = [
-        Shape(ellipse("dark", x, 0.3, 0.4).points[list(range(36)) + [0]], "dark", False, 0.09)
-        for x in (-0.56, 0.56)
-    ]
+    wheels = [arc("dark", 0.09, (x, 0.3), (0.4, 0.4), 0, 360) for x in (-0.56, 0.56)]
     return [
         *wheels,
         stroke(

@@ -56,7 +56,7 @@ def draw(layout: Layout, rng: random.Random, size: int) -> Image.Image:
         patches = [patch for patch in layout.things if patch.thing == index]
         paint(image, patches, lambda _: BLUE, lambda _: WHITE, 0.011, hollow=True)
         dimensions(image, np.concatenate([patch.points for patch in patches]))
-    return with_grain(finished(image, size), 2.5, rng.randrange(4))
+    return with_grain(finished(image, size), 1.2, rng.randrange(4))
 
 
 STYLE = Style("blueprint", draw, held_out=True)

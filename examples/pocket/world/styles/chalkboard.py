@@ -31,8 +31,8 @@ def chalk(patch: Patch) -> RGB:
     """Chalk colours are pale; black chalk is a dark grey one."""
     colour = patch.base
     if lightness(colour) < 0.2:
-        return 92, 94, 98
-    return mix(colour, (255, 255, 255), 0.26)
+        return 112, 114, 120
+    return mix(colour, (255, 255, 255), 0.32)
 
 
 def faint(patch: Patch) -> RGB:
@@ -52,7 +52,7 @@ def draw(layout: Layout, rng: random.Random, size: int) -> Image.Image:
         paint(blank(size), things, lambda p: chalk(p) if p.role == "body" else black), size
     )
     line_values, fill_values = to_array(finished(lines, size)), to_array(fills)
-    tooth = np.clip(0.86 + 0.26 * grain(size, variant), 0.1, 1)
+    tooth = np.clip(0.98 + 0.24 * grain(size, variant), 0.1, 1)
     rubbed = np.clip(
         0.75 - hatching(size, 5.5, -40, 1.5, variant) + 0.2 * grain(size, variant), 0, 0.6
     )

@@ -18,7 +18,7 @@ from .style import Style
 def tone(patch: Patch) -> RGB:
     """Things span black to white, the setting stays dim."""
     level = lightness(patch.colour)
-    return grey(level * 1.1 if patch.thing >= 0 else 0.26 + 0.34 * level)
+    return grey(level * 1.1 if patch.thing >= 0 else 0.36 + 0.34 * level)
 
 
 def draw(layout: Layout, rng: random.Random, size: int) -> Image.Image:
@@ -30,7 +30,7 @@ def draw(layout: Layout, rng: random.Random, size: int) -> Image.Image:
     crisp = finished(paint(image, things, tone, lambda _: grey(0.06), 0.022), size)
     level = 0.45 * to_array(soft)[..., 0] + 0.55 * to_array(crisp)[..., 0]
     rough = grain(size, rng.randrange(4), 24)
-    level = level + rough * (10 + 12 * (np.abs(level - 128) / 128))
+    level = level + rough * (6 + 9 * (np.abs(level - 128) / 128))
     return to_image(level[..., None] * np.array((1.0, 0.985, 0.96)))
 
 

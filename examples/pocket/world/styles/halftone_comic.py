@@ -40,7 +40,7 @@ def draw(layout: Layout, rng: random.Random, size: int) -> Image.Image:
     level = values.mean(axis=-1) / 255
     dots = np.clip((0.98 - 0.62 * level - screen(size)) * 6, 0, 1)[..., None]
     paper = values * 0.25 + np.array((255, 250, 226)) * 0.75
-    printed = to_image(paper + (values * 0.92 - paper) * dots)
+    printed = to_image(paper + (values * 0.8 - paper) * dots)
     image = printed.resize((size * 2, size * 2))
     areas = [patch for patch in layout.backdrop if patch.layer == "ground"]
     paint(image, areas, lambda _: None, lambda _: INK, 0.007)

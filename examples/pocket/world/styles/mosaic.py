@@ -15,7 +15,7 @@ from ..tiles import VARIANTS, cell_means, frozen, stones
 from .style import Style
 
 GROUT = np.array((214, 206, 190), dtype=np.float32)
-ACROSS = 30
+ACROSS = 33
 ROLE_CODES = {"body": 1, "shade": 2, "light": 3, "dark": 4}
 
 
@@ -39,7 +39,7 @@ def draw(layout: Layout, rng: random.Random, size: int) -> Image.Image:
     cut = np.zeros((size, size), dtype=bool)
     cut[1:] |= codes[1:] != codes[:-1]
     cut[:, 1:] |= codes[:, 1:] != codes[:, :-1]
-    stone = np.clip(border - 0.1, 0, 1) * np.where(cut, 0.45, 1)
+    stone = np.clip(border + 0.15, 0, 1) * np.where(cut, 0.45, 1)
     colours = means * shades(variant)[labels]
     return to_image(GROUT + (colours - GROUT) * stone[..., None])
 

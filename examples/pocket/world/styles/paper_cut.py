@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image, ImageChops, ImageFilter
 
-from ..brush import blank, finished, paint, with_grain
+from ..brush import finished, paint, with_grain
 from ..colours import BLACK, mix
 from ..layout import Layout
 from ..patch import Patch

@@ -14,11 +14,11 @@ from ..shapes import RGB
 from .style import Style
 
 PIXELS = 52
-STEPS = 5
+STEPS = 7
 
 
 def stepped(channel: int) -> int:
-    """A channel rounded to one of six levels."""
+    """A channel rounded to one of eight levels."""
     return round(channel / 255 * STEPS) * 255 // STEPS
 
 

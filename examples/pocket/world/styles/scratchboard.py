@@ -23,6 +23,11 @@ def faint(patch: Patch) -> RGB:
     return grey(0.12 + 0.5 * lightness(patch.colour))
 
 
+def contour(patch: Patch) -> RGB | None:
+    """The edges of the land are scratched brighter."""
+    return grey(0.85) if patch.layer != "sky" else None
+
+
 def lit(patch: Patch) -> RGB:
     """Things keep their colour, a little brighter."""
     return mix(patch.colour, (255, 255, 255), 0.1)
@@ -35,7 +40,7 @@ def line(patch: Patch) -> RGB:
 
 def draw(layout: Layout, rng: random.Random, size: int) -> Image.Image:
     variant = rng.randrange(VARIANTS)
-    ground = finished(paint(blank(size), layout.backdrop, faint), size)
+    ground = finished(paint(blank(size), layout.backdrop, faint, contour, 0.006), size)
     things = finished(paint(blank(size), layout.things, lit), size)
     lines = finished(paint(blank(size), layout.things, lambda _: BOARD, line, 0.011), size)
     board = Image.new("RGB", (size, size), BOARD)

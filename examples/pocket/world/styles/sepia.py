@@ -27,10 +27,10 @@ def vignette(size: int) -> np.ndarray:
 
 def draw(layout: Layout, rng: random.Random, size: int) -> Image.Image:
     image = paint(blank(size), layout.backdrop)
-    paint(image, layout.things, edge=lambda patch: edge_colour(patch.base), edge_width=0.008)
+    paint(image, layout.things, edge=lambda patch: edge_colour(patch.base), edge_width=0.012)
     photo = finished(image, size).convert("L").filter(ImageFilter.BoxBlur(0.6))
     variant = rng.randrange(4)
-    level = to_array(photo) / 255 * vignette(size) + 0.03 * grain(size, variant)
+    level = to_array(photo) / 255 * vignette(size) + 0.02 * grain(size, variant)
     level = 0.08 + 0.9 * level + 0.1 * (noise(size, 5, variant) - 0.5)
     edge = round(BORDER * size)
     framed = np.full((size, size), 0.97, dtype=np.float32)

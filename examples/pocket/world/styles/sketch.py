@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
+import numpy as np
 from PIL import Image
 
 from ..brush import blank, finished, nothing, paint, wobbled
@@ -15,6 +16,7 @@ from ..shapes import RGB
 from .style import Style
 
 PAPER: RGB = (248, 241, 226)
+SLIP = np.array((-0.012, 0.01))
 INK: RGB = (62, 42, 34)
 
 
@@ -25,7 +27,7 @@ def wash(patch: Patch) -> RGB:
 
 def draw(layout: Layout, rng: random.Random, size: int) -> Image.Image:
     def slipped(patch: Patch) -> Patch:
-        return replace(wobbled(patch, rng, 0.004), points=patch.points + (-0.012, 0.01))
+        return replace(wobbled(patch, rng, 0.004), points=patch.points + SLIP)
 
     def lines(amount: float) -> list[Patch]:
         return [wobbled(patch, rng, amount) for patch in layout.things]

@@ -29,11 +29,10 @@ def panes(variant: int) -> np.ndarray:
 
 
 def glass(patch: Patch) -> RGB:
-    """Deep colour; black glass lets a little violet light through."""
-    colour = patch.colour if patch.thing >= 0 else mix(patch.colour, (20, 10, 60), 0.1)
-    if lightness(colour) < 0.2 and patch.thing >= 0:
-        return mix(colour, (70, 66, 84), 0.4)
-    return saturated(colour, 1.6)
+    """Deep colour; black glass lets a little light through, a dark sky some blue."""
+    if lightness(patch.colour) < 0.2:
+        return mix(patch.colour, (70, 66, 84) if patch.thing >= 0 else (52, 60, 170), 0.42)
+    return saturated(patch.colour, 1.6)
 
 
 def draw(layout: Layout, rng: random.Random, size: int) -> Image.Image:

@@ -15,8 +15,8 @@ from ..layout import Layout
 class Style:
     """A way to paint a layout.
 
-    name: with underscores. draw: (layout, random generator, size in pixels) to an RGB picture of that
-    size, the same for the same generator state. held_out: the base model never sees it.
+    name: with underscores. draw: (layout, random generator, size in pixels) to an RGB picture of
+    that size, the same for the same generator state. held_out: the base model never sees it.
     """
 
     name: str

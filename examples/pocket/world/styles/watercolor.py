@@ -24,8 +24,8 @@ def bleeding(size: int, variant: int) -> tuple[np.ndarray, np.ndarray]:
     """Where each pixel fetches its colour from: rows and columns int64 [size, size]."""
     rows, columns = np.mgrid[0:size, 0:size]
     reach = size / 256
-    down = (noise(size, 22, variant) - 0.5) * 9 + (noise(size, 70, variant) - 0.5) * 6
-    side = (noise(size, 22, variant + 9) - 0.5) * 9 + (noise(size, 70, variant + 9) - 0.5) * 6
+    down = (noise(size, 22, variant) - 0.5) * 6 + (noise(size, 70, variant) - 0.5) * 3.5
+    side = (noise(size, 22, variant + 9) - 0.5) * 6 + (noise(size, 70, variant + 9) - 0.5) * 3.5
     return (
         frozen(np.clip(rows + down * reach, 0, size - 1).astype(np.int64)),
         frozen(np.clip(columns + side * reach, 0, size - 1).astype(np.int64)),
@@ -38,8 +38,8 @@ def wet(size: int, variant: int) -> np.ndarray:
     axis = np.minimum(np.arange(size), np.arange(size)[::-1]) / size
     margin = np.minimum(axis[:, None], axis[None, :])
     ragged = np.clip((margin - 0.01 - 0.07 * noise(size, 9, variant)) * 60, 0, 1)
-    pigment = 0.72 + 0.5 * (noise(size, 7, variant + 3) - 0.5) + 0.05 * grain(size, variant)
-    return frozen((ragged * np.clip(pigment, 0.3, 1.05)).astype(np.float32)[..., None])
+    pigment = 0.9 + 0.5 * (noise(size, 7, variant + 3) - 0.5) + 0.05 * grain(size, variant)
+    return frozen((ragged * np.clip(pigment, 0.3, 1.1)).astype(np.float32)[..., None])
 
 
 def wash(patch: Patch) -> RGB:
@@ -51,7 +51,7 @@ def wash(patch: Patch) -> RGB:
 
 def drying_edge(patch: Patch) -> RGB:
     """Pigment gathers at the rim of a wash."""
-    return mix(wash(patch), (40, 30, 60), 0.3)
+    return mix(wash(patch), (40, 30, 60), 0.42)
 
 
 def draw(layout: Layout, rng: random.Random, size: int) -> Image.Image:

@@ -21,12 +21,17 @@ INK = np.array((24, 18, 16), dtype=np.float32)
 
 def ground_tone(patch: Patch) -> RGB:
     """The setting is mostly ink."""
-    return grey(0.12 + 0.5 * lightness(patch.colour))
+    return grey(0.06 + 0.46 * lightness(patch.colour))
+
+
+def contour(patch: Patch) -> RGB | None:
+    """The edges of the land are cut out bright."""
+    return grey(1) if patch.layer != "sky" else None
 
 
 def thing_tone(patch: Patch) -> RGB:
     """Things are mostly paper, whatever their colour."""
-    return grey(0.45 + 0.5 * lightness(patch.colour)) if patch.role != "dark" else grey(0)
+    return grey(0.58 + 0.4 * lightness(patch.colour)) if patch.role != "dark" else grey(0)
 
 
 def carved(level: np.ndarray, lines: np.ndarray) -> np.ndarray:
@@ -36,16 +41,18 @@ def carved(level: np.ndarray, lines: np.ndarray) -> np.ndarray:
 
 def draw(layout: Layout, rng: random.Random, size: int) -> Image.Image:
     variant = rng.randrange(VARIANTS)
-    ground = to_array(finished(paint(blank(size), layout.backdrop, ground_tone), size))[..., 0]
+    ground = to_array(
+        finished(paint(blank(size), layout.backdrop, ground_tone, contour, 0.009), size)
+    )[..., 0]
     image = paint(blank(size), layout.things, thing_tone, lambda _: grey(0), 0.016)
     things = to_array(finished(image, size))[..., 0] / 255
-    outer = paint(blank(size), layout.things, white, white, 0.034)
+    outer = paint(blank(size), layout.things, white, white, 0.042)
     inner = paint(blank(size), layout.things, white, white, 0.016)
     ring = to_array(finished(outer, size))[..., 0] / 255
     solid = to_array(finished(inner, size))[..., 0] / 255
-    paper = carved(ground / 255, hatching(size, 8, 4, 2.6, variant))
+    paper = carved(ground / 255, hatching(size, 9.5, 4, 3, variant))
     paper = np.maximum(paper * (1 - ring), ring * (1 - solid))
-    body = carved(things, hatching(size, 7, 62, 1.2, variant)) * (things > 0.15)
+    body = carved(things, hatching(size, 8, 62, 1.2, variant)) * (things > 0.15)
     paper = paper * (1 - solid) + body * solid
     ink = (1 - paper) * np.clip(1.02 - 0.1 * np.maximum(grain(size, variant), 0), 0, 1)
     return to_image(PAPER + (INK - PAPER) * ink[..., None])
