@@ -6,6 +6,7 @@ import argparse
 import random
 from collections.abc import Iterable
 from pathlib import Path
+from textwrap import fill
 
 from world import (
     COLOURS,
@@ -35,12 +36,12 @@ SUBJECTS = {
     "bip": ("teal", "A little robot on one wheel with coral and ivory stripes and one big eye."),
     "momo": ("purple", "A round plum owl with rose spots, an ivory belly and huge honey eyes."),
 }
-README = """# {title}
-
-{about} {count} pictures of 256 × 256 pixels, each with its caption in a `.txt` file of the same
-name; the captions say what is shown and not {unsaid}. Drawn by this project's own program and under
-the project's licence, Apache-2.0. `python examples/pocket/make_datasets.py` draws the same files again.
-"""
+README = (
+    "{about} {count} pictures of 256 × 256 pixels, each with its caption in a `.txt` file of the same "
+    "name; the captions say what is shown and not {unsaid}. Drawn by this project's own program and "
+    "under the project's licence, Apache-2.0. To draw the same files again, run "
+    "`python examples/pocket/make_datasets.py`."
+)
 
 
 def style_scenes(style: str) -> list[Scene]:
@@ -88,10 +89,19 @@ def write(folder: Path, scenes: Iterable[Scene], style: str) -> int:
     total = 0
     for number, scene in enumerate(scenes, start=1):
         path = folder / f"{number:02d}.jpg"
-        draw(scene, style, seed=9000 + number).save(path, quality=JPEG_QUALITY, subsampling=0)
+        draw(scene, style, seed=9000 + number).save(
+            path, quality=JPEG_QUALITY, subsampling=0, optimize=True
+        )
         path.with_suffix(".txt").write_text(caption(scene) + "\n", encoding="utf-8")
         total += path.stat().st_size
     return total
+
+
+def describe(folder: Path, about: str, count: int, unsaid: str) -> None:
+    """Writes the folder's README."""
+    title = folder.name.replace("_", " ").capitalize()
+    text = fill(README.format(about=about, count=count, unsaid=unsaid), width=100)
+    (folder / "README.md").write_text(f"# {title}\n\n{text}\n", encoding="utf-8")
 
 
 def main() -> None:
@@ -102,17 +112,13 @@ def main() -> None:
     for style, about in STYLES.items():
         folder = out / "styles" / style
         size = write(folder, style_scenes(style), style)
-        title = style.replace("_", " ").capitalize()
-        text = README.format(title=title, about=about, count=PICTURES_PER_STYLE, unsaid="the style")
-        (folder / "README.md").write_text(text, encoding="utf-8")
+        describe(folder, about, PICTURES_PER_STYLE, "the style")
         print(f"{folder}: {size / 1e6:.2f} MB")
     for name, (colour, about) in SUBJECTS.items():
         folder = out / "subjects" / name
         scenes = subject_scenes(name, colour)
         size = write(folder, scenes, "flat")
-        unsaid = f"what {name} looks like"
-        text = README.format(title=name.capitalize(), about=about, count=len(scenes), unsaid=unsaid)
-        (folder / "README.md").write_text(text, encoding="utf-8")
+        describe(folder, about, len(scenes), f"what {name} looks like")
         print(f"{folder}: {size / 1e6:.2f} MB")
 
 

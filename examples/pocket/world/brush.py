@@ -46,9 +46,9 @@ def paint(
 ) -> Image.Image:
     """Paints patches back to front onto `image` and returns it.
 
-    `fill` and `edge` give each patch its colours (None leaves that out). Thick strokes of things become
-    tubes, filled with the edge on both sides; thin ones are filled, or when `hollow` drawn as one
-    edge line, which line-only styles need. Widths are in canvas units.
+    `fill` and `edge` give each patch its colours (None leaves that out). Thick strokes of things
+    become tubes, filled with the edge on both sides; thin ones are filled, or when `hollow` drawn
+    as one edge line, which line-only styles need. Widths are in canvas units.
     """
     draw = ImageDraw.Draw(image)
     pixels = image.width
@@ -146,7 +146,7 @@ def noise(size: int, cells: int, variant: int) -> np.ndarray:
 def grain(size: int, variant: int, cells: int = 0) -> np.ndarray:
     """Fine paper grain float32 [size, size] with mean 0 and deviation 1 (read-only)."""
     generator = np.random.default_rng(variant + 77)
-    values = generator.standard_normal((size, size), dtype=np.float32)
+    values: np.ndarray = generator.standard_normal((size, size), dtype=np.float32)
     values = values + 0.5 * (np.roll(values, 1, axis=0) + np.roll(values, 1, axis=1))
     if cells:
         values = values + 4 * (noise(size, cells, variant) - 0.5)

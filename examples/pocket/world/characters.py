@@ -60,8 +60,8 @@ def bip() -> list[Shape]:
 
 def momo() -> list[Shape]:
     """A round owl: plum with rose spots, an ivory belly, huge honey eyes and pointed ear tufts."""
-    spots = ((-0.5, -0.02, 0.1), (0.55, 0.1, 0.11), (-0.62, 0.34, 0.09), (0.5, 0.46, 0.09))
-    spots += ((-0.3, -0.72, 0.08), (0.28, -0.74, 0.09), (0.02, -0.86, 0.06))
+    low_spots = ((-0.5, -0.02, 0.1), (0.55, 0.1, 0.11), (-0.62, 0.34, 0.09), (0.5, 0.46, 0.09))
+    high_spots = ((-0.3, -0.72, 0.08), (0.28, -0.74, 0.09), (0.02, -0.86, 0.06))
     face = mirrored(
         painted(HONEY, ellipse("light", 0.28, -0.36, 0.27)),
         painted(IVORY, ellipse("light", 0.28, -0.36, 0.19)),
@@ -78,7 +78,7 @@ def momo() -> list[Shape]:
             painted(ROSE, stroke("shade", 0.06, (x - 0.08, y), (x, y + 0.07), (x + 0.08, y)))
             for x, y in ((-0.14, 0.3), (0.14, 0.3), (0, 0.48), (-0.14, 0.62), (0.14, 0.62))
         ],
-        *[painted(ROSE, ellipse("light", x, y, radius)) for x, y, radius in spots],
+        *[painted(ROSE, ellipse("light", x, y, radius)) for x, y, radius in low_spots + high_spots],
         *face,
         painted(CORAL, polygon("dark", (-0.09, -0.22), (0.09, -0.22), (0, 0.02))),
     ]

@@ -8,6 +8,7 @@ import random
 import sys
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -41,7 +42,7 @@ def render_many(jobs: Sequence[Job], processes: int, size_px: int = 256) -> np.n
         _draw_share(pictures, jobs, 0, 1, None)
         return pictures
     context = multiprocessing.get_context("fork")
-    done = context.Array("q", processes)
+    done: Any = context.Array("q", processes)
     workers = [
         context.Process(target=_draw_share, args=(pictures, jobs, index, processes, done))
         for index in range(processes)
@@ -61,7 +62,9 @@ def render_many(jobs: Sequence[Job], processes: int, size_px: int = 256) -> np.n
     return pictures
 
 
-def _draw_share(pictures: np.ndarray, jobs: Sequence[Job], first: int, step: int, done) -> None:
+def _draw_share(
+    pictures: np.ndarray, jobs: Sequence[Job], first: int, step: int, done: Any
+) -> None:
     size_px = pictures.shape[1]
     for index in range(first, len(jobs), step):
         scene, style, seed = jobs[index]

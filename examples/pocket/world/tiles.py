@@ -101,7 +101,7 @@ def brush_strokes(size: int, variant: int) -> tuple[np.ndarray, np.ndarray]:
 def hatching(size: int, pitch: float, degrees: float, sway: float, variant: int) -> np.ndarray:
     """Parallel lines as a height float32 [size, size] in 0..1: 0 on a line, 1 between two.
 
-    pitch: pixels at a size of 256 from line to line; sway: how far lines wander, in pixels likewise.
+    pitch: from line to line, in pixels at a size of 256; sway: how far lines wander, likewise.
     """
     generator = np.random.default_rng(variant)
     unit = size / 256

@@ -31,7 +31,7 @@ def contour(patch: Patch) -> RGB | None:
 
 def thing_tone(patch: Patch) -> RGB:
     """Things are mostly paper, whatever their colour."""
-    return grey(0.58 + 0.4 * lightness(patch.colour)) if patch.role != "dark" else grey(0)
+    return grey(0.64 + 0.36 * lightness(patch.colour)) if patch.role != "dark" else grey(0)
 
 
 def carved(level: np.ndarray, lines: np.ndarray) -> np.ndarray:
@@ -54,7 +54,7 @@ def draw(layout: Layout, rng: random.Random, size: int) -> Image.Image:
     paper = np.maximum(paper * (1 - ring), ring * (1 - solid))
     body = carved(things, hatching(size, 8, 62, 1.2, variant)) * (things > 0.15)
     paper = paper * (1 - solid) + body * solid
-    ink = (1 - paper) * np.clip(1.02 - 0.1 * np.maximum(grain(size, variant), 0), 0, 1)
+    ink = (1 - paper) * np.clip(1.0 - 0.05 * np.maximum(grain(size, variant), 0), 0, 1)
     return to_image(PAPER + (INK - PAPER) * ink[..., None])
 
 
