@@ -41,7 +41,9 @@ def load_base(name: str, *, device: str = "auto", precision: str = "auto") -> Lo
     chosen = choose_device(device)
     with quiet_libraries():
         try:
-            return family.load(name, folder, chosen, choose_dtype(precision, chosen))
+            # A folder is called by its last name, because names travel in cards and cards hold no paths.
+            short = folder.resolve().name if Path(name).expanduser().is_dir() else name
+            return family.load(short, folder, chosen, choose_dtype(precision, chosen))
         except (OSError, ValueError) as error:
             raise UserError(f"The base {name!r} cannot be loaded: {' '.join(str(error).split())[:300]}") from error
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from trainers.adapter import CARD_NAME, Adapter, AdapterCard, check_name, read_adapter, read_card
 from trainers.errors import UserError, unknown
-from trainers.storage import TEMPORARY_PREFIX
+from trainers.storage import TEMPORARY_PREFIX, folder_lock
 
 ENVIRONMENT_VARIABLE = "STUDIO_LIBRARY"
 
@@ -74,14 +74,33 @@ class Library:
             )
         return folder
 
-    def remove(self, name: str) -> None:
-        """Remove an adapter and, if there is one, the run that made it."""
-        folder = self.find(name)
-        if folder.parent != self.adapters_folder:
-            raise UserError(f"{name} is not in the library {self.folder}; only its own adapters can be removed.")
-        grave = self.adapters_folder / f"{TEMPORARY_PREFIX}removed-{name}"
-        os.rename(folder, grave)  # at once out of sight, also when deleting is cut short
-        shutil.rmtree(grave, ignore_errors=True)
+    def remove(self, name: str) -> list[str]:
+        """Remove an adapter, the run that made it, or both; return what was removed, a line each.
+
+        Raises:
+            UserError: the library has neither, or a process is working on the run.
+        """
+        check_name(name)
+        removed = []
+        run_folder = self.runs_folder / name
+        if run_folder.is_dir():
+            with folder_lock(run_folder):
+                _bury(run_folder)
+            removed.append(f"Removed the run {name}.")
+        if name in self.names():
+            _bury(self.adapters_folder / name)
+            removed.append(f"Removed the adapter {name}.")
+        if not removed:
+            self.find(name)  # raises with the nearest names
+        return removed
+
+
+def _bury(folder: Path) -> None:
+    """Delete a folder; it is at once out of sight, also when deleting is cut short."""
+    grave = folder.parent / f"{TEMPORARY_PREFIX}removed-{folder.name}"
+    shutil.rmtree(grave, ignore_errors=True)
+    os.rename(folder, grave)
+    shutil.rmtree(grave, ignore_errors=True)
 
 
 def open_library(folder: str | None) -> Library:

@@ -159,7 +159,8 @@ def _encode(
     size_px = config.resolution_px or base.resolution_px
     latents = None
     for done, latents in encode_latents(base, pictures, size_px=size_px, flip=config.flip):  # noqa: B007
-        journal.report.progress("encoding pictures", done, total)
+        if latents is None:
+            journal.report.progress("encoding pictures", done, total)
     assert latents is not None  # the last item always carries them
     return latents
 

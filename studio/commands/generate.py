@@ -1,0 +1,80 @@
+"""``studio generate``: make pictures from a prompt, with any number of weighted adapters."""
+
+import argparse
+from pathlib import Path
+
+from studio.commands._command import Command, add_base, add_library, add_sampling, library_of
+from studio.library import parse_adapters
+from studio.report import Terminal
+from trainers.errors import UserError
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("prompt", help='what to draw, such as "a red boat, sea"')
+    parser.add_argument(
+        "--adapter", action="append", default=[], metavar="NAME:WEIGHT", help="may be repeated; the weight may have any sign"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the first picture (default 0)")
+    parser.add_argument("--count", type=int, default=1, help="pictures, with seeds counting up (default 1)")
+    parser.add_argument("--out", default="picture.png", metavar="FILE", help="PNG file (default picture.png)")
+    parser.add_argument("--width", type=int, metavar="PX", help="default: the base's own size")
+    parser.add_argument("--height", type=int, metavar="PX", help="default: the base's own size")
+    add_sampling(parser)
+    add_base(parser)
+    add_library(parser)
+
+
+def _run(options: argparse.Namespace) -> None:
+    paths = _paths(Path(options.out).expanduser(), options.count)
+    weights = parse_adapters(options.adapter)
+
+    from pipelines.generate import PictureRequest, generate
+    from pipelines.picture_file import write_picture
+    from studio.session import open_session
+
+    requests = [
+        PictureRequest(
+            prompt=options.prompt,
+            seed=options.seed + number,
+            weights=weights,
+            negative_prompt=options.negative_prompt,
+            steps=options.steps,
+            guidance=options.guidance,
+            width_px=options.width,
+            height_px=options.height,
+        )
+        for number in range(options.count)
+    ]
+    with (
+        Terminal() as report,
+        open_session(
+            library_of(options),
+            options.base,
+            list(weights),
+            report,
+            device=options.device,
+            precision=options.precision,
+        ) as session,
+    ):
+        cut = session.attachments.base.cut_text(options.prompt)
+        if cut:
+            report.say(f"Note: the prompt is too long for the text encoder, which does not see its end: {cut!r}.")
+        pictures = generate(
+            session.attachments, requests, on_step=lambda done, total: report.progress("drawing", done, total)
+        )
+        for number, picture in pictures:
+            write_picture(paths[number], picture, requests[number], session.base_facts())
+            report.say(f"{paths[number]}")
+
+
+def _paths(out: Path, count: int) -> list[Path]:
+    if out.suffix.lower() != ".png":
+        raise UserError(f"--out {str(out)!r} must be a .png file; only PNG carries the settings.")
+    if out.is_dir():
+        raise UserError(f"--out {str(out)!r} is a folder; give a file name ending in .png.")
+    if not 1 <= count <= 1000:
+        raise UserError(f"--count {count} is out of range; 1 to 1000 is possible.")
+    return [out] if count == 1 else [out.with_stem(f"{out.stem}-{number}") for number in range(1, count + 1)]
+
+
+COMMAND = Command("generate", "Make pictures from a prompt with weighted adapters.", _add_arguments, _run)

@@ -1,0 +1,42 @@
+"""``studio list``: the adapters of the library."""
+
+import argparse
+
+from studio.commands._command import Command, add_library, library_of
+from studio.library import Library, folder_size_bytes, open_run_names
+from studio.runs import Run
+from trainers.adapter import AdapterCard, read_card
+from trainers.errors import UserError
+
+
+def _run(options: argparse.Namespace) -> None:
+    library = library_of(options)
+    rows = [_row(library, name) for name in library.names()]
+    if rows:
+        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+        for row in rows:
+            print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+    else:
+        print(f"No adapters in {library.folder} yet. Train one with 'studio train', or see 'studio demo'.")
+    for name in open_run_names(library):
+        state = Run(library.runs_folder / name, library).state()
+        if state.get("status") != "done":
+            print(f"run {name}: {state.get('status')}, step {state.get('step')} of {state.get('total')}")
+
+
+def _row(library: Library, name: str) -> tuple[str, ...]:
+    folder = library.adapters_folder / name
+    try:
+        card = read_card(folder)
+    except UserError as error:
+        return (name, f"broken: {error}", "", "", "")
+    return (name, _made(card), card.base.name, f"{folder_size_bytes(folder) / 1e6:.1f} MB", card.created[:10])
+
+
+def _made(card: AdapterCard) -> str:
+    if card.recipe:
+        return " + ".join(f"{parent['weight']:g}·{parent['name']}" for parent in card.recipe["parents"])
+    return ", ".join(f"{part}: {plan.method}" for part, plan in card.parts.items())
+
+
+COMMAND = Command("list", "List the adapters of the library.", add_library, _run)

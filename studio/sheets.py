@@ -1,0 +1,37 @@
+"""What is written on a comparison sheet: scores under the cells, means under the columns."""
+
+from collections.abc import Sequence
+
+from pipelines.compare.grid import LookSummary, ScoredCell
+from pipelines.compare.sheet import SheetCell
+
+
+def sheet_cells(scored: Sequence[ScoredCell]) -> list[SheetCell]:
+    """Return the cells with their scores as lines."""
+    return [
+        SheetCell(item.cell.row, item.cell.column, item.picture, (_prompt_line(item), _style_line(item)))
+        for item in scored
+    ]
+
+
+def column_notes(summaries: Sequence[LookSummary]) -> dict[str, list[str]]:
+    """Return the lines under each column's label: how much of each style arrived, how much of the prompt survived."""
+    return {summary.label: summary_lines(summary) for summary in summaries}
+
+
+def summary_lines(summary: LookSummary) -> list[str]:
+    """Return one look's means as lines."""
+    lines = [f"{name} style {share:.0%}" for name, share in summary.style_shares.items()]
+    if summary.prompt_kept is not None:
+        lines.append(f"prompt kept {summary.prompt_kept:.0%}")
+    return lines
+
+
+def _prompt_line(item: ScoredCell) -> str:
+    return f"CLIP-T {item.prompt_score:.3f}"
+
+
+def _style_line(item: ScoredCell) -> str:
+    if not item.style_scores:
+        return ""
+    return "CLIP-I " + " · ".join(f"{name} {score:.3f}" for name, score in item.style_scores.items())
