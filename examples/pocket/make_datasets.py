@@ -37,9 +37,9 @@ SUBJECTS = {
     "momo": ("purple", "A round plum owl with rose spots, an ivory belly and huge honey eyes."),
 }
 README = (
-    "{about} {count} pictures of 256 × 256 pixels, each with its caption in a `.txt` file of the same "
-    "name; the captions say what is shown and not {unsaid}. Drawn by this project's own program and "
-    "under the project's licence, Apache-2.0. To draw the same files again, run "
+    "{about} {count} pictures of 256 × 256 pixels, each with its caption in a `.txt` file of the "
+    "same name; the captions say what is shown and not {unsaid}. Drawn by this project's own program "
+    "and under the project's licence, Apache-2.0. To draw the same files again, run "
     "`python examples/pocket/make_datasets.py`."
 )
 
