@@ -45,9 +45,7 @@ def main() -> None:
     """Reads the command line and writes the sheet."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("sheet.png"))
-    parser.add_argument(
-        "--noun", choices=NOUNS, default="boat", help="the noun drawn in every style"
-    )
+    parser.add_argument("--noun", choices=NOUNS, default="boat", help="the noun drawn in every style")
     parser.add_argument("--colour", choices=tuple(COLOURS), default="red")
     parser.add_argument("--setting", choices=SETTINGS, default="sea")
     parser.add_argument("--cell", type=int, default=192, help="width of one picture in pixels")

@@ -38,8 +38,8 @@ SUBJECTS = {
 }
 README = (
     "{about} {count} pictures of 256 × 256 pixels, each with its caption in a `.txt` file of the "
-    "same name; the captions say what is shown and not {unsaid}. Drawn by this project's own program "
-    "and under the project's licence, Apache-2.0. To draw the same files again, run "
+    "same name; the captions say what is shown and not {unsaid}. Drawn by this project's own "
+    "program and under the project's licence, Apache-2.0. To draw the same files again, run "
     "`python examples/pocket/make_datasets.py`."
 )
 
@@ -89,9 +89,7 @@ def write(folder: Path, scenes: Iterable[Scene], style: str) -> int:
     total = 0
     for number, scene in enumerate(scenes, start=1):
         path = folder / f"{number:02d}.jpg"
-        draw(scene, style, seed=9000 + number).save(
-            path, quality=JPEG_QUALITY, subsampling=0, optimize=True
-        )
+        draw(scene, style, seed=9000 + number).save(path, quality=JPEG_QUALITY, subsampling=0, optimize=True)
         path.with_suffix(".txt").write_text(caption(scene) + "\n", encoding="utf-8")
         total += path.stat().st_size
     return total

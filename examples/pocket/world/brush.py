@@ -76,9 +76,7 @@ def paint(
     return image
 
 
-def thick_line(
-    draw: ImageDraw.ImageDraw, points: list[float], colour: RGB | int | None, width: int
-) -> None:
+def thick_line(draw: ImageDraw.ImageDraw, points: list[float], colour: RGB | int | None, width: int) -> None:
     """A polyline with round joints and, when it is thick, round ends; points as x, y, x, y ..."""
     draw.line(points, fill=colour, width=width, joint="curve" if width > 4 else None)
     if width > 6:
@@ -90,9 +88,7 @@ def thick_line(
 def coverage(patches: Iterable[Patch], size: int, grow: float = 0.0) -> Image.Image:
     """Where the patches lie, as an "L" image of twice `size`; `grow` widens them (canvas units)."""
     white = (255, 255, 255)
-    image = paint(
-        blank(size), patches, lambda _: white, lambda _: white if grow else None, 2 * grow
-    )
+    image = paint(blank(size), patches, lambda _: white, lambda _: white if grow else None, 2 * grow)
     return image.getchannel(0)
 
 

@@ -32,9 +32,7 @@ HONEY: RGB = (252, 186, 44)
 def bip() -> list[Shape]:
     """A little robot on one wheel: coral and ivory stripes, one big eye, a bent antenna."""
     stripes = [
-        painted(
-            IVORY, polygon("light", (-w, y), (w, y), (w - 0.03, y + 0.13), (0.03 - w, y + 0.13))
-        )
+        painted(IVORY, polygon("light", (-w, y), (w, y), (w - 0.03, y + 0.13), (0.03 - w, y + 0.13)))
         for y, w in ((0.02, 0.5), (0.28, 0.45))
     ]
     arms = mirrored(
@@ -49,9 +47,7 @@ def bip() -> list[Shape]:
         painted(HONEY, ellipse("light", 0.38, -1.02, 0.1)),
         painted(CORAL, polygon("body", (-0.52, -0.12), (0.52, -0.12), (0.36, 0.62), (-0.36, 0.62))),
         *stripes,
-        painted(
-            TEAL, blob("shade", (-0.5, -0.2), (-0.52, -0.6), (0, -0.88), (0.52, -0.6), (0.5, -0.2))
-        ),
+        painted(TEAL, blob("shade", (-0.5, -0.2), (-0.52, -0.6), (0, -0.88), (0.52, -0.6), (0.5, -0.2))),
         painted(IVORY, ellipse("light", 0, -0.5, 0.28)),
         painted(NAVY, ellipse("dark", 0.04, -0.5, 0.14)),
         painted(IVORY, ellipse("light", 0.09, -0.55, 0.05)),

@@ -48,9 +48,7 @@ def grey(level: float) -> RGB:
 def saturated(colour: RGB, amount: float) -> RGB:
     """The colour with its distance from grey multiplied by `amount`."""
     level = lightness(colour) * 255
-    red, green, blue = (
-        min(255, max(0, round(level + (channel - level) * amount))) for channel in colour
-    )
+    red, green, blue = (min(255, max(0, round(level + (channel - level) * amount))) for channel in colour)
     return red, green, blue
 
 
@@ -59,9 +57,7 @@ def role_colour(colour: RGB, role: Role) -> RGB:
     if role == "body":
         return colour
     if role == "shade":
-        return (
-            mix(colour, CREAM, 0.25) if lightness(colour) < 0.2 else mix(colour, WARM_SHADOW, 0.27)
-        )
+        return mix(colour, CREAM, 0.25) if lightness(colour) < 0.2 else mix(colour, WARM_SHADOW, 0.27)
     if role == "light":
         return mix(colour, BLACK, 0.22) if lightness(colour) > 0.95 else mix(colour, CREAM, 0.82)
     return mix(colour, CREAM, 0.45) if lightness(colour) < 0.2 else mix(colour, BLACK, 0.78)

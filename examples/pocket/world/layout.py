@@ -48,9 +48,7 @@ def compose(scene: Scene, rng: random.Random) -> Layout:
         places = [CENTRES[scene.things[0].position]]
     else:
         extents, places = in_a_row(extents)
-    for index, (thing, extent, centre) in enumerate(
-        zip(scene.things, extents, places, strict=True)
-    ):
+    for index, (thing, extent, centre) in enumerate(zip(scene.things, extents, places, strict=True)):
         shapes = shapes_of(thing.noun)
         patches += place(shapes, COLOURS[thing.colour], index, centre, extent, rng)
     return Layout(tuple(patches), scene.setting)
@@ -78,10 +76,7 @@ def place(
 ) -> list[Patch]:
     """The patches of one thing whose longer side spans `2 * extent` of the canvas, kept inside."""
     jitter = 0.02 if extent > 0.24 else 0.006
-    x, y = (
-        min(max(c + rng.uniform(-jitter, jitter), extent + MARGIN), 1 - extent - MARGIN)
-        for c in centre
-    )
+    x, y = (min(max(c + rng.uniform(-jitter, jitter), extent + MARGIN), 1 - extent - MARGIN) for c in centre)
     angle = np.radians(rng.uniform(-5, 5))
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]) * extent
     return [

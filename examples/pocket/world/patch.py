@@ -31,9 +31,7 @@ class Patch:
     base: RGB = (0, 0, 0)
 
 
-def backdrop_patch(
-    shape_points: np.ndarray, colour: RGB, layer: Layer, width: float = 0.0
-) -> Patch:
+def backdrop_patch(shape_points: np.ndarray, colour: RGB, layer: Layer, width: float = 0.0) -> Patch:
     """A patch of the setting; a `width` above zero makes it an open stroke."""
     points = np.asarray(shape_points, dtype=np.float64)
     return Patch(points, colour, layer, closed=width == 0, width=width, base=colour)

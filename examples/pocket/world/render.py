@@ -44,8 +44,7 @@ def render_many(jobs: Sequence[Job], processes: int, size_px: int = 256) -> np.n
     context = multiprocessing.get_context("fork")
     done: Any = context.Array("q", processes)
     workers = [
-        context.Process(target=_draw_share, args=(pictures, jobs, index, processes, done))
-        for index in range(processes)
+        context.Process(target=_draw_share, args=(pictures, jobs, index, processes, done)) for index in range(processes)
     ]
     for worker in workers:
         worker.start()
@@ -62,9 +61,7 @@ def render_many(jobs: Sequence[Job], processes: int, size_px: int = 256) -> np.n
     return pictures
 
 
-def _draw_share(
-    pictures: np.ndarray, jobs: Sequence[Job], first: int, step: int, done: Any
-) -> None:
+def _draw_share(pictures: np.ndarray, jobs: Sequence[Job], first: int, step: int, done: Any) -> None:
     size_px = pictures.shape[1]
     for index in range(first, len(jobs), step):
         scene, style, seed = jobs[index]

@@ -69,11 +69,7 @@ def _phrase(thing: Thing, alone: bool) -> str:
     place = dict(POSITION_WORDS).get(thing.position, "") if alone else ""
     if thing.noun in CHARACTERS:
         return f"{thing.noun}{place}"
-    words = (
-        [thing.colour, thing.noun]
-        if thing.size == "medium"
-        else [thing.size, thing.colour, thing.noun]
-    )
+    words = [thing.colour, thing.noun] if thing.size == "medium" else [thing.size, thing.colour, thing.noun]
     article = "an" if words[0][0] in "aeiou" else "a"
     return f"{article} {' '.join(words)}{place}"
 
@@ -83,10 +79,7 @@ def is_held_out(scene: Scene) -> bool:
 
     The same for ever and on every machine; sizes, positions and styles do not matter.
     """
-    return any(
-        _fraction(f"{thing.noun}|{thing.colour}|{scene.setting}") < HELD_OUT_SHARE
-        for thing in scene.things
-    )
+    return any(_fraction(f"{thing.noun}|{thing.colour}|{scene.setting}") < HELD_OUT_SHARE for thing in scene.things)
 
 
 def _fraction(text: str) -> float:

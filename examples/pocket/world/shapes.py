@@ -52,15 +52,11 @@ def half(role: Role, x: float, y: float, radius_x: float, radius_y: float) -> Sh
     return Shape(arc_points(x, y, radius_x, radius_y, 180, 360), role)
 
 
-def bumpy(
-    role: Role, x: float, y: float, radius_x: float, radius_y: float, bumps: int, depth: float = 0.1
-) -> Shape:
+def bumpy(role: Role, x: float, y: float, radius_x: float, radius_y: float, bumps: int, depth: float = 0.1) -> Shape:
     """A cloud-like outline with `bumps` round lobes, each `depth` of the radius deep."""
     angle = np.linspace(0, 2 * np.pi, bumps * 8, endpoint=False)
     radius = 1 - depth + depth * 2 * np.abs(np.sin(bumps * angle / 2))
-    points = np.stack(
-        [x + radius_x * radius * np.cos(angle), y + radius_y * radius * np.sin(angle)]
-    )
+    points = np.stack([x + radius_x * radius * np.cos(angle), y + radius_y * radius * np.sin(angle)])
     return Shape(points.T, role)
 
 
@@ -93,9 +89,7 @@ def arc(
     return Shape(points, role, closed=False, width=width)
 
 
-def arc_points(
-    x: float, y: float, radius_x: float, radius_y: float, start: float, end: float
-) -> np.ndarray:
+def arc_points(x: float, y: float, radius_x: float, radius_y: float, start: float, end: float) -> np.ndarray:
     """Points [n, 2] along an ellipse from `start` to `end` degrees, about one per ten degrees."""
     count = max(3, int(abs(end - start) / 10) + 1)
     angle = np.radians(np.linspace(start, end, count))
@@ -112,12 +106,7 @@ def smooth(points: np.ndarray, closed: bool, steps: int = 6) -> np.ndarray:
         before, start, end, after = padded[:-3], padded[1:-2], padded[2:-1], padded[3:]
     t = np.linspace(0, 1, steps, endpoint=False)[None, :, None]
     p0, p1, p2, p3 = (p[:, None, :] for p in (before, start, end, after))
-    path = 0.5 * (
-        2 * p1
-        + (p2 - p0) * t
-        + (2 * p0 - 5 * p1 + 4 * p2 - p3) * t**2
-        + (3 * p1 - p0 - 3 * p2 + p3) * t**3
-    )
+    path = 0.5 * (2 * p1 + (p2 - p0) * t + (2 * p0 - 5 * p1 + 4 * p2 - p3) * t**2 + (3 * p1 - p0 - 3 * p2 + p3) * t**3)
     path = path.reshape(-1, 2)
     return path if closed else np.concatenate([path, points[-1:]])
 
@@ -143,9 +132,7 @@ def fitted(shapes: Iterable[Shape]) -> tuple[Shape, ...]:
     high = np.max([(s.points + s.width / 2).max(axis=0) for s in shapes], axis=0)
     scale = 2 / float((high - low).max())
     middle = (low + high) / 2
-    return tuple(
-        replace(s, points=(s.points - middle) * scale, width=s.width * scale) for s in shapes
-    )
+    return tuple(replace(s, points=(s.points - middle) * scale, width=s.width * scale) for s in shapes)
 
 
 def painted(colour: RGB, shape: Shape) -> Shape:

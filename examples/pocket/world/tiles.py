@@ -40,9 +40,7 @@ def stones(size: int, across: int, variant: int) -> tuple[np.ndarray, np.ndarray
             centre = centres[row, column]
             distance = np.hypot(rows - centre[..., 0], columns - centre[..., 1])
             closer = distance < nearest
-            second = np.where(
-                closer, nearest, np.minimum(second, np.where(distance > nearest, distance, 1e9))
-            )
+            second = np.where(closer, nearest, np.minimum(second, np.where(distance > nearest, distance, 1e9)))
             labels = np.where(closer, row * (across + 2) + column, labels)
             nearest = np.minimum(nearest, distance)
     border, centre_distance = (second - nearest) * 128 / size, nearest * 256 / size
@@ -64,9 +62,7 @@ def facets(size: int, across: int, variant: int) -> np.ndarray:
     draw = ImageDraw.Draw(image)
     for row in range(across):
         for column in range(across):
-            corners = [
-                tuple(points[row + i, column + j]) for i, j in ((0, 0), (0, 1), (1, 1), (1, 0))
-            ]
+            corners = [tuple(points[row + i, column + j]) for i, j in ((0, 0), (0, 1), (1, 1), (1, 0))]
             turn = int(generator.integers(0, 2))
             corners = corners[turn:] + corners[:turn]
             label = 2 * (row * across + column)
@@ -112,9 +108,7 @@ def hatching(size: int, pitch: float, degrees: float, sway: float, variant: int)
         rows * np.cos(angle) - columns * np.sin(angle),
     )
     phase = generator.uniform(0, 6.3, 3)
-    across = across + sway * (
-        np.sin(along / 23 + phase[0]) + 0.6 * np.sin(along / 11 + across / 17 + phase[1])
-    )
+    across = across + sway * (np.sin(along / 23 + phase[0]) + 0.6 * np.sin(along / 11 + across / 17 + phase[1]))
     wave = np.abs(((across / pitch + phase[2]) % 1) * 2 - 1)
     return frozen((1 - wave).astype(np.float32))
 

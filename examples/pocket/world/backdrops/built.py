@@ -24,9 +24,7 @@ def city(rng: random.Random) -> list[Patch]:
                 patches.append(feature(lit, (left, y), (right, y), (right, bottom), (left, bottom)))
         x += width
     road = ground((66, 68, 76), 0.78)
-    dashes = [
-        streak((236, 232, 214), 0.018, (s, 0.9), (s + 0.12, 0.9)) for s in (0.02, 0.28, 0.54, 0.8)
-    ]
+    dashes = [streak((236, 232, 214), 0.018, (s, 0.9), (s + 0.12, 0.9)) for s in (0.02, 0.28, 0.54, 0.8)]
     return [*patches, road, *dashes]
 
 
@@ -38,9 +36,7 @@ def room(rng: random.Random) -> list[Patch]:
     ]
     left = rng.choice((0.06, 0.74))
     window = [
-        feature(
-            (255, 255, 252), (left, 0.08), (left + 0.2, 0.08), (left + 0.2, 0.36), (left, 0.36)
-        ),
+        feature((255, 255, 252), (left, 0.08), (left + 0.2, 0.08), (left + 0.2, 0.36), (left, 0.36)),
         feature(
             (176, 214, 236),
             (left + 0.02, 0.1),

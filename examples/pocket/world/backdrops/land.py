@@ -26,9 +26,7 @@ def forest(rng: random.Random) -> list[Patch]:
             )
         )
     leaves = [
-        backdrop_patch(
-            bumpy("body", x, 0.02, 0.2, rng.uniform(0.13, 0.2), 7).points, colour, "feature"
-        )
+        backdrop_patch(bumpy("body", x, 0.02, 0.2, rng.uniform(0.13, 0.2), 7).points, colour, "feature")
         for x, colour in (
             (0.08, (38, 92, 58)),
             (0.4, (48, 108, 64)),
@@ -63,9 +61,7 @@ def meadow(rng: random.Random) -> list[Patch]:
     tufts = []
     for _ in range(9):
         x, y = rng.uniform(0, 1), rng.uniform(0.72, 0.97)
-        tufts.append(
-            streak((84, 148, 62), 0.01, (x - 0.015, y - 0.04), (x, y), (x + 0.018, y - 0.045))
-        )
+        tufts.append(streak((84, 148, 62), 0.01, (x - 0.015, y - 0.04), (x, y), (x + 0.018, y - 0.045)))
     return [
         sky((206, 234, 252)),
         cloud((255, 255, 255), rng.uniform(0.15, 0.85), rng.uniform(0.08, 0.16), 0.28),
@@ -81,10 +77,7 @@ def cave(rng: random.Random) -> list[Patch]:
     angles = np.linspace(0, 2 * np.pi, 11)[:-1]
     radii = [rng.uniform(0.9, 1.1) for _ in angles]
     mouth = np.array(
-        [
-            (mouth_x + 0.4 * r * np.cos(a), mouth_y + 0.38 * r * np.sin(a))
-            for a, r in zip(angles, radii, strict=True)
-        ]
+        [(mouth_x + 0.4 * r * np.cos(a), mouth_y + 0.38 * r * np.sin(a)) for a, r in zip(angles, radii, strict=True)]
     )
     spikes = []
     for start in np.linspace(0.02, 0.98, 7):

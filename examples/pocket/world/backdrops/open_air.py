@@ -31,9 +31,7 @@ def sea(rng: random.Random) -> list[Patch]:
 def beach(rng: random.Random) -> list[Patch]:
     edge = [(x, rng.uniform(0.6, 0.66)) for x in (-0.05, 0.25, 0.5, 0.75, 1.05)]
     sun_x = rng.uniform(0.1, 0.2) if rng.random() < 0.5 else rng.uniform(0.8, 0.9)
-    speckles = [
-        disc((206, 170, 112), rng.uniform(0, 1), rng.uniform(0.76, 0.98), 0.008) for _ in range(14)
-    ]
+    speckles = [disc((206, 170, 112), rng.uniform(0, 1), rng.uniform(0.76, 0.98), 0.008) for _ in range(14)]
     return [
         sky((126, 214, 240)),
         disc((255, 240, 150), sun_x, 0.13, 0.085),
@@ -46,8 +44,7 @@ def beach(rng: random.Random) -> list[Patch]:
 
 def night(rng: random.Random) -> list[Patch]:
     stars = [
-        disc((240, 236, 200), rng.uniform(0, 1), rng.uniform(0, 0.55), rng.choice((0.004, 0.007)))
-        for _ in range(26)
+        disc((240, 236, 200), rng.uniform(0, 1), rng.uniform(0, 0.55), rng.choice((0.004, 0.007))) for _ in range(26)
     ]
     x, y = (rng.uniform(0.1, 0.2) if rng.random() < 0.5 else rng.uniform(0.8, 0.9)), 0.14
     outer = arc_points(x, y, 0.09, 0.09, 50, 270)
@@ -64,9 +61,7 @@ def night(rng: random.Random) -> list[Patch]:
 
 def space(rng: random.Random) -> list[Patch]:
     stars = [
-        disc(
-            (255, 255, 255), rng.uniform(0, 1), rng.uniform(0, 1), rng.choice((0.004, 0.006, 0.009))
-        )
+        disc((255, 255, 255), rng.uniform(0, 1), rng.uniform(0, 1), rng.choice((0.004, 0.006, 0.009)))
         for _ in range(44)
     ]
     x, y = rng.choice((0.13, 0.87)), rng.uniform(0.1, 0.16)
@@ -75,9 +70,7 @@ def space(rng: random.Random) -> list[Patch]:
         sky((8, 6, 20)),
         *stars,
         disc((196, 146, 96), x, y, 0.075),
-        streak(
-            (240, 214, 160), 0.014, (x - 0.13, y + 0.045), (x, y + 0.016), (x + 0.13, y - 0.045)
-        ),
+        streak((240, 214, 160), 0.014, (x - 0.13, y + 0.045), (x, y + 0.016), (x + 0.13, y - 0.045)),
         disc((74, 62, 120), earth_x, 1.28, 0.6, 0.42),
         disc((56, 46, 98), earth_x - 0.2, 0.97, 0.07, 0.025),
         disc((56, 46, 98), earth_x + 0.15, 0.94, 0.05, 0.018),
@@ -86,17 +79,12 @@ def space(rng: random.Random) -> list[Patch]:
 
 def snow(rng: random.Random) -> list[Patch]:
     flakes = [
-        disc((255, 255, 255), rng.uniform(0, 1), rng.uniform(0, 0.98), rng.choice((0.008, 0.013)))
-        for _ in range(40)
+        disc((255, 255, 255), rng.uniform(0, 1), rng.uniform(0, 0.98), rng.choice((0.008, 0.013))) for _ in range(40)
     ]
     firs = []
     for x in (rng.uniform(0.03, 0.1), rng.uniform(0.16, 0.24), rng.uniform(0.88, 0.97)):
         for y, width in ((0.42, 0.05), (0.5, 0.065), (0.58, 0.08)):
-            firs.append(
-                feature(
-                    (122, 150, 158), (x, y - 0.07), (x + width, y + 0.05), (x - width, y + 0.05)
-                )
-            )
+            firs.append(feature((122, 150, 158), (x, y - 0.07), (x + width, y + 0.05), (x - width, y + 0.05)))
     return [
         sky((204, 216, 228)),
         *firs,

@@ -29,9 +29,7 @@ def cup() -> list[Shape]:
 
 
 def clock() -> list[Shape]:
-    ticks = [
-        ellipse("dark", x, y, 0.05) for x, y in ((0, -0.34), (0.42, 0.08), (0, 0.5), (-0.42, 0.08))
-    ]
+    ticks = [ellipse("dark", x, y, 0.05) for x, y in ((0, -0.34), (0.42, 0.08), (0, 0.5), (-0.42, 0.08))]
     return [
         *mirrored(
             stroke("dark", 0.13, (0.4, 0.6), (0.6, 0.94)),

@@ -38,10 +38,7 @@ def star() -> list[Shape]:
         angle = math.pi * index / 5 - math.pi / 2
         return radius * math.cos(angle), radius * math.sin(angle)
 
-    facets = [
-        polygon("shade", (0, 0), corner(index, 1, 0.45), corner(index + 1, 1, 0.45))
-        for index in range(0, 10, 2)
-    ]
+    facets = [polygon("shade", (0, 0), corner(index, 1, 0.45), corner(index + 1, 1, 0.45)) for index in range(0, 10, 2)]
     return [polygon("body", *[corner(index, 1, 0.45) for index in range(10)]), *facets]
 
 

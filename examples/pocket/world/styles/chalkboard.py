@@ -48,14 +48,10 @@ def draw(layout: Layout, rng: random.Random, size: int) -> Image.Image:
     things = [wobbled(patch, rng, 0.003) for patch in layout.things]
     lines = paint(blank(size), backdrop, lambda _: black, faint, 0.006, hollow=True)
     paint(lines, things, lambda _: black, chalk, 0.015, hollow=True)
-    fills = finished(
-        paint(blank(size), things, lambda p: chalk(p) if p.role == "body" else black), size
-    )
+    fills = finished(paint(blank(size), things, lambda p: chalk(p) if p.role == "body" else black), size)
     line_values, fill_values = to_array(finished(lines, size)), to_array(fills)
     tooth = np.clip(0.98 + 0.24 * grain(size, variant), 0.1, 1)
-    rubbed = np.clip(
-        0.75 - hatching(size, 5.5, -40, 1.5, variant) + 0.2 * grain(size, variant), 0, 0.6
-    )
+    rubbed = np.clip(0.75 - hatching(size, 5.5, -40, 1.5, variant) + 0.2 * grain(size, variant), 0, 0.6)
     drawn = np.clip(line_values.max(axis=-1) / 90, 0, 1) * tooth
     filled = np.clip(fill_values.max(axis=-1) / 60, 0, 1) * rubbed
     values = board + (fill_values - board) * filled[..., None]

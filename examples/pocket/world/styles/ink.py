@@ -22,9 +22,7 @@ def inside(patch: Patch) -> RGB:
 
 
 def draw(layout: Layout, rng: random.Random, size: int) -> Image.Image:
-    image = paint(
-        blank(size, PAPER), layout.backdrop, lambda _: PAPER, lambda _: INK, 0.004, hollow=True
-    )
+    image = paint(blank(size, PAPER), layout.backdrop, lambda _: PAPER, lambda _: INK, 0.004, hollow=True)
     paint(image, layout.things, inside, lambda _: INK, 0.01, hollow=True)
     return finished(image, size)
 

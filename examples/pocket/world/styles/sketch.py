@@ -33,9 +33,7 @@ def draw(layout: Layout, rng: random.Random, size: int) -> Image.Image:
         return [wobbled(patch, rng, amount) for patch in layout.things]
 
     backdrop = [wobbled(patch, rng, 0.005) for patch in layout.backdrop]
-    image = paint(
-        blank(size, PAPER), backdrop, wash, lambda _: mix(INK, PAPER, 0.55), 0.004, hollow=True
-    )
+    image = paint(blank(size, PAPER), backdrop, wash, lambda _: mix(INK, PAPER, 0.55), 0.004, hollow=True)
     paint(image, [slipped(patch) for patch in layout.things], wash)
     main = [patch for patch in lines(0.01) if patch.closed]
     paint(image, lines(0.004), nothing, lambda _: INK, 0.007)

@@ -41,9 +41,7 @@ def carved(level: np.ndarray, lines: np.ndarray) -> np.ndarray:
 
 def draw(layout: Layout, rng: random.Random, size: int) -> Image.Image:
     variant = rng.randrange(VARIANTS)
-    ground = to_array(
-        finished(paint(blank(size), layout.backdrop, ground_tone, contour, 0.009), size)
-    )[..., 0]
+    ground = to_array(finished(paint(blank(size), layout.backdrop, ground_tone, contour, 0.009), size))[..., 0]
     image = paint(blank(size), layout.things, thing_tone, lambda _: grey(0), 0.016)
     things = to_array(finished(image, size))[..., 0] / 255
     outer = paint(blank(size), layout.things, white, white, 0.042)
