@@ -107,8 +107,8 @@ def check_base(base: LoadedBase, card: AdapterCard) -> None:
     if differing or missing:
         differing += [f"a part {part!r}, which {base.name!r} lacks" for part in missing]
         raise UserError(
-            f"The adapter {card.name!r} belongs to the base {card.base.name!r}, which does not fit {base.name!r}: it has "
-            f"{', '.join(differing)}. Give its own base with --base."
+            f"The adapter {card.name!r} belongs to the base {card.base.name!r}, which does not fit {base.name!r}: "
+            f"it has {', '.join(differing)}. Give its own base with --base."
         )
 
 

@@ -110,9 +110,7 @@ def _fetch(name: str) -> Path:
     repository, _, revision = name.partition("@")
     wanted = ["*.json", "*.txt", "*/*.json", "*/*.txt", "*/*.safetensors"]
     try:
-        return Path(
-            snapshot_download(repository, revision=revision or None, allow_patterns=wanted)
-        )
+        return Path(snapshot_download(repository, revision=revision or None, allow_patterns=wanted))
     except Exception as error:  # the hub client raises many kinds, all meaning that it is not to be had
         offline = " (HF_HUB_OFFLINE is set)" if os.environ.get("HF_HUB_OFFLINE") else ""
         raise UserError(

@@ -38,7 +38,8 @@ class PictureRequest:
         for adapter, weight in self.weights.items():
             if not abs(weight) <= _LIMIT_WEIGHT:  # also refuses NaN
                 raise UserError(
-                    f"The weight {weight} of {adapter!r} is out of range; -{_LIMIT_WEIGHT:g} to {_LIMIT_WEIGHT:g} is possible."
+                    f"The weight {weight} of {adapter!r} is out of range; "
+                    f"-{_LIMIT_WEIGHT:g} to {_LIMIT_WEIGHT:g} is possible."
                 )
 
     def shared(self) -> tuple[Any, ...]:
@@ -83,9 +84,7 @@ def _batches(requests: Sequence[PictureRequest], batch_size: int) -> list[list[i
     for number, request in enumerate(requests):
         groups.setdefault(request.shared(), []).append(number)
     return [
-        group[start : start + batch_size]
-        for group in groups.values()
-        for start in range(0, len(group), batch_size)
+        group[start : start + batch_size] for group in groups.values() for start in range(0, len(group), batch_size)
     ]
 
 

@@ -58,9 +58,7 @@ class Judge:
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
         """Return unit embeddings [n, d] of texts."""
         inputs = self._tokenizer(list(texts), padding=True, truncation=True, return_tensors="pt").to(self.device)
-        hidden = self._model.text_model(
-            input_ids=inputs.input_ids, attention_mask=inputs.attention_mask
-        ).pooler_output
+        hidden = self._model.text_model(input_ids=inputs.input_ids, attention_mask=inputs.attention_mask).pooler_output
         return _unit(self._model.text_projection(hidden))
 
     def prompt_scores(self, pictures: Tensor, prompts: Sequence[str]) -> Tensor:

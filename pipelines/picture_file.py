@@ -1,4 +1,4 @@
-"""PNG files that carry their settings: AUTOMATIC1111's ``parameters`` text, which other tools read, and our own JSON."""
+"""PNG files that carry their settings: AUTOMATIC1111's ``parameters`` text for other tools, and our own JSON."""
 
 import io
 import json
@@ -42,7 +42,10 @@ def write_picture(path: Path, picture: Image.Image, request: PictureRequest, bas
         "adapters": dict(request.weights),
         "base": dict(base),
     }
-    texts = {"parameters": webui_parameters(picture, request, base), OWN_KEY: json.dumps(own, ensure_ascii=False)}
+    texts = {
+        "parameters": webui_parameters(picture, request, base),
+        OWN_KEY: json.dumps(own, ensure_ascii=False),
+    }
     write_bytes(path, png_bytes(picture, texts))
 
 

@@ -24,9 +24,7 @@ class LayerProof:
     """‖written − sum‖ / ‖sum‖ (Frobenius)."""
 
 
-def blend_adapters(
-    name: str, parents: Sequence[tuple[Adapter, float]], blend_name: str = "exact"
-) -> Adapter:
+def blend_adapters(name: str, parents: Sequence[tuple[Adapter, float]], blend_name: str = "exact") -> Adapter:
     """Combine adapters of one base into one.
 
     Args:
@@ -42,9 +40,7 @@ def blend_adapters(
     _check_same_base([adapter.card for adapter, _ in parents])
     parts: dict[str, AdapterPart] = {}
     for part, layers in _layers(parents).items():
-        parts[part] = lora_part(
-            {path: blend.combine(*zip(*found, strict=True)) for path, found in layers.items()}
-        )
+        parts[part] = lora_part({path: blend.combine(*zip(*found, strict=True)) for path, found in layers.items()})
     return Adapter(_card(name, parents, blend_name, parts), parts, references={})
 
 

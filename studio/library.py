@@ -1,8 +1,8 @@
 """The user's adapters and runs on disk.
 
-    library/
-      adapters/NAME/        one folder per adapter (see trainers.adapter)
-      runs/NAME/            one folder per training run (see studio.runs)
+library/
+  adapters/NAME/        one folder per adapter (see trainers.adapter)
+  runs/NAME/            one folder per training run (see studio.runs)
 """
 
 import os
@@ -49,7 +49,12 @@ class Library:
                 raise UserError(f"{name} is not an adapter's folder: it holds no {CARD_NAME}.")
             return folder
         if name not in self.names():
-            raise unknown("Adapter", name, self.names(), f"The library is {self.folder}; train one with 'studio train'.")
+            raise unknown(
+                "Adapter",
+                name,
+                self.names(),
+                f"The library is {self.folder}; train one with 'studio train'.",
+            )
         return self.adapters_folder / name
 
     def read(self, name: str) -> Adapter:

@@ -40,7 +40,10 @@ class Terminal:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._close()
 
@@ -57,7 +60,13 @@ class Terminal:
             self._close()
             self._what = what
             self._bar = tqdm(
-                total=total, desc=what, file=sys.stderr, initial=0, leave=True, dynamic_ncols=True, mininterval=0.3
+                total=total,
+                desc=what,
+                file=sys.stderr,
+                initial=0,
+                leave=True,
+                dynamic_ncols=True,
+                mininterval=0.3,
             )
         if note:
             self._bar.set_postfix_str(note, refresh=False)

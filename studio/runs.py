@@ -97,8 +97,8 @@ def create_run(library: Library, config: RunConfig) -> Run:
     if (folder / CONFIG_NAME).exists():
         status = Run(folder, library).state().get("status", "unknown")
         raise UserError(
-            f"There is a run {config.name!r} already ({status}). Continue it with 'studio train --resume {config.name}', "
-            f"remove it with 'studio remove {config.name}', or choose another --name."
+            f"There is a run {config.name!r} already ({status}). Continue it with 'studio train --resume "
+            f"{config.name}', remove it with 'studio remove {config.name}', or choose another --name."
         )
     absolute = config.model_copy(update={"data": str(Path(config.data).expanduser().resolve())})
     write_text(folder / CONFIG_NAME, config_as_yaml(absolute))
@@ -125,7 +125,9 @@ def execute(run: Run, report: Report, should_stop: Callable[[], bool] = lambda: 
     Raises:
         UserError: another process works on it, or an input is wrong. The run stays resumable.
     """
-    from studio.worker import work  # torch and the model libraries; not needed to list or queue runs
+    from studio.worker import (
+        work,
+    )  # torch and the model libraries; not needed to list or queue runs
 
     with folder_lock(run.folder):
         if run.state().get("status") == "done":

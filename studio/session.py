@@ -27,12 +27,23 @@ class Session:
         """Return what a picture's file says of the base."""
         base = self.attachments.base
         sampler = type(getattr(base, "sampler", None)).__name__.removesuffix("Scheduler")
-        return {"name": base.name, "family": base.family, "fingerprint": base.fingerprint, "sampler": sampler}
+        return {
+            "name": base.name,
+            "family": base.family,
+            "fingerprint": base.fingerprint,
+            "sampler": sampler,
+        }
 
 
 @contextlib.contextmanager
 def open_session(
-    library: Library, base_name: str, adapters: Sequence[str], report: Report, *, device: str, precision: str
+    library: Library,
+    base_name: str,
+    adapters: Sequence[str],
+    report: Report,
+    *,
+    device: str,
+    precision: str,
 ) -> Iterator[Session]:
     """Load a base, attach adapters at weight 0, and say how many layers each one found.
 
@@ -58,8 +69,8 @@ def find_judge(name: str, base_name: str, device: str) -> Judge:
     if name == "auto":
         if base_name != POCKET:
             raise UserError(
-                f"No judge is known for the base {base_name!r}. Give a CLIPModel folder with --judge, or --judge pocket if "
-                "the pictures are of the pocket world."
+                f"No judge is known for the base {base_name!r}. Give a CLIPModel folder with --judge, or --judge "
+                "pocket if the pictures are of the pocket world."
             )
         name = POCKET_JUDGE
     return Judge(name, device=device)

@@ -32,14 +32,13 @@ def work(run: Run, journal: Journal, should_stop: Callable[[], bool]) -> Path | 
     """Do what is left of a run; see `studio.runs.execute`."""
     config = run.config()
     device = choose_device(config.device)
-    pictures = read_folder(
-        Path(config.data), prompt=config.prompt, trigger=config.trigger, skip_bad=config.skip_bad
-    )
+    pictures = read_folder(Path(config.data), prompt=config.prompt, trigger=config.trigger, skip_bad=config.skip_bad)
     _say_pictures(journal, pictures)
     base = load_base(config.base, device=config.device, precision=config.precision)
     _check_unchanged(run, pictures.pictures, base)
     accelerator = Accelerator(
-        cpu=device.type == "cpu", mixed_precision="bf16" if base.parts["unet"].dtype == torch.bfloat16 else "no"
+        cpu=device.type == "cpu",
+        mixed_precision="bf16" if base.parts["unet"].dtype == torch.bfloat16 else "no",
     )
     training = begin(config, base, _encode(journal, config, base, pictures.pictures), accelerator)
     _say_parts(journal, training)
@@ -96,9 +95,7 @@ def _train(
     return True
 
 
-def _write(
-    run: Run, journal: Journal, training: Training, base: LoadedBase, pictures: Sequence[Picture]
-) -> Path:
+def _write(run: Run, journal: Journal, training: Training, base: LoadedBase, pictures: Sequence[Picture]) -> Path:
     """Write the adapter into the library."""
     config = training.config
     judge_name = _judge_name(config)
@@ -109,11 +106,12 @@ def _write(
     card = AdapterCard(
         name=config.name,
         base=BaseCard(
-            name=base.name, family=base.family, fingerprint=base.fingerprint, widths=dict(base.widths)
+            name=base.name,
+            family=base.family,
+            fingerprint=base.fingerprint,
+            widths=dict(base.widths),
         ),
-        parts={
-            part: PartCard(method=plan.method, settings=plan.settings) for part, plan in config.parts.items()
-        },
+        parts={part: PartCard(method=plan.method, settings=plan.settings) for part, plan in config.parts.items()},
         triggers=(config.trigger,) if config.trigger else (),
         data={"pictures": len(pictures), "captions": _caption_sources(pictures)},
         training=_training_facts(training),
@@ -152,13 +150,11 @@ def _sample(run: Run, journal: Journal, training: Training, base: LoadedBase) ->
     live.set_weights({config.name: 1.0})
 
 
-def _encode(
-    journal: Journal, config: RunConfig, base: LoadedBase, pictures: Sequence[Picture]
-) -> Latents:
+def _encode(journal: Journal, config: RunConfig, base: LoadedBase, pictures: Sequence[Picture]) -> Latents:
     total = len(pictures) * (2 if config.flip else 1)
     size_px = config.resolution_px or base.resolution_px
     latents = None
-    for done, latents in encode_latents(base, pictures, size_px=size_px, flip=config.flip):  # noqa: B007
+    for done, latents in encode_latents(base, pictures, size_px=size_px, flip=config.flip):
         if latents is None:
             journal.report.progress("encoding pictures", done, total)
     assert latents is not None  # the last item always carries them
@@ -176,8 +172,8 @@ def _check_unchanged(run: Run, pictures: Sequence[Picture], base: LoadedBase) ->
     changed = [what for what, value in now.items() if before.get(what) != value]
     if changed:
         raise UserError(
-            f"The run {run.folder.name!r} cannot be resumed: its {' and '.join(changed)} changed since it began. Put them "
-            "back, or start a new run under another --name."
+            f"The run {run.folder.name!r} cannot be resumed: its {' and '.join(changed)} changed since it began. "
+            "Put them back, or start a new run under another --name."
         )
     run.update(inputs=now)
 

@@ -51,9 +51,7 @@ class BaseCard(BaseModel):
     name: str
     family: str
     fingerprint: str = Field(description="SHA-256 over the base's weights.")
-    widths: dict[str, int] = Field(
-        description="Shape facts that another base must share to carry the adapter."
-    )
+    widths: dict[str, int] = Field(description="Shape facts that another base must share to carry the adapter.")
 
 
 class AdapterCard(BaseModel):
@@ -240,9 +238,7 @@ def _pair_problems(tensors: Mapping[str, Tensor]) -> list[str]:
                 if partner is None:
                     problems.append(f"{name} has no {up}")
                 elif tensor.ndim < 2 or partner.ndim < 2 or tensor.shape[0] != partner.shape[1]:
-                    problems.append(
-                        f"{name} {list(tensor.shape)} and its {up} {list(partner.shape)} differ in rank"
-                    )
+                    problems.append(f"{name} {list(tensor.shape)} and its {up} {list(partner.shape)} differ in rank")
             elif f".{up}." in name and name.replace(f".{up}.", f".{down}.") not in tensors:
                 problems.append(f"{name} has no {down}")
     return problems

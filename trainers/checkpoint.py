@@ -65,10 +65,7 @@ def newest_checkpoint(folder: Path) -> Checkpoint | None:
         if not _verified(candidate):
             continue
         state = read_json(candidate / "state.json", "checkpoint state")
-        groups = {
-            path.stem: read_tensors(path, "checkpoint file")
-            for path in sorted(candidate.glob("*.safetensors"))
-        }
+        groups = {path.stem: read_tensors(path, "checkpoint file") for path in sorted(candidate.glob("*.safetensors"))}
         return Checkpoint(int(state.pop("step")), groups, state)
     return None
 
@@ -89,9 +86,7 @@ def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Te
     for key, tensor in tensors.items():
         number, _, name = key.partition(".")
         state.setdefault(int(number), {})[name] = tensor
-    optimiser.load_state_dict(
-        {"state": state, "param_groups": optimiser.state_dict()["param_groups"]}
-    )
+    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -107,7 +102,4 @@ def _verified(folder: Path) -> bool:
         hashes = dict(read_json(manifest_path, "manifest")["sha256"])
     except Exception:  # a torn manifest is no manifest
         return False
-    return all(
-        (folder / name).is_file() and sha256_of_file(folder / name) == digest
-        for name, digest in hashes.items()
-    )
+    return all((folder / name).is_file() and sha256_of_file(folder / name) == digest for name, digest in hashes.items())

@@ -21,7 +21,10 @@ class PartConfig(_Frozen):
 
     method: str = Field("lora", description="The parameter-efficient method.")
     learning_rate: float | None = Field(
-        None, gt=0, le=10, description="Step size of the optimiser; empty takes the method's recommendation."
+        None,
+        gt=0,
+        le=10,
+        description="Step size of the optimiser; empty takes the method's recommendation.",
     )
     settings: dict[str, Any] = Field(default_factory=dict, description="The method's own settings.")
 
@@ -56,7 +59,11 @@ class RunConfig(_Frozen):
     trigger: str | None = Field(None, description="A word put before every caption, to call the style by.")
     skip_bad: bool = Field(False, description="Go on without pictures that cannot be read.")
     resolution_px: int | None = Field(
-        None, ge=64, le=2048, multiple_of=8, description="Training size in pixels; empty takes the base's own."
+        None,
+        ge=64,
+        le=2048,
+        multiple_of=8,
+        description="Training size in pixels; empty takes the base's own.",
     )
     flip: bool = Field(False, description="Also train on mirrored pictures. Wrong for lettering and faces.")
     steps: int = Field(250, ge=1, le=1_000_000, description="Number of optimiser steps.")
@@ -73,12 +80,15 @@ class RunConfig(_Frozen):
         0.1, ge=0, le=1, description="Share of captions left empty, so that guidance keeps working."
     )
     snr_gamma: float | None = Field(
-        5.0, gt=0, description="Cap of the signal-to-noise weight (min-SNR); empty weighs all steps alike."
+        5.0,
+        gt=0,
+        description="Cap of the signal-to-noise weight (min-SNR); empty weighs all steps alike.",
     )
     seed: int = Field(0, ge=0, lt=2**31, description="Seed of everything random.")
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
     precision: Literal["auto", "fp32", "bf16"] = Field(
-        "auto", description="Arithmetic of the frozen base; auto is bf16 on a GPU that has it, else fp32."
+        "auto",
+        description="Arithmetic of the frozen base; auto is bf16 on a GPU that has it, else fp32.",
     )
     gradient_checkpointing: bool = Field(False, description="Compute activations twice to save memory.")
     checkpoint_every: int = Field(100, ge=1, description="Steps between checkpoints.")
@@ -90,7 +100,9 @@ class RunConfig(_Frozen):
         "(pocket for the pocket base, else none).",
     )
     sample_prompts: tuple[str, ...] = Field(
-        (), max_length=16, description="Prompts of the sample pictures; empty takes captions of the data."
+        (),
+        max_length=16,
+        description="Prompts of the sample pictures; empty takes captions of the data.",
     )
 
     def checked(self) -> "RunConfig":

@@ -82,10 +82,7 @@ def begin(config: RunConfig, role: Denoiser, latents: Latents, accelerator: Acce
     text_trained = any(part.startswith("text_encoder") for part in config.parts)
     if config.gradient_checkpointing:
         for part in config.parts:
-            enable = getattr(role.parts[part], "enable_gradient_checkpointing", None) or getattr(
-                role.parts[part], "gradient_checkpointing_enable"  # noqa: B009
-            )
-            enable()
+            _checkpoint_gradients(role.parts[part])
     return Training(
         config=config,
         role=role,
@@ -132,16 +129,14 @@ def train(training: Training) -> Iterator[Step]:
         yield Step(training.step, loss, norm, rates, skipped=not usable)
         if in_a_row >= _LIMIT_SKIPPED:
             raise UserError(
-                f"The loss was not finite in {in_a_row} steps in a row, the last being step {training.step}. The weights "
-                "were kept as they were before. Lower the learning rate, or use --precision fp32, and resume."
+                f"The loss was not finite in {in_a_row} steps in a row, the last being step {training.step}. The "
+                "weights were kept as they were before. Lower the learning rate, or use --precision fp32, and resume."
             )
 
 
 def snapshot(training: Training) -> Checkpoint:
     """Return copies of everything that the remaining steps depend on."""
-    groups = {
-        part: bridge.read_state(training.role.parts[part], ADAPTER) for part in training.config.parts
-    }
+    groups = {part: bridge.read_state(training.role.parts[part], ADAPTER) for part in training.config.parts}
     groups["optimiser"] = optimiser_tensors(training.optimiser)
     state = {
         "skipped": training.skipped,
@@ -181,7 +176,10 @@ def _gradients(training: Training) -> tuple[float, float]:
         batch_number = (training.step * config.accumulation + part_of_step) * processes + rank
         generator = torch.Generator().manual_seed(mixed_seed(config.seed, "batch", batch_number))
         indices = picture_order(
-            len(training.latents.captions), batch_number * config.batch_size, config.batch_size, config.seed
+            len(training.latents.captions),
+            batch_number * config.batch_size,
+            config.batch_size,
+            config.seed,
         )
         latents = training.latents.draw(indices, generator).to(training.role.device)
         captions = _drop_captions([training.latents.captions[i] for i in indices], config, generator)
@@ -217,13 +215,10 @@ def _encode_captions(role: Denoiser, captions: Sequence[str]) -> dict[str, Condi
     return {caption: role.encode_text([caption]) for caption in sorted({*captions, ""})}
 
 
-def _drop_captions(
-    captions: Sequence[str], config: RunConfig, generator: torch.Generator
-) -> list[str]:
+def _drop_captions(captions: Sequence[str], config: RunConfig, generator: torch.Generator) -> list[str]:
     chances = torch.rand(len(captions), generator=generator).tolist()
     return [
-        "" if chance < config.caption_dropout else caption
-        for caption, chance in zip(captions, chances, strict=True)
+        "" if chance < config.caption_dropout else caption for caption, chance in zip(captions, chances, strict=True)
     ]
 
 
@@ -232,6 +227,15 @@ def _set_rates(training: Training) -> dict[str, float]:
     for group in training.optimiser.param_groups:
         group["lr"] = group["base_rate"] * factor
     return {group["name"]: group["lr"] for group in training.optimiser.param_groups}
+
+
+def _checkpoint_gradients(module: nn.Module) -> None:
+    """Trade time for memory; diffusers and transformers name the switch differently."""
+    for name in ("enable_gradient_checkpointing", "gradient_checkpointing_enable"):
+        if hasattr(module, name):
+            getattr(module, name)()
+            return
+    raise AssertionError(f"{type(module).__name__} has no gradient checkpointing")
 
 
 def _set_mode(training: Training, *, learning: bool) -> None:

@@ -9,9 +9,7 @@ from torch import nn
 from trainers.config import RunConfig
 
 
-def build_optimiser(
-    config: RunConfig, parameters: Mapping[str, Sequence[nn.Parameter]]
-) -> torch.optim.Optimizer:
+def build_optimiser(config: RunConfig, parameters: Mapping[str, Sequence[nn.Parameter]]) -> torch.optim.Optimizer:
     """Build the optimiser with one group per part, each with its part's learning rate as ``base_rate``."""
     groups = [
         {"params": list(own), "lr": config.parts[part].step_size(part), "name": part}

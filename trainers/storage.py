@@ -38,9 +38,7 @@ def disk_errors(path: Path) -> Iterator[None]:
                 "another folder, and run the same command again."
             ) from error
         if error.errno in _ACCESS_ERRORS:
-            raise UserError(
-                f"Cannot write {path}: {error.strerror}. Choose a folder that you may write to."
-            ) from error
+            raise UserError(f"Cannot write {path}: {error.strerror}. Choose a folder that you may write to.") from error
         raise
 
 
@@ -71,9 +69,7 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def write_tensors(
-    path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
-) -> None:
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
     """Replace a safetensors file atomically. Tensors are copied to the CPU and made contiguous."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     write_bytes(path, safetensors.torch.save(plain, dict(metadata or {})))
@@ -104,9 +100,7 @@ def read_tensors(path: Path, what: str, *, limit_bytes: int = 8 << 30) -> dict[s
         if size_bytes == 0:
             raise UserError(f"The {what} {path} is empty (0 bytes). Fetch or train it again.")
         if size_bytes > limit_bytes:
-            raise UserError(
-                f"The {what} {path} has {size_bytes:,} bytes; at most {limit_bytes:,} are read."
-            )
+            raise UserError(f"The {what} {path} has {size_bytes:,} bytes; at most {limit_bytes:,} are read.")
         return safetensors.torch.load_file(path)
     except FileNotFoundError as error:
         raise UserError(f"The {what} {path} does not exist.") from error

@@ -47,12 +47,7 @@ class ScoredCell:
 def adapter_looks(adapters: Sequence[str], weights: Sequence[float]) -> list[Look]:
     """Return one look per adapter and weight; weight 0 is the base and appears once, first."""
     looks = [Look("base", {})] if 0 in weights else []
-    looks += [
-        Look(f"{adapter} {weight:g}", {adapter: weight})
-        for adapter in adapters
-        for weight in weights
-        if weight
-    ]
+    looks += [Look(f"{adapter} {weight:g}", {adapter: weight}) for adapter in adapters for weight in weights if weight]
     return looks
 
 
@@ -173,7 +168,14 @@ def grid_csv(scored: Sequence[ScoredCell], judge: Judge) -> str:
         request = item.cell.request
         adapters = " ".join(f"{name}:{weight:g}" for name, weight in request.weights.items())
         writer.writerow(
-            [item.cell.row, item.cell.column, request.prompt, request.seed, request.steps, f"{request.guidance:g}"]
+            [
+                item.cell.row,
+                item.cell.column,
+                request.prompt,
+                request.seed,
+                request.steps,
+                f"{request.guidance:g}",
+            ]
             + [adapters, f"{item.prompt_score:.4f}"]
             + [f"{item.style_scores[name]:.4f}" for name in styles]
             + [f"{judge.name}:{judge.fingerprint[:12]}"]

@@ -67,7 +67,12 @@ def draw_sheet(
         top = head_px + rows.index(cell.row) * row_px
         sheet.paste(cell.picture.resize((cell_px, cell_px), Image.Resampling.LANCZOS), (left, top))
         for line, text in enumerate(cell.lines):
-            draw.text((left, top + cell_px + 5 + line * line_px), _fit(text, small, cell_px), SOFT_INK, small)
+            draw.text(
+                (left, top + cell_px + 5 + line * line_px),
+                _fit(text, small, cell_px),
+                SOFT_INK,
+                small,
+            )
     return sheet
 
 

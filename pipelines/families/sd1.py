@@ -7,6 +7,7 @@ so that v-prediction with zero terminal signal (Lin et al. 2023, arXiv 2305.0889
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
@@ -21,14 +22,20 @@ TARGETS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "unet": {
         "attention": ("to_q", "to_k", "to_v", "to_out.0"),
         "feed_forward": ("ff.net.0.proj", "ff.net.2"),
-        "convolution": ("conv1", "conv2", "conv_shortcut", "downsamplers.0.conv", "upsamplers.0.conv"),
+        "convolution": (
+            "conv1",
+            "conv2",
+            "conv_shortcut",
+            "downsamplers.0.conv",
+            "upsamplers.0.conv",
+        ),
     },
     "text_encoder": {
         "attention": ("q_proj", "k_proj", "v_proj", "out_proj"),
         "feed_forward": ("fc1", "fc2"),
     },
 }
-# Without a floor, steps of pure noise weigh nothing under zero terminal SNR, and the ground's brightness is decided there.
+# Without a floor, steps of pure noise weigh nothing under zero terminal SNR, and they decide the ground's brightness.
 _LOSS_WEIGHT_FLOOR = 0.1
 
 
@@ -38,19 +45,20 @@ class StableDiffusion1:
     family = "sd1"
 
     def __init__(self, name: str, folder: Path, device: torch.device, dtype: torch.dtype) -> None:
-        from diffusers import AutoencoderKL, DDPMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+        from diffusers import (
+            AutoencoderKL,
+            DDPMScheduler,
+            StableDiffusionPipeline,
+            UNet2DConditionModel,
+        )
         from transformers import CLIPTextModel, CLIPTokenizer
 
         self.name = name
         self.device = device
         self.fingerprint = fingerprint_of_folder(folder, ("unet", "text_encoder", "vae"))
         self.tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
-        self.text_encoder = CLIPTextModel.from_pretrained(
-            folder / "text_encoder", use_safetensors=True, dtype=dtype
-        )
-        unet = UNet2DConditionModel.from_pretrained(
-            folder, subfolder="unet", use_safetensors=True, torch_dtype=dtype
-        )
+        self.text_encoder = CLIPTextModel.from_pretrained(folder / "text_encoder", use_safetensors=True, dtype=dtype)
+        unet = UNet2DConditionModel.from_pretrained(folder, subfolder="unet", use_safetensors=True, torch_dtype=dtype)
         self.autoencoder = AutoencoderKL.from_pretrained(
             folder, subfolder="vae", use_safetensors=True, torch_dtype=dtype
         )
@@ -71,7 +79,7 @@ class StableDiffusion1:
         )
         self._pipeline.set_progress_bar_config(disable=True)
         self.resolution_px = int(unet.config.sample_size) * self._pipeline.vae_scale_factor
-        self.widths = {
+        self.widths: Mapping[str, int] = {
             "text_width": int(self.text_encoder.config.hidden_size),
             "text_layers": int(self.text_encoder.config.num_hidden_layers),
             "unet_levels": len(unet.config.block_out_channels),
@@ -168,7 +176,7 @@ class StableDiffusion1:
         )
 
 
-def _scheduler(folder: Path) -> object:
+def _scheduler(folder: Path) -> Any:
     """Load the scheduler that the base names; only classes of diffusers are looked up."""
     import diffusers
 
@@ -193,7 +201,12 @@ def _load(name: str, folder: Path, device: torch.device, dtype: torch.dtype) -> 
 
 def _tiny(folder: Path) -> None:
     """Write a random base: 32-pixel pictures, byte-level tokens, widths of 16 to 32."""
-    from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+    from diffusers import (
+        AutoencoderKL,
+        DDIMScheduler,
+        StableDiffusionPipeline,
+        UNet2DConditionModel,
+    )
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
     from pipelines.families._tiny import write_byte_tokenizer

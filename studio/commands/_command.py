@@ -30,7 +30,11 @@ def add_library(parser: argparse.ArgumentParser) -> None:
 
 def add_base(parser: argparse.ArgumentParser) -> None:
     """Add ``--base``, ``--device`` and ``--precision``."""
-    parser.add_argument("--base", default="pocket", help="base model: pocket (default), a folder in diffusers layout, a hub id")
+    parser.add_argument(
+        "--base",
+        default="pocket",
+        help="base model: pocket (default), a folder in diffusers layout, a hub id",
+    )
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda or cuda:N")
     parser.add_argument("--precision", default="auto", help="auto (default), fp32 or bf16")
 

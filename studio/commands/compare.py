@@ -3,7 +3,14 @@
 import argparse
 from pathlib import Path
 
-from studio.commands._command import Command, add_base, add_library, add_sampling, library_of, numbers
+from studio.commands._command import (
+    Command,
+    add_base,
+    add_library,
+    add_sampling,
+    library_of,
+    numbers,
+)
 from studio.library import parse_weighted
 from studio.report import Terminal
 from trainers.errors import UserError
@@ -12,15 +19,38 @@ _LIMIT_CELLS = 2000
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--prompt", action="append", required=True, dest="prompts", metavar="PROMPT", help="may be repeated")
+    parser.add_argument(
+        "--prompt",
+        action="append",
+        required=True,
+        dest="prompts",
+        metavar="PROMPT",
+        help="may be repeated",
+    )
     parser.add_argument("--adapter", action="append", default=[], metavar="NAME", help="may be repeated")
     parser.add_argument(
-        "--mix", action="append", default=[], metavar="A:0.6,B:0.4", help="a mixture as a column of its own; may be repeated"
+        "--mix",
+        action="append",
+        default=[],
+        metavar="A:0.6,B:0.4",
+        help="a mixture as a column of its own; may be repeated",
     )
-    parser.add_argument("--weights", default="0,0.5,1", help="weights for every adapter; 0 is the base (default 0,0.5,1)")
+    parser.add_argument(
+        "--weights",
+        default="0,0.5,1",
+        help="weights for every adapter; 0 is the base (default 0,0.5,1)",
+    )
     parser.add_argument("--seeds", default="0", help="seeds, with commas (default 0)")
-    parser.add_argument("--looks-in-rows", action="store_true", help="adapters and weights as rows instead of columns")
-    parser.add_argument("--judge", default="auto", help="CLIP model for the scores: auto (default), pocket, a folder")
+    parser.add_argument(
+        "--looks-in-rows",
+        action="store_true",
+        help="adapters and weights as rows instead of columns",
+    )
+    parser.add_argument(
+        "--judge",
+        default="auto",
+        help="CLIP model for the scores: auto (default), pocket, a folder",
+    )
     parser.add_argument("--out", default="grid.png", metavar="FILE", help="PNG file; scores go beside it as .csv")
     add_sampling(parser)
     add_base(parser)
@@ -34,7 +64,14 @@ def _run(options: argparse.Namespace) -> None:
     weights = numbers(options.weights, float, "--weights")
     seeds = [int(seed) for seed in numbers(options.seeds, int, "--seeds")]
 
-    from pipelines.compare.grid import Look, adapter_looks, grid_csv, plan_grid, render_grid, summarise
+    from pipelines.compare.grid import (
+        Look,
+        adapter_looks,
+        grid_csv,
+        plan_grid,
+        render_grid,
+        summarise,
+    )
     from pipelines.compare.sheet import draw_sheet
     from pipelines.generate import PictureRequest
     from pipelines.picture_file import png_bytes
@@ -47,17 +84,27 @@ def _run(options: argparse.Namespace) -> None:
     if not looks:
         raise UserError("There is nothing to compare. Give at least one --adapter, or --mix.")
     template = PictureRequest(
-        prompt="", steps=options.steps, guidance=options.guidance, negative_prompt=options.negative_prompt
+        prompt="",
+        steps=options.steps,
+        guidance=options.guidance,
+        negative_prompt=options.negative_prompt,
     )
     cells = plan_grid(looks, options.prompts, seeds, template, looks_in_rows=options.looks_in_rows)
     if len(cells) > _LIMIT_CELLS:
-        raise UserError(f"The grid would have {len(cells)} pictures, at most {_LIMIT_CELLS} are drawn. Give fewer values.")
+        raise UserError(
+            f"The grid would have {len(cells)} pictures, at most {_LIMIT_CELLS} are drawn. Give fewer values."
+        )
     names = list(dict.fromkeys(name for look in looks for name in look.weights) | dict.fromkeys(options.adapter))
     judge = find_judge(options.judge, options.base, options.device)
     with (
         Terminal() as report,
         open_session(
-            library_of(options), options.base, names, report, device=options.device, precision=options.precision
+            library_of(options),
+            options.base,
+            names,
+            report,
+            device=options.device,
+            precision=options.precision,
         ) as session,
     ):
         references = find_references(session.adapters, judge, report)
@@ -82,4 +129,9 @@ def _run(options: argparse.Namespace) -> None:
         report.say(f"Grid: {out}\nScores: {out.with_suffix('.csv')}")
 
 
-COMMAND = Command("compare", "Draw a grid over adapters, weights, prompts and seeds, with scores.", _add_arguments, _run)
+COMMAND = Command(
+    "compare",
+    "Draw a grid over adapters, weights, prompts and seeds, with scores.",
+    _add_arguments,
+    _run,
+)

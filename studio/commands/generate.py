@@ -12,7 +12,11 @@ from trainers.errors import UserError
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("prompt", help='what to draw, such as "a red boat, sea"')
     parser.add_argument(
-        "--adapter", action="append", default=[], metavar="NAME:WEIGHT", help="may be repeated; the weight may have any sign"
+        "--adapter",
+        action="append",
+        default=[],
+        metavar="NAME:WEIGHT",
+        help="may be repeated; the weight may have any sign",
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of the first picture (default 0)")
     parser.add_argument("--count", type=int, default=1, help="pictures, with seeds counting up (default 1)")
@@ -60,7 +64,9 @@ def _run(options: argparse.Namespace) -> None:
         if cut:
             report.say(f"Note: the prompt is too long for the text encoder, which does not see its end: {cut!r}.")
         pictures = generate(
-            session.attachments, requests, on_step=lambda done, total: report.progress("drawing", done, total)
+            session.attachments,
+            requests,
+            on_step=lambda done, total: report.progress("drawing", done, total),
         )
         for number, picture in pictures:
             write_picture(paths[number], picture, requests[number], session.base_facts())

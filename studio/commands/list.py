@@ -30,7 +30,13 @@ def _row(library: Library, name: str) -> tuple[str, ...]:
         card = read_card(folder)
     except UserError as error:
         return (name, f"broken: {error}", "", "", "")
-    return (name, _made(card), card.base.name, f"{folder_size_bytes(folder) / 1e6:.1f} MB", card.created[:10])
+    return (
+        name,
+        _made(card),
+        card.base.name,
+        f"{folder_size_bytes(folder) / 1e6:.1f} MB",
+        card.created[:10],
+    )
 
 
 def _made(card: AdapterCard) -> str:

@@ -20,25 +20,32 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_library(parser)
     parser.add_argument("--config", metavar="FILE", help="YAML file of settings; flags given beside it win")
     parser.add_argument("--resume", metavar="RUN", help="continue a stopped or killed run, by name or folder")
-    parser.add_argument(
-        "--parts", default=None, help="what to train, with commas (default unet,text_encoder)"
-    )
+    parser.add_argument("--parts", default=None, help="what to train, with commas (default unet,text_encoder)")
     for name, text in (
         ("method", "method, for all parts or as unet=lora,text_encoder=lora (default lora)"),
-        ("learning-rate", "step size, for all parts or by part (default: the method's recommendation)"),
+        (
+            "learning-rate",
+            "step size, for all parts or by part (default: the method's recommendation)",
+        ),
         ("rank", "rank of the delta, for all parts or by part"),
         ("alpha", "the delta is scaled by alpha / rank, for all parts or by part"),
         ("targets", "kinds of layers or module names joined by +, for all parts or by part"),
     ):
         parser.add_argument(f"--{name}", default=None, metavar="VALUE", help=text)
     parser.add_argument(
-        "--sample-prompt", action="append", dest="sample_prompts", metavar="PROMPT", help="may be repeated"
+        "--sample-prompt",
+        action="append",
+        dest="sample_prompts",
+        metavar="PROMPT",
+        help="may be repeated",
     )
     for name, field in RunConfig.model_fields.items():
         if name in _OWN_SHAPE:
             continue
         flag = "--" + name.replace("_", "-")
-        shown = f" (default {field.default})" if field.default not in (None, ..., "") and not field.is_required() else ""
+        shown = (
+            f" (default {field.default})" if field.default not in (None, ..., "") and not field.is_required() else ""
+        )
         text = (field.description or "").rstrip(".") + shown
         if field.annotation is bool:
             parser.add_argument(flag, dest=name, action="store_true", default=None, help=text)
@@ -103,17 +110,16 @@ def _by_part(key: str, text: str | None, parts: list[str]) -> dict[str, str]:
     wrong = [part for part in found if part not in parts]
     if wrong:
         raise UserError(
-            f"--{key.replace('_', '-')} {text} names the part {wrong[0]!r}, which is not trained. Trained: {', '.join(parts)}."
+            f"--{key.replace('_', '-')} {text} names the part {wrong[0]!r}, which is not trained. "
+            f"Trained: {', '.join(parts)}."
         )
     return found
 
 
 def _run(options: argparse.Namespace) -> int:
     library = library_of(options)
-    if options.resume:
-        run = find_run(library, options.resume)
-    else:
-        run = create_run(library, config_from_options(options))
+    resume = options.resume
+    run = find_run(library, resume) if resume else create_run(library, config_from_options(options))
     stop = threading.Event()
     with Terminal() as report, _stop_on_signals(stop, report):
         adapter = execute(run, report, stop.is_set)

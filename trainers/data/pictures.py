@@ -79,7 +79,10 @@ def read_folder(
             continue
         pictures.append(Picture(path, f"{trigger}, {caption}" if trigger else caption, source))
     if bad and not skip_bad:
-        problems += [*bad, "Repair or remove these pictures, or go on without them with --skip-bad."]
+        problems += [
+            *bad,
+            "Repair or remove these pictures, or go on without them with --skip-bad.",
+        ]
     raise_problems(f"The pictures in {folder} cannot be trained on:", problems)
     if not pictures:
         raise UserError(f"None of the {len(paths)} pictures in {folder} can be read:\n  - " + "\n  - ".join(bad))
@@ -134,9 +137,7 @@ def _picture_paths(folder: Path) -> list[Path]:
     paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
     if paths:
         return paths
-    below = Counter(
-        p.parent.name for p in folder.glob("*/*") if p.suffix.lower() in SUFFIXES and p.is_file()
-    )
+    below = Counter(p.parent.name for p in folder.glob("*/*") if p.suffix.lower() in SUFFIXES and p.is_file())
     advice = (
         f"Its folders hold some: {', '.join(f'{name} ({count})' for name, count in sorted(below.items()))}. "
         "Give one of them."
@@ -159,7 +160,7 @@ def _metadata(folder: Path) -> dict[str, str]:
             captions[str(entry["file_name"])] = str(entry.get("text", entry.get("caption")) or "")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(
-                f"{path}, line {number}: expected {{\"file_name\": …, \"text\": …}}, found {line[:80]!r}."
+                f'{path}, line {number}: expected {{"file_name": …, "text": …}}, found {line[:80]!r}.'
             ) from error
     return captions
 
@@ -174,7 +175,8 @@ def _caption(path: Path, metadata: dict[str, str]) -> tuple[str, str]:
             found[suffix] = _read_text(beside).strip()
     if not found:
         raise UserError(
-            f"{path.name} has no caption. Put one into {path.with_suffix('.txt').name}, or give one for all with --prompt."
+            f"{path.name} has no caption. Put one into {path.with_suffix('.txt').name}, or give one "
+            "for all with --prompt."
         )
     if len(set(found.values())) > 1:
         raise UserError(f"{path.name} has different captions in {' and '.join(found)}. Keep one of them.")

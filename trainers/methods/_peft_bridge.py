@@ -94,7 +94,7 @@ def detach(module: nn.Module, adapter: str) -> None:
 def set_weights(module: nn.Module, weights: Mapping[str, float]) -> None:
     """Set the live weight of every adapter on a module.
 
-    An adapter at weight 0, or not named, is switched off and costs nothing: the base's own arithmetic runs, bit for bit.
+    An adapter at weight 0, or not named, is off and costs nothing: the base's own arithmetic runs, bit for bit.
     """
     active = [name for name, weight in weights.items() if weight != 0]
     for _, layer in tuner_layers(module):
@@ -120,7 +120,7 @@ def read_state(module: nn.Module, adapter: str) -> dict[str, Tensor]:
 
 
 def load_state(module: nn.Module, adapter: str, state: Mapping[str, Tensor], *, what: str) -> None:
-    """Fill an attached adapter with tensors under PEFT's keys; every tensor must find its place and every place its tensor.
+    """Fill an attached adapter with tensors under PEFT's keys; each must find its place, and each place its tensor.
 
     Raises:
         UserError: keys are missing or left over, or a shape differs.
@@ -128,9 +128,7 @@ def load_state(module: nn.Module, adapter: str, state: Mapping[str, Tensor], *, 
     expected = {name: tensor.shape for name, tensor in read_state(module, adapter).items()}
     missing = sorted(expected.keys() - state.keys())
     extra = sorted(state.keys() - expected.keys())
-    wrong = sorted(
-        name for name in expected.keys() & state.keys() if expected[name] != state[name].shape
-    )
+    wrong = sorted(name for name in expected.keys() & state.keys() if expected[name] != state[name].shape)
     if missing or extra or wrong:
         examples = (missing or extra or wrong)[:2]
         raise UserError(
@@ -174,5 +172,3 @@ def _leaf_names(module: nn.Module) -> list[str]:
     kinds = (nn.Linear, nn.Conv2d)
     names = {path.rpartition(".")[2] for path, layer in module.named_modules() if isinstance(layer, kinds)}
     return sorted(name for name in names if not name.isdigit())
-
-

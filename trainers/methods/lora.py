@@ -25,11 +25,10 @@ class LoraSettings(MethodSettings):
         gt=0,
         description="The delta is multiplied by alpha / rank; empty means alpha = rank, a factor of 1.",
     )
-    dropout: float = Field(
-        0.0, ge=0, lt=1, description="Share of the layer's inputs dropped in training, 0 to 1."
-    )
+    dropout: float = Field(0.0, ge=0, lt=1, description="Share of the layer's inputs dropped in training, 0 to 1.")
     rank_stabilised: bool = Field(
-        False, description="Multiply by alpha / sqrt(rank) instead, so that high ranks learn as well (rsLoRA)."
+        False,
+        description="Multiply by alpha / sqrt(rank) instead, so that high ranks learn as well (rsLoRA).",
     )
     targets: tuple[str, ...] = Field(
         ("attention",),
