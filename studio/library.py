@@ -79,6 +79,11 @@ class Library:
             )
         return folder
 
+    def remove_if_there(self, name: str) -> None:
+        """Remove an adapter and its run, whichever exist."""
+        if name in self.names() or (self.runs_folder / name).is_dir():
+            self.remove(name)
+
     def remove(self, name: str) -> list[str]:
         """Remove an adapter, the run that made it, or both; return what was removed, a line each.
 

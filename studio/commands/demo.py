@@ -1,0 +1,40 @@
+"""``studio demo``: the whole product in small, on the base that ships."""
+
+import argparse
+import time
+from pathlib import Path
+
+from studio.commands._command import Command
+from studio.report import Terminal
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", default="demo-results", metavar="FOLDER", help="default demo-results")
+    parser.add_argument("--steps", type=int, default=250, help="training steps per style (default 250)")
+    parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda or cuda:N")
+
+
+def _run(options: argparse.Namespace) -> None:
+    from studio.demo import BLEND, STYLES, run_demo
+
+    started = time.monotonic()
+    out = Path(options.out).expanduser()
+    with Terminal() as report:
+        result = run_demo(out, report, steps=options.steps, device=options.device)
+    minutes, seconds = divmod(round(time.monotonic() - started), 60)
+    print()
+    print("\n".join(result.table))
+    print("(style: 0 % is the base, 100 % the style's own pictures; prompt: CLIP-T against the base)")
+    print(f"\nDone in {minutes} min {seconds} s.")
+    print(f"Look at   {result.grid}")
+    print(f"Numbers   {result.scores}")
+    library = result.library.folder
+    print("\nNext:")
+    print(f'  studio generate "a blue fish, night" --adapter {STYLES[0]}:0.8 --library {library} --out fish.png')
+    print(f"  studio blend {STYLES[0]}:0.6 {STYLES[1]}:0.6 --name {BLEND}-strong --library {library}")
+    print("  studio train --data FOLDER_OF_YOUR_PICTURES --name my-style")
+
+
+COMMAND = Command(
+    "demo", "Learn two styles on the base that ships, blend them, and draw the comparison.", _add_arguments, _run
+)

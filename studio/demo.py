@@ -1,0 +1,123 @@
+"""The main job in small: learn two styles, blend them at several weights, and say in numbers what arrived."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.compare.grid import Look, grid_csv, plan_grid, render_grid, summarise
+from pipelines.compare.sheet import draw_sheet
+from pipelines.generate import PictureRequest
+from pipelines.picture_file import png_bytes
+from studio.blending import blend_into_library
+from studio.library import Library
+from studio.report import Report
+from studio.resources import example_folder
+from studio.runs import Run, create_run, execute
+from studio.session import find_judge, find_references, open_session
+from studio.sheets import column_notes, sheet_cells
+from trainers.config import RunConfig, parse_config
+from trainers.storage import write_bytes, write_text
+
+STYLES = ("blueprint", "watercolor")
+PROMPTS = ("a red boat, sea", "a purple house, meadow", "a yellow cat, forest", "a green teapot, beach")
+BLEND = "mix"
+_SHARES = (0.75, 0.5, 0.25)
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """Where the demo's results lie."""
+
+    grid: Path
+    scores: Path
+    library: Library
+    table: tuple[str, ...]
+    """Lines: for each look, how much of each style arrived and how much of the prompt survived."""
+
+
+def run_demo(out: Path, report: Report, *, steps: int, device: str = "auto") -> DemoResult:
+    """Train what is not there yet, blend, draw the grid and write the scores.
+
+    Args:
+        out: folder of the results; its ``library`` keeps the adapters, so a second call only draws.
+        steps: training steps per style.
+    """
+    library = Library(out / "library")
+    for number, style in enumerate(STYLES, start=1):
+        report.say(f"[{number}/3] Learning the style {style!r} from 24 pictures")
+        train_style(library, style, report, steps=steps, device=device)
+    report.say("[3/3] Drawing base, styles and blends, with the same noise in every row")
+    if BLEND in library.names():
+        library.remove(BLEND)
+    _, proofs = blend_into_library(library, dict.fromkeys(STYLES, 0.5), BLEND)
+    report.say(
+        f"Blended both at 0.5 into {BLEND!r}: {len(proofs)} layers read back, largest error "
+        f"{max(proof.error for proof in proofs):.0e} against the exact sum."
+    )
+    return _draw(out, library, report, device)
+
+
+def train_style(library: Library, style: str, report: Report, *, steps: int, device: str) -> None:
+    """Train one shipped style into a library, unless an adapter of the same settings is there."""
+    config = parse_config(
+        {
+            "data": str(example_folder(f"styles/{style}")),
+            "name": style,
+            "steps": steps,
+            "device": device,
+            "sample_prompts": [PROMPTS[0]],
+        }
+    )
+    run = Run(library.runs_folder / style, library)
+    if (run.folder / "config.yaml").exists() and _same(run.config(), config):
+        if style in library.names() and run.state().get("status") == "done":
+            report.say(f"The adapter {style!r} is there already.")
+            return
+    else:
+        library.remove_if_there(style)
+        run = create_run(library, config)
+    execute(run, report)
+
+
+def _same(before: RunConfig, now: RunConfig) -> bool:
+    return before.model_dump(exclude={"data"}) == now.model_dump(exclude={"data"})
+
+
+def _draw(out: Path, library: Library, report: Report, device: str) -> DemoResult:
+    template = PictureRequest(prompt="")
+    judge = find_judge("auto", "pocket", device)
+    with open_session(library, "pocket", STYLES, report, device=device, precision="auto") as session:
+        references = find_references(session.adapters, judge, report)
+        scored = render_grid(
+            session.attachments,
+            plan_grid(_looks(), PROMPTS, [1], template),
+            judge,
+            references,
+            on_step=lambda done, total: report.progress("drawing", done, total),
+        )
+    summaries = summarise(scored, references)
+    sheet = draw_sheet(
+        sheet_cells(scored),
+        title="One base, two styles learned from 24 pictures each, and their blends",
+        subtitle="pocket base · style: 0 % is the base, 100 % the style's own pictures · prompt: CLIP-T against the base",
+        column_notes=column_notes(summaries),
+    )
+    grid, scores = out / "grid.png", out / "scores.csv"
+    write_bytes(grid, png_bytes(sheet))
+    write_text(scores, grid_csv(scored, judge))
+    heads = "".join(f"{style:>14}" for style in references)
+    table = [f"{'':<34}{heads}{'prompt kept':>14}"]
+    for summary in summaries:
+        shares = "".join(f"{summary.style_shares[style]:>14.0%}" for style in references)
+        table.append(f"{summary.label:<34}{shares}{summary.prompt_kept or 0:>14.0%}")
+    return DemoResult(grid, scores, library, tuple(table))
+
+
+def _looks() -> list[Look]:
+    first, second = STYLES
+
+    def look(weights: Mapping[str, float]) -> Look:
+        return Look(" + ".join(f"{name} {weight:g}" for name, weight in weights.items()), weights)
+
+    blends = [look({first: share, second: 1 - share}) for share in _SHARES]
+    return [Look("base", {}), look({first: 1.0}), *blends, look({second: 1.0})]
