@@ -99,7 +99,7 @@ def _draw(out: Path, library: Library, report: Report, device: str) -> DemoResul
     sheet = draw_sheet(
         sheet_cells(scored),
         title="One base, two styles learned from 24 pictures each, and their blends",
-        subtitle="pocket base · style: 0 % is the base, 100 % the style's own pictures · prompt: CLIP-T against the base",
+        subtitle="style: 0 % is the base, 100 % the style's own pictures · prompt: CLIP-T against the base's",
         column_notes=column_notes(summaries),
     )
     grid, scores = out / "grid.png", out / "scores.csv"
