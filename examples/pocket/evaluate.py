@@ -79,9 +79,7 @@ def measure_base(options: argparse.Namespace, pipeline, judge, tokenizer, colour
     results = {}
     for guidance in options.guidance:
         for look, styles in (("default", plain), ("named", named)):
-            figures, pictures = base_figures(
-                pipeline, judge, tokenizer, scenes, styles, options.steps, guidance
-            )
+            figures, pictures = base_figures(pipeline, judge, tokenizer, scenes, styles, options.steps, guidance)
             results[f"{look}, guidance {guidance:g}"] = figures
             print(look, guidance, figures, flush=True)
             if options.sheets:
@@ -116,14 +114,12 @@ def main() -> None:
     # Before CUDA starts, because drawing forks.
     drawings = (jobs, torch.from_numpy(np.array(render_many(jobs, os.cpu_count() or 1))))
     device = pick_device(options.device)
-    pipeline = StableDiffusionPipeline.from_pretrained(options.base).to(device)
+    pipeline = StableDiffusionPipeline.from_pretrained(str(options.base)).to(device)
     judge = CLIPModel.from_pretrained(options.judge).to(device).eval()
     tokenizer = CLIPTokenizer.from_pretrained(options.judge)
     metrics = measure_drawings(options, pipeline, judge, tokenizer, drawings)
     print(json.dumps(metrics, indent=2), flush=True)
-    metrics["base"] = measure_base(
-        options, pipeline, judge, tokenizer, metrics["colourless_styles"]
-    )
+    metrics["base"] = measure_base(options, pipeline, judge, tokenizer, metrics["colourless_styles"])
     metrics["sampling"] = {"steps": options.steps, "guidance": options.guidance[0]}
     if options.sheets:
         draw_sheets(options, pipeline, drawings)

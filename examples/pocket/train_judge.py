@@ -1,6 +1,6 @@
 """Trains the judge, a small CLIPModel, from scratch on drawings in every style.
 
-    python examples/pocket/train_judge.py --data pocket-data/all pocket-data/base --minutes 3 --compile \\
+    python examples/pocket/train_judge.py --data pocket-data/all pocket-data/base --minutes 3 \\
         --autoencoder pipelines/pocket/base/vae --out pipelines/pocket/judge
 
 gives an ordinary CLIPModel and CLIPProcessor folder in fp16. Half of the pictures that it sees have been
@@ -19,6 +19,7 @@ from diffusers import AutoencoderKL
 from torch import nn
 from training.captions import facts
 from training.data import batches, jobs, load_pictures, read_recipe, to_bytes, to_model
+from training.graph import recorded
 from training.judging import Lessons, colourless_styles, judge_view, make_lessons
 from training.loop import (
     Average,
@@ -80,9 +81,7 @@ class Lesson(nn.Module):
         left_out = ~positive & (missing <= unknown @ stated.T)
         logits = logits.masked_fill(left_out, -1e4)
         contrast = (choice_loss(logits, positive) + choice_loss(logits.T, positive.T)) / 2
-        fact_losses = F.binary_cross_entropy_with_logits(
-            self.head(pooled).float(), true, reduction="none"
-        )
+        fact_losses = F.binary_cross_entropy_with_logits(self.head(pooled).float(), true, reduction="none")
         return contrast, (fact_losses * (1 - unknown)).sum(dim=1).mean() / 10
 
 
@@ -95,9 +94,7 @@ def choice_loss(logits: torch.Tensor, positive: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def small_views(
-    pictures: torch.Tensor, autoencoder: AutoencoderKL
-) -> tuple[torch.Tensor, torch.Tensor]:
+def small_views(pictures: torch.Tensor, autoencoder: AutoencoderKL) -> tuple[torch.Tensor, torch.Tensor]:
     """The pictures at 128 pixels, drawn and decoded, uint8 [n, 128, 128, 3] each."""
     shape = (len(pictures), JUDGE_PX, JUDGE_PX, 3)
     drawn = torch.empty(shape, dtype=torch.uint8, device=pictures.device)
@@ -119,7 +116,8 @@ def augmented(views: torch.Tensor) -> torch.Tensor:
     count, device = len(views), views.device
     images = to_model(views)
     transform = torch.zeros(count, 2, 3, device=device)
-    transform[:, [0, 1], [0, 1]] = 1 + 0.1 * (torch.rand(count, 1, device=device) - 0.5)
+    zoom = 1 + 0.1 * (torch.rand(count, device=device) - 0.5)
+    transform[:, 0, 0], transform[:, 1, 1] = zoom, zoom
     transform[:, :, 2] = 0.12 * (torch.rand(count, 2, device=device) - 0.5)
     grid = F.affine_grid(transform, list(images.shape), align_corners=False)
     images = F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
@@ -134,36 +132,38 @@ def train(
     lessons: Lessons,
     budget: Budget,
     batch: int,
-    compiled: bool,
+    graph: bool,
 ) -> None:
     """Trains in place; `views` are the drawn and the decoded pictures."""
     drawn, decoded = views
     device = drawn.device
-    step_loss = torch.compile(model, dynamic=False) if compiled else model
     parameters = list(model.parameters())
     optimizer = make_optimizer(parameters, decay=0.05)
     average, log = Average(parameters), Log(budget)
-    for progress in budget:
-        set_rate(optimizer, PEAK_RATE, progress)
+
+    def step() -> dict[str, torch.Tensor]:
         chosen = torch.randint(len(drawn), (batch,), device=device)
         from_decoder = torch.rand(batch, 1, 1, 1, device=device) < DECODED_SHARE
         seen = augmented(torch.where(from_decoder, decoded[chosen], drawn[chosen]))
         rows = chosen.repeat(CAPTIONS_PER_STEP)
         which = torch.randint(lessons.tokens.shape[1], (len(rows),), device=device)
+        tokens, stated = lessons.tokens[rows, which].long(), lessons.stated[rows, which].float()
+        true, unknown = lessons.true[chosen].float(), lessons.unknown[chosen].float()
         with autocast(device):
-            contrast, naming = step_loss(
-                seen,
-                lessons.tokens[rows, which].long(),
-                lessons.stated[rows, which].float(),
-                lessons.true[chosen].float(),
-                lessons.unknown[chosen].float(),
-            )
+            contrast, naming = model(seen, tokens, stated, true, unknown)
         optimizer.zero_grad(set_to_none=True)
         (contrast + FACT_WEIGHT * naming).backward()
         norm = nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
+        return {"contrast": contrast, "naming": naming, "gradient": norm}
+
+    set_rate(optimizer, PEAK_RATE, 0)
+    run = recorded(step, device, graph)
+    for progress in budget:
+        set_rate(optimizer, PEAK_RATE, progress)
+        figures = run()
         average.update()
-        log.add(contrast=contrast, naming=naming, gradient=norm)
+        log.add(**figures)
     log.flush()
     average.apply()
 
@@ -179,7 +179,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=1024, help="pictures per step")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--device")
-    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--no-graph", action="store_true", help="launch every kernel by itself")
     parser.add_argument("--tiny", action="store_true", help="a thin model, for tests")
     return parser.parse_args()
 
@@ -189,6 +189,7 @@ def main() -> None:
     options = parse()
     seed_everything(options.seed)
     torch.set_float32_matmul_precision("high")
+    torch.backends.cudnn.benchmark = True
     device = pick_device(options.device)
     recipes = [read_recipe(folder) for folder in options.data]
     todo = [job for recipe in recipes for job in jobs(recipe)]
@@ -202,12 +203,10 @@ def main() -> None:
     judge = build_judge(TINY if options.tiny else POCKET, tokenizer)
     model = Lesson(judge, len(facts())).to(device)
     budget = Budget(options.minutes, options.steps)
-    train(model, views, lessons, budget, options.batch, options.compile)
+    train(model, views, lessons, budget, options.batch, not options.no_graph)
     save_judge(options.out, judge, tokenizer)
     data = [str(recipe) for recipe in recipes]
-    write_record(
-        options.out, device, budget, seed=options.seed, data=data, colourless=sorted(colourless)
-    )
+    write_record(options.out, device, budget, seed=options.seed, data=data, colourless=sorted(colourless))
     print(f"saved {options.out} after {budget.step} steps")
 
 

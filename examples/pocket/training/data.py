@@ -56,9 +56,7 @@ def jobs(recipe: Recipe) -> list[Job]:
         return []
     rng = random.Random(f"{recipe.kind} {recipe.seed}")
     styles = BASE_STYLES + HELD_OUT_STYLES if recipe.kind == "all" else BASE_STYLES
-    weights = [
-        FLAT_WEIGHT if recipe.kind == "base" and style == "flat" else 1 for style in styles
-    ]
+    weights = [FLAT_WEIGHT if recipe.kind == "base" and style == "flat" else 1 for style in styles]
     names = rng.choices(styles, weights, k=recipe.pictures)
     return [(_scene(recipe.kind, rng), name, rng.getrandbits(48)) for name in names]
 

@@ -40,9 +40,7 @@ class Lessons:
 
     def to(self, device: torch.device) -> Lessons:
         """The same on another device."""
-        moved = [
-            value.to(device) for value in (self.tokens, self.stated, self.true, self.unknown)
-        ]
+        moved = [value.to(device) for value in (self.tokens, self.stated, self.true, self.unknown)]
         return Lessons(*moved)
 
 
@@ -67,9 +65,7 @@ def colourless_styles() -> frozenset[str]:
     return frozenset(found)
 
 
-def make_lessons(
-    jobs: Sequence[Job], tokenizer: CLIPTokenizer, colourless: frozenset[str], seed: int
-) -> Lessons:
+def make_lessons(jobs: Sequence[Job], tokenizer: CLIPTokenizer, colourless: frozenset[str], seed: int) -> Lessons:
     """Several captions for each picture and all facts about it; `colourless` names styles."""
     rng, index = random.Random(seed), facts()
     true = np.zeros((len(jobs), len(index)), dtype=np.uint8)
@@ -126,9 +122,7 @@ class Verdicts:
     colour: np.ndarray
 
 
-def verdicts(
-    judge: CLIPModel, tokenizer: CLIPTokenizer, scenes: Sequence[Scene], pictures: torch.Tensor
-) -> Verdicts:
+def verdicts(judge: CLIPModel, tokenizer: CLIPTokenizer, scenes: Sequence[Scene], pictures: torch.Tensor) -> Verdicts:
     """Zero-shot: the nearest of "a boat", "a cat" …, then of "a red boat", "a blue boat" …
 
     Only the first thing of each scene is asked for; pictures uint8 [n, 256, 256, 3].

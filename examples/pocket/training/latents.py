@@ -19,7 +19,7 @@ SIDE = PICTURE_PX // DOWNSAMPLING
 
 @torch.no_grad()
 def encode_means(autoencoder: AutoencoderKL, pictures: torch.Tensor) -> torch.Tensor:
-    """The posterior means, float32 [n, 4, 32, 32] unscaled, of pictures uint8 [n, 256, 256, 3]."""
+    """The posterior means, float32 [n, 8, 32, 32] unscaled, of pictures uint8 [n, 256, 256, 3]."""
     device = autoencoder.device
     means = torch.empty(len(pictures), LATENT_CHANNELS, SIDE, SIDE, device=device)
     with autocast(device):
@@ -51,7 +51,7 @@ def normalise(autoencoder: AutoencoderKL, pictures: torch.Tensor) -> None:
 
 
 def cached_latents(autoencoder: AutoencoderKL, weights: Path, folder: Path) -> torch.Tensor:
-    """The scaled latents of a data folder, float16 [n, 4, 32, 32] on the autoencoder's device.
+    """The scaled latents of a data folder, float16 [n, 8, 32, 32] on the autoencoder's device.
 
     They are kept beside the pictures in `latents.npy` and used again while `weights`, the autoencoder's
     file, stays the same.
@@ -61,9 +61,7 @@ def cached_latents(autoencoder: AutoencoderKL, weights: Path, folder: Path) -> t
     if stamp_path.is_file() and json.loads(stamp_path.read_text()) == stamp:
         return torch.from_numpy(np.load(latents_path)).to(autoencoder.device)
     pictures = np.load(folder / "pictures.npy", mmap_mode="r")
-    latents = torch.empty(
-        len(pictures), LATENT_CHANNELS, SIDE, SIDE, dtype=torch.float16, device=autoencoder.device
-    )
+    latents = torch.empty(len(pictures), LATENT_CHANNELS, SIDE, SIDE, dtype=torch.float16, device=autoencoder.device)
     for batch in batches(len(pictures), 4096):
         chunk = torch.from_numpy(np.array(pictures[batch]))
         latents[batch] = (encode_means(autoencoder, chunk) * SCALING_FACTOR).half()

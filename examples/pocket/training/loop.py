@@ -19,6 +19,8 @@ import torch
 from torch import nn
 
 WARM_UP_SHARE = 0.03
+# How many steps a GPU may be behind; without a bound the clock would run out long before the work.
+STEPS_IN_FLIGHT = 16
 REPORT_SECONDS = 10.0
 
 
@@ -71,6 +73,8 @@ class Budget:
         while progress < 1:
             yield progress
             self.step += 1
+            if torch.cuda.is_initialized() and self.step % STEPS_IN_FLIGHT == 0:
+                torch.cuda.synchronize()
             progress = self.step / self.limit if self.limit else self.elapsed_s / self.seconds
 
 
@@ -79,17 +83,22 @@ def set_rate(optimizer: torch.optim.Optimizer, peak: float, progress: float) -> 
     warm = min(1.0, (progress + 1e-3) / WARM_UP_SHARE)
     cosine = 0.5 * (1 + math.cos(math.pi * progress))
     for group in optimizer.param_groups:
-        group["lr"] = peak * warm * (0.01 + 0.99 * cosine)
+        group["lr"].fill_(peak * warm * (0.01 + 0.99 * cosine))
 
 
 def make_optimizer(parameters: Iterable[nn.Parameter], decay: float) -> torch.optim.AdamW:
-    """AdamW, fused; matrices and kernels decay, vectors (biases, norms) do not."""
+    """AdamW, fused; matrices and kernels decay, vectors (biases, norms) do not.
+
+    The rate is a tensor on the device, so that a recorded step sees its changes.
+    """
     parameters = [parameter for parameter in parameters if parameter.requires_grad]
+    device = parameters[0].device
+    rate = torch.zeros((), device=device)
     groups = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.99), fused=True)
+    return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.99), fused=True, capturable=device.type == "cuda")
 
 
 class Average:

@@ -53,8 +53,8 @@ def psnr_db(autoencoder: AutoencoderKL, pictures: torch.Tensor) -> np.ndarray:
 
 def by_style(jobs: Sequence[Job], values: np.ndarray) -> Figures:
     """The mean of one value per job, style by style."""
-    styles = np.array([style for _, style, _ in jobs])
-    return {style: float(values[styles == style].mean()) for style in dict.fromkeys(styles)}
+    styles = [style for _, style, _ in jobs]
+    return {name: float(values[np.array(styles) == name].mean()) for name in dict.fromkeys(styles)}
 
 
 def judge_figures(
@@ -82,10 +82,7 @@ def generate(
     pipeline.set_progress_bar_config(disable=True)
     made = []
     for part in batches(len(prompts), batch):
-        generators = [
-            torch.Generator().manual_seed(first_seed + number)
-            for number in range(part.start, part.stop)
-        ]
+        generators = [torch.Generator().manual_seed(first_seed + number) for number in range(part.start, part.stop)]
         images = pipeline(
             list(prompts[part]),
             num_inference_steps=steps,

@@ -30,9 +30,7 @@ PIPELINE_INDEX = {
 }
 
 
-def save_base(
-    folder: Path, unet: UNet2DConditionModel, text_encoder: CLIPTextModel, tokenizer: CLIPTokenizer
-) -> None:
+def save_base(folder: Path, unet: UNet2DConditionModel, text_encoder: CLIPTextModel, tokenizer: CLIPTokenizer) -> None:
     """The whole pipeline but its `vae/`, which another script has trained."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "model_index.json").write_text(json.dumps(PIPELINE_INDEX, indent=2) + "\n")

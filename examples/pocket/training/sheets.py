@@ -11,9 +11,7 @@ from PIL import Image, ImageDraw
 LABEL_PX = 16
 
 
-def write_sheet(
-    pictures: np.ndarray, labels: Sequence[str], path: Path, columns: int, cell_px: int = 256
-) -> None:
+def write_sheet(pictures: np.ndarray, labels: Sequence[str], path: Path, columns: int, cell_px: int = 256) -> None:
     """Writes pictures, uint8 [n, h, w, 3], with a label under each, row by row."""
     rows = -(-len(pictures) // columns)
     sheet = Image.new("RGB", (columns * cell_px, rows * (cell_px + LABEL_PX)), "white")

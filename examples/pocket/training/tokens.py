@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from training.models import PROMPT_TOKENS
 
 START, END, WORD_END = "<|startoftext|>", "<|endoftext|>", "</w>"
 VOCABULARY_SIZE = 1024
+RARE_SHARE = 1e-5
 
 
 def learn_tokenizer(captions: Iterable[str], size: int = VOCABULARY_SIZE) -> CLIPTokenizer:
@@ -32,16 +34,17 @@ def learn_tokenizer(captions: Iterable[str], size: int = VOCABULARY_SIZE) -> CLI
 
 
 def word_counts(captions: Iterable[str]) -> Counter[tuple[str, ...]]:
-    """How often each word occurs, as a tuple of byte letters, the last one marked as a word's end.
+    """How often each word occurs, as a tuple of byte letters, the last one marked as the end.
 
-    Captions are ASCII letters, spaces and commas, so that bytes are letters and the regular expression
+    Rare words, among them all made-up ones, are left out. Captions are ASCII letters, spaces and commas, so that bytes are letters and the regular expression
     of CLIP is a split at spaces and commas.
     """
     words: Counter[tuple[str, ...]] = Counter()
     for caption in captions:
         for word in caption.lower().replace(",", " , ").split():
             words[(*word[:-1], word[-1] + WORD_END)] += 1
-    return words
+    rare = words.total() * RARE_SHARE
+    return Counter({word: count for word, count in words.items() if count >= rare})
 
 
 def learn_merges(words: Counter[tuple[str, ...]], limit: int) -> list[tuple[str, str]]:
@@ -51,7 +54,7 @@ def learn_merges(words: Counter[tuple[str, ...]], limit: int) -> list[tuple[str,
     while len(merges) < limit:
         pairs: Counter[tuple[str, str]] = Counter()
         for letters, count in spelled.items():
-            for pair in zip(letters, letters[1:], strict=False):
+            for pair in pairwise(letters):
                 pairs[pair] += count
         if not pairs:
             break
@@ -78,8 +81,11 @@ def join(letters: tuple[str, ...], pair: tuple[str, str]) -> tuple[str, ...]:
 
 def tokenise(tokenizer: CLIPTokenizer, captions: list[str]) -> np.ndarray:
     """Token ids, int16 [n, 77], padded."""
-    batch = tokenizer(captions, padding="max_length", truncation=True, max_length=PROMPT_TOKENS)
-    return np.asarray(batch["input_ids"], dtype=np.int16)
+    # Each caption once: a training set repeats most of its captions.
+    places = {caption: number for number, caption in enumerate(dict.fromkeys(captions))}
+    batch = tokenizer(list(places), padding="max_length", truncation=True, max_length=PROMPT_TOKENS)
+    distinct = np.asarray(batch["input_ids"], dtype=np.int16)
+    return distinct[[places[caption] for caption in captions]]
 
 
 def save_tokenizer(tokenizer: CLIPTokenizer, folder: Path) -> None:
