@@ -4,6 +4,7 @@ Letters: r rank, i o in and out features; a convolution's down factor is [r, i, 
 """
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -47,12 +48,12 @@ def read_deltas(part: AdapterPart, *, what: str) -> dict[str, LowRankDelta]:
         raise UserError(f"{what} is {kind}, which has no low-rank delta of its own; only LoRA can be blended exactly.")
     deltas: dict[str, LowRankDelta] = {}
     for key, down in part.tensors.items():
-        path, found, _ = key.removeprefix(KEY_PREFIX).partition(".lora_A.")
-        if not found:
+        path, found, rest = key.removeprefix(KEY_PREFIX).partition(".lora_A.")
+        if not found or rest != "weight":
             continue
         up = part.tensors[key.replace(".lora_A.", ".lora_B.")]
         deltas[path] = LowRankDelta(up.double(), down.double() * _scale(part.config, path, down.shape[0]))
-    others = [key for key in part.tensors if ".lora_A." not in key and ".lora_B." not in key]
+    others = [key for key in part.tensors if not key.endswith((".lora_A.weight", ".lora_B.weight"))]
     if others:
         raise UserError(f"{what} holds tensors that are not LoRA factors, for example {others[0]}.")
     return deltas
@@ -93,8 +94,11 @@ def _scale(config: Mapping[str, Any], path: str, rank: int) -> float:
 
 
 def _by_pattern(pattern: Mapping[str, Any] | None, path: str, default: Any) -> Any:
-    """Look a layer up as PEFT does: the first key that is the path, or its end after a dot."""
+    """Look a layer up as PEFT does: the first key that, as an expression, is the path or its end after a dot.
+
+    Checked keys are plain names, so the only thing that can match more than itself is the dot.
+    """
     for key, value in (pattern or {}).items():
-        if path == key or path.endswith("." + key):
+        if re.match(rf"(.*\.)?({key})$", path):
             return value
     return default

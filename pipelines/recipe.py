@@ -2,15 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pipelines.blends import find_blend
 from pipelines.deltas import LowRankDelta, lora_part, read_deltas
-from trainers.adapter import Adapter, AdapterCard, AdapterPart, PartCard
+from trainers.adapter import Adapter, AdapterCard, AdapterPart, ParentCard, PartCard, RecipeCard
 from trainers.errors import UserError
 
 TOLERANCE = 1e-5
-"""Largest accepted error of a written layer against the exact sum, relative to the sum's norm: float32 rounding."""
+"""Largest accepted error of a written layer against the exact sum, as a share of its summands: float32 rounding."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +20,7 @@ class LayerProof:
     layer: str
     rank: int
     error: float
-    """‖written − sum‖ / ‖sum‖ (Frobenius)."""
+    """‖written − sum‖ / Σ|wᵢ|·‖ΔWᵢ‖ (Frobenius): summands that cancel cannot make rounding look like a mistake."""
 
 
 def blend_adapters(name: str, parents: Sequence[tuple[Adapter, float]], blend_name: str = "exact") -> Adapter:
@@ -53,6 +52,8 @@ def prove_blend(written: Adapter, parents: Sequence[tuple[Adapter, float]]) -> l
     proofs: list[LayerProof] = []
     parents = [(adapter, weight) for adapter, weight in parents if weight != 0]
     expected = _layers(parents)
+    if written.parts.keys() != expected.keys():
+        raise UserError(f"The written blend {written.card.name!r} has other parts than its parents have together.")
     for part, layers in expected.items():
         found = read_deltas(written.parts[part], what=f"{written.card.name}/{part}")
         if found.keys() != layers.keys():
@@ -60,8 +61,11 @@ def prove_blend(written: Adapter, parents: Sequence[tuple[Adapter, float]]) -> l
         for path, summands in layers.items():
             exact = sum(delta.dense() * weight for delta, weight in summands)
             assert not isinstance(exact, int)  # every layer has at least one summand
-            scale = float(exact.norm()) or 1.0
-            error = float((found[path].dense() - exact).norm()) / scale
+            written_layer = found[path].dense()
+            if written_layer.shape != exact.shape:
+                raise UserError(f"The written blend's layer {part}/{path} has another shape than its parents'.")
+            scale = sum(float(delta.dense().norm()) * abs(weight) for delta, weight in summands) or 1.0
+            error = float((written_layer - exact).norm()) / scale
             proofs.append(LayerProof(part, path, found[path].rank, error))
     return proofs
 
@@ -96,13 +100,13 @@ def _card(
     parts: Mapping[str, AdapterPart],
 ) -> AdapterCard:
     cards = [adapter.card for adapter, _ in parents]
-    recipe: dict[str, Any] = {
-        "blend": blend_name,
-        "parents": [
-            {"name": card.name, "weight": weight, "created": card.created}
+    recipe = RecipeCard(
+        blend=blend_name,
+        parents=tuple(
+            ParentCard(name=card.name, weight=weight, created=card.created)
             for card, (_, weight) in zip(cards, parents, strict=True)
-        ],
-    }
+        ),
+    )
     triggers = tuple(dict.fromkeys(trigger for card in cards for trigger in card.triggers))
     return AdapterCard(
         name=name,

@@ -1,6 +1,5 @@
 """Blend adapters of the library into a new one, and keep it only if the file proves right."""
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from pipelines.recipe import TOLERANCE, LayerProof, blend_adapters, prove_blend
 from studio.library import Library
 from trainers.adapter import read_adapter, write_adapter
 from trainers.errors import UserError
+from trainers.storage import new_folder
 
 
 def blend_into_library(
@@ -23,13 +23,17 @@ def blend_into_library(
     find_blend(blend_name)
     folder = library.new_adapter_folder(name)
     parents = [(library.read(parent), weight) for parent, weight in weights.items()]
-    write_adapter(folder, blend_adapters(name, parents, blend_name))
-    proofs = prove_blend(read_adapter(folder), parents)
-    worst = max(proofs, key=lambda proof: proof.error)
-    if find_blend(blend_name).exact and not worst.error <= TOLERANCE:
-        shutil.rmtree(folder)
-        raise UserError(
-            f"The blend {name!r} was not kept: {worst.part}/{worst.layer} is {worst.error:.1e} off the exact sum, more "
-            f"than the tolerance {TOLERANCE:.0e}. Please report this with the adapters."
-        )
+    blend = blend_adapters(name, parents, blend_name)
+    with new_folder(folder) as unproven:  # in the library only once it is proved
+        write_adapter(unproven / name, blend)
+        proofs = prove_blend(read_adapter(unproven / name), parents)
+        worst = max(proofs, key=lambda proof: proof.error)
+        if find_blend(blend_name).exact and not worst.error <= TOLERANCE:
+            raise UserError(
+                f"The blend {name!r} was not kept: {worst.part}/{worst.layer} is {worst.error:.1e} off the exact sum, "
+                f"more than the tolerance {TOLERANCE:.0e}. Please report this with the adapters."
+            )
+        for item in list((unproven / name).iterdir()):
+            item.rename(unproven / item.name)
+        (unproven / name).rmdir()
     return folder, proofs

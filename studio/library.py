@@ -5,8 +5,10 @@ library/
   runs/NAME/            one folder per training run (see studio.runs)
 """
 
+import math
 import os
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +37,7 @@ class Library:
 
     def names(self) -> list[str]:
         """Return the names of all adapters, sorted."""
-        return sorted(path.parent.name for path in self.adapters_folder.glob(f"*/{CARD_NAME}"))
+        return visible_parents(self.adapters_folder.glob(f"*/{CARD_NAME}"))
 
     def find(self, name: str) -> Path:
         """Return the folder of an adapter, given by name or by path.
@@ -137,7 +139,10 @@ def parse_weighted(text: str) -> tuple[str, float]:
     if not colon:
         return text, 1.0
     try:
-        return name, float(weight)
+        value = float(weight)
+        if not math.isfinite(value):
+            raise ValueError
+        return name, value
     except ValueError as error:
         raise UserError(
             f"The weight {weight!r} in {text!r} is no number. Write NAME:WEIGHT, such as blueprint:0.8 or subject:-0.5."
@@ -161,4 +166,10 @@ def parse_adapters(texts: list[str]) -> dict[str, float]:
 
 def open_run_names(library: Library) -> list[str]:
     """Return the names of all runs, sorted."""
-    return sorted(path.parent.name for path in library.runs_folder.glob("*/config.yaml"))
+    return visible_parents(library.runs_folder.glob("*/config.yaml"))
+
+
+def visible_parents(files: Iterable[Path]) -> list[str]:
+    """Return the names of the files' folders, sorted, without what a killed writer left behind."""
+    names = {path.parent.name for path in files}
+    return sorted(name for name in names if not name.startswith("."))

@@ -24,6 +24,9 @@ from trainers.errors import UserError
 TEMPORARY_PREFIX = ".tmp-"
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _ACCESS_ERRORS = {errno.EACCES, errno.EPERM, errno.EROFS}
+_PLACE_ERRORS = {errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP}
+_LIMIT_JSON_BYTES = 64 << 20
+_LIMIT_HEADER_BYTES = 16 << 20
 
 
 @contextlib.contextmanager
@@ -39,6 +42,8 @@ def disk_errors(path: Path) -> Iterator[None]:
             ) from error
         if error.errno in _ACCESS_ERRORS:
             raise UserError(f"Cannot write {path}: {error.strerror}. Choose a folder that you may write to.") from error
+        if error.errno in _PLACE_ERRORS:
+            raise UserError(f"Cannot write {path}: {error.strerror}. Choose another place.") from error
         raise
 
 
@@ -82,10 +87,12 @@ def read_json(path: Path, what: str) -> Any:
         what: how a user calls the file, e.g. ``"adapter card"``.
     """
     try:
+        if path.stat().st_size > _LIMIT_JSON_BYTES:
+            raise UserError(f"The {what} {path} has more than {_LIMIT_JSON_BYTES:,} bytes, so it is not read.")
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UserError(f"The {what} {path} does not exist.") from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"The {what} {path} cannot be read: {error}.") from error
 
 
@@ -101,10 +108,14 @@ def read_tensors(path: Path, what: str, *, limit_bytes: int = 8 << 30) -> dict[s
             raise UserError(f"The {what} {path} is empty (0 bytes). Fetch or train it again.")
         if size_bytes > limit_bytes:
             raise UserError(f"The {what} {path} has {size_bytes:,} bytes; at most {limit_bytes:,} are read.")
+        with open(path, "rb") as stream:
+            header_bytes = int.from_bytes(stream.read(8), "little")
+        if header_bytes > _LIMIT_HEADER_BYTES:
+            raise UserError(f"The {what} {path} has a header of {header_bytes:,} bytes, so it is not read.")
         return safetensors.torch.load_file(path)
     except FileNotFoundError as error:
         raise UserError(f"The {what} {path} does not exist.") from error
-    except (safetensors.SafetensorError, OSError) as error:
+    except (safetensors.SafetensorError, OSError, ValueError, KeyError, RuntimeError, MemoryError) as error:
         raise UserError(
             f"The {what} {path} is not a sound safetensors file ({error}). Fetch or train it again."
         ) from error

@@ -23,7 +23,7 @@ def _run(options: argparse.Namespace) -> None:
     worst = max(proofs, key=lambda proof: proof.error)
     print(
         f"{len(proofs)} layers read back and compared with W + Σ wᵢ·ΔWᵢ in float64: largest error {worst.error:.1e} "
-        f"of the sum's norm ({worst.part}/{worst.layer})."
+        f"of the summands' norms ({worst.part}/{worst.layer})."
     )
     print(f"The blend {options.name!r} is ready: {folder}")
 

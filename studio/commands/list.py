@@ -40,8 +40,8 @@ def _row(library: Library, name: str) -> tuple[str, ...]:
 
 
 def _made(card: AdapterCard) -> str:
-    if card.recipe:
-        return " + ".join(f"{parent['weight']:g}·{parent['name']}" for parent in card.recipe["parents"])
+    if card.recipe is not None:
+        return card.recipe.formula()
     return ", ".join(f"{part}: {plan.method}" for part, plan in card.parts.items())
 
 

@@ -33,9 +33,8 @@ def _run(options: argparse.Namespace) -> None:
         facts["training"] = ", ".join(
             f"{key} {_plain(card.training[key])}" for key in ("steps", "batch_size", "seed") if key in card.training
         )
-    if card.recipe:
-        parents = " + ".join(f"{parent['weight']:g} · {parent['name']}" for parent in card.recipe["parents"])
-        facts["recipe"] = f"{card.recipe['blend']}: {parents}"
+    if card.recipe is not None:
+        facts["recipe"] = f"{card.recipe.blend}: {card.recipe.formula()}"
     facts["versions"] = ", ".join(f"{name} {number}" for name, number in card.versions.items())
     width = max(len(key) for key in facts)
     print(card.name)

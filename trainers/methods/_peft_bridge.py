@@ -6,6 +6,8 @@ objects back that were there before, so the base is bit-identical afterwards. Ke
 """
 
 import copy
+import dataclasses
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +21,12 @@ from torch import Tensor, nn
 from trainers.errors import UserError
 
 KEY_PREFIX = "base_model.model."
+_IGNORED_FIELDS = frozenset(
+    {
+        *("peft_type", "peft_version", "task_type", "base_model_name_or_path", "revision", "inference_mode"),
+        *("init_lora_weights", "init_weights", "fan_in_fan_out"),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -42,8 +50,13 @@ def config_from_json(values: Mapping[str, Any], *, what: str) -> Any:
     kind = values.get("peft_type")
     if kind not in PEFT_TYPE_TO_CONFIG_MAPPING:
         raise UserError(f"The adapter config of {what} has the peft_type {kind!r}, which PEFT does not know.")
+    config_class = PEFT_TYPE_TO_CONFIG_MAPPING[kind]
+    numeric = {field.name for field in dataclasses.fields(config_class) if isinstance(field.default, int | float)}
+    # An empty value means PEFT's default, whatever PEFT makes of it; how the weights began does not matter, because
+    # they are in the file; and no name of a base in it is ever followed.
+    given = {k: v for k, v in values.items() if k not in _IGNORED_FIELDS and (v or k in numeric)}
     try:
-        return PEFT_TYPE_TO_CONFIG_MAPPING[kind](**{k: v for k, v in values.items() if k != "peft_type"})
+        return config_class(**given)
     except (TypeError, ValueError) as error:
         raise UserError(f"The adapter config of {what} cannot be used: {error}.") from error
 
@@ -57,14 +70,18 @@ def attach(module: nn.Module, config: Any, adapter: str, *, what: str) -> Attach
         what: how a user calls the module, for messages.
 
     Raises:
-        UserError: no module matches the config's targets.
+        UserError: no module matches the config's targets, or one cannot carry the method. Layers may have been wrapped
+            before the failure; `detach` unwraps them.
     """
     total = sum(parameter.numel() for parameter in module.parameters())
     try:
-        inject_adapter_in_model(copy.deepcopy(config), module, adapter)
-    except ValueError as error:
+        with warnings.catch_warnings():  # PEFT warns of a second adapter on one module, which is meant
+            warnings.simplefilter("ignore")
+            inject_adapter_in_model(copy.deepcopy(config), module, adapter)
+    except (TypeError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
         raise UserError(
-            f"No layer of the {what} matches the targets {sorted(config.target_modules)}. It offers "
+            f"The adapter cannot be attached to the {what}: {reason} Its layers are called "
             f"{', '.join(_leaf_names(module))}."
         ) from error
     matched = tuple(path for path, layer in tuner_layers(module) if _holds(layer, adapter))
@@ -81,6 +98,7 @@ def detach(module: nn.Module, adapter: str) -> None:
     for path, layer in list(tuner_layers(module)):
         if not _holds(layer, adapter):
             continue
+        layer.set_adapter([name for name in layer.active_adapters if name != adapter])
         layer.delete_adapter(adapter)
         if not _adapters_of(layer):
             parent_path, _, leaf = path.rpartition(".")
