@@ -1,10 +1,9 @@
 """The main job in small: learn two styles, blend them at several weights, and say in numbers what arrived."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.compare.grid import Look, grid_csv, plan_grid, render_grid, summarise
+from pipelines.compare.grid import BASE_LABEL, grid_csv, plan_grid, render_grid, summarise
 from pipelines.compare.sheet import draw_sheet
 from pipelines.generate import PictureRequest
 from pipelines.picture_file import png_bytes
@@ -90,7 +89,7 @@ def _draw(out: Path, library: Library, report: Report, device: str) -> DemoResul
         references = find_references(session.adapters, judge, report)
         scored = render_grid(
             session.attachments,
-            plan_grid(_looks(), PROMPTS, [1], template),
+            plan_grid(_mixtures(), [1.0], PROMPTS, [1], template),
             judge,
             references,
             on_step=lambda done, total: report.progress("drawing", done, total),
@@ -113,11 +112,8 @@ def _draw(out: Path, library: Library, report: Report, device: str) -> DemoResul
     return DemoResult(grid, scores, library, tuple(table))
 
 
-def _looks() -> list[Look]:
+def _mixtures() -> dict[str, dict[str, float]]:
     first, second = STYLES
-
-    def look(weights: Mapping[str, float]) -> Look:
-        return Look(" + ".join(f"{name} {weight:g}" for name, weight in weights.items()), weights)
-
-    blends = [look({first: share, second: 1 - share}) for share in _SHARES]
-    return [Look("base", {}), look({first: 1.0}), *blends, look({second: 1.0})]
+    blends = [{first: share, second: 1 - share} for share in _SHARES]
+    labelled = {" + ".join(f"{name} {weight:g}" for name, weight in blend.items()): blend for blend in blends}
+    return {BASE_LABEL: {}, first: {first: 1.0}, **labelled, second: {second: 1.0}}

@@ -2,8 +2,10 @@
 
 import csv
 import io
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from PIL import Image
@@ -12,14 +14,10 @@ from torch import Tensor
 from pipelines.attach import Attachments
 from pipelines.generate import PictureRequest, generate
 from pipelines.judge import Judge, own_style_score, share_of_style, style_scores
+from trainers.errors import UserError, unknown
 
-
-@dataclass(frozen=True)
-class Look:
-    """One mixture of adapters, the thing that a column (or a row) stands for."""
-
-    label: str
-    weights: Mapping[str, float]
+AXES = ("adapter", "weight", "prompt", "seed")
+BASE_LABEL = "base"
 
 
 @dataclass(frozen=True)
@@ -28,7 +26,8 @@ class Cell:
 
     row: str
     column: str
-    look: Look
+    look: str
+    """The mixture and its weight: what means are taken over."""
     request: PictureRequest
 
 
@@ -44,44 +43,45 @@ class ScoredCell:
     """CLIP-I to each adapter's own training pictures, by adapter."""
 
 
-def adapter_looks(adapters: Sequence[str], weights: Sequence[float]) -> list[Look]:
-    """Return one look per adapter and weight; weight 0 is the base and appears once, first."""
-    looks = [Look("base", {})] if 0 in weights else []
-    looks += [Look(f"{adapter} {weight:g}", {adapter: weight}) for adapter in adapters for weight in weights if weight]
-    return looks
-
-
 def plan_grid(
-    looks: Sequence[Look],
+    mixtures: Mapping[str, Mapping[str, float]],
+    weights: Sequence[float],
     prompts: Sequence[str],
     seeds: Sequence[int],
     template: PictureRequest,
     *,
-    looks_in_rows: bool = False,
+    rows: Sequence[str] = ("prompt", "seed"),
+    columns: Sequence[str] = ("adapter", "weight"),
 ) -> list[Cell]:
-    """Return the cells of a grid, row by row: looks along one axis, prompts and seeds along the other.
+    """Return the cells of a grid, row by row.
 
     Args:
+        mixtures: the values of the axis ``adapter``: label -> adapter -> share. One adapter is ``{name: {name: 1}}``.
+        weights: the values of the axis ``weight``; each multiplies a mixture's shares, and 0 is the base.
         template: supplies everything but prompt, seed and weights.
+        rows: axes along the rows, the slowest first.
+        columns: axes along the columns, the slowest first.
+
+    Raises:
+        UserError: an axis is unknown, missing or given twice.
     """
-    cells = [
-        Cell(
-            row=_line_label(prompt, seed, prompts, seeds),
-            column=look.label,
-            look=look,
-            request=replace(template, prompt=prompt, seed=seed, weights=look.weights),
-        )
-        for prompt in prompts
-        for seed in seeds
-        for look in looks
-    ]
-    if looks_in_rows:
-        order = {look.label: number for number, look in enumerate(looks)}
-        cells = sorted(
-            (replace(cell, row=cell.column, column=cell.row) for cell in cells),
-            key=lambda cell: order[cell.row],
-        )
-    return cells
+    _check_axes(rows, columns)
+    values: dict[str, Sequence[Any]] = {
+        "adapter": list(mixtures),
+        "weight": list(weights),
+        "prompt": list(prompts),
+        "seed": list(seeds),
+    }
+    cells: dict[tuple[str, str], Cell] = {}
+    for row in _combinations(rows, values):
+        for column in _combinations(columns, values):
+            point = {**row, **column}
+            shares = {name: share * point["weight"] for name, share in mixtures[point["adapter"]].items()}
+            request = replace(template, prompt=point["prompt"], seed=point["seed"], weights=_without_zeros(shares))
+            look = _label({axis: point[axis] for axis in ("adapter", "weight")}, mixtures, values)
+            cell = Cell(_label(row, mixtures, values), _label(column, mixtures, values), look, request)
+            cells.setdefault((cell.row, cell.column), cell)  # the base of every adapter is one and the same
+    return list(cells.values())
 
 
 def render_grid(
@@ -132,9 +132,9 @@ class LookSummary:
 
 def summarise(scored: Sequence[ScoredCell], references: Mapping[str, Tensor]) -> list[LookSummary]:
     """Return the means of every look, in the order in which the looks first appear."""
-    looks = list(dict.fromkeys(item.cell.look.label for item in scored))
-    groups = {label: [item for item in scored if item.cell.look.label == label] for label in looks}
-    base = next((group for group in groups.values() if not group[0].cell.look.weights), None)
+    looks = list(dict.fromkeys(item.cell.look for item in scored))
+    groups = {label: [item for item in scored if item.cell.look == label] for label in looks}
+    base = next((group for group in groups.values() if not group[0].cell.request.weights), None)
     summaries = []
     for label, group in groups.items():
         styles = {name: _mean([item.style_scores[name] for item in group]) for name in references}
@@ -183,10 +183,45 @@ def grid_csv(scored: Sequence[ScoredCell], judge: Judge) -> str:
     return buffer.getvalue()
 
 
-def _line_label(prompt: str, seed: int, prompts: Sequence[str], seeds: Sequence[int]) -> str:
-    if len(seeds) == 1:
-        return prompt
-    return f"seed {seed}" if len(prompts) == 1 else f"{prompt} · seed {seed}"
+def _check_axes(rows: Sequence[str], columns: Sequence[str]) -> None:
+    given = [*rows, *columns]
+    for axis in given:
+        if axis not in AXES:
+            raise unknown("Axis", axis, AXES)
+    if sorted(given) != sorted(AXES):
+        raise UserError(
+            f"The rows {','.join(rows)!r} and columns {','.join(columns)!r} must hold each of {', '.join(AXES)} once."
+        )
+
+
+def _combinations(axes: Sequence[str], values: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    return [dict(zip(axes, point, strict=True)) for point in itertools.product(*(values[axis] for axis in axes))]
+
+
+def _label(
+    point: Mapping[str, Any], mixtures: Mapping[str, Mapping[str, float]], values: Mapping[str, Sequence[Any]]
+) -> str:
+    """Name a row or column by the axes that vary along the grid."""
+    if point.get("weight") == 0 or ("adapter" in point and not mixtures[point["adapter"]]):
+        point = {axis: value for axis, value in point.items() if axis not in ("adapter", "weight")}
+        words = [BASE_LABEL]
+    else:
+        words = []
+    for axis, value in point.items():
+        alone = len(values[axis]) == 1
+        if axis == "adapter":
+            words.append(str(value))
+        elif axis == "weight" and not (alone and value == 1):
+            words.append(f"{value:g}" if "adapter" in point else f"weight {value:g}")
+        elif axis == "prompt":
+            words.append(str(value))
+        elif axis == "seed" and not alone:
+            words.append(f"· seed {value}" if words else f"seed {value}")
+    return " ".join(words)
+
+
+def _without_zeros(weights: Mapping[str, float]) -> dict[str, float]:
+    return {name: weight for name, weight in weights.items() if weight}
 
 
 def _mean(values: Sequence[float]) -> float:
