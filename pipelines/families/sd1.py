@@ -7,7 +7,7 @@ so that v-prediction with zero terminal signal (Lin et al. 2023, arXiv 2305.0889
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from PIL import Image
@@ -182,10 +182,10 @@ def _scheduler(folder: Path) -> Any:
 
     config = json.loads((folder / "scheduler" / "scheduler_config.json").read_text())
     name = config.get("_class_name") if isinstance(config, dict) else None
-    known = getattr(diffusers, name, None) if isinstance(name, str) and name.endswith("Scheduler") else None
-    if not isinstance(known, type) or not issubclass(known, diffusers.SchedulerMixin):
+    known: Any = getattr(diffusers, name, None) if isinstance(name, str) and name.endswith("Scheduler") else None
+    if not (isinstance(known, type) and issubclass(known, diffusers.SchedulerMixin)):
         raise UserError(f"The base names the scheduler {name!r}, which diffusers does not have.")
-    scheduler = known.from_pretrained(folder, subfolder="scheduler")
+    scheduler = cast(Any, known).from_pretrained(folder, subfolder="scheduler")
     prediction = scheduler.config.get("prediction_type", "epsilon")
     if prediction not in ("epsilon", "v_prediction"):
         raise UserError(f"The base predicts {prediction!r}; epsilon and v_prediction are known.")
