@@ -79,3 +79,14 @@ def test_a_reader_that_goes_away_is_no_error(library: Library) -> None:
         assert process.stderr is not None
         process.stdout.close()
         assert "Traceback" not in process.stderr.read()
+
+
+def test_looking_at_the_library_loads_no_model_library(tmp_path: Path) -> None:
+    script = (
+        "import sys; from studio.cli import main; main(['list', '--library', sys.argv[1]]); "
+        "print(sorted({'peft', 'transformers', 'diffusers', 'accelerate'} & sys.modules.keys()))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "none")], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert result.stdout.splitlines()[-1] == "[]"
