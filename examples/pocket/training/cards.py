@@ -85,7 +85,8 @@ def judge_card(folder: Path) -> str:
         f"{parameters(folder) / 1e6:.2f} M parameters, fp16, pictures of 128 × 128 pixels, patches of 16.\n\n",
         f"## Figures\n\nZero-shot on {metrics['drawings']} unseen drawings of one thing: the nearest of\n"
         f'"a boat", "a cat" and so on ({len(NOUNS)} nouns), then, given the noun, of "a red boat", "a blue boat" and\n'
-        f"so on ({len(COLOURS)} colours; not in styles that drop colour: {', '.join(metrics['styles_without_colour'])}).\n"
+        f"so on ({len(COLOURS)} colours; not in the styles that drop colour:\n"
+        f"{', '.join(metrics['styles_without_colour'])}).\n"
         "\n"
         "### Noun right, in %\n\n",
         table(metrics["noun"], 100, "{:.0f}"),
