@@ -18,9 +18,15 @@ from trainers.config import RunConfig, parse_config
 from trainers.storage import write_bytes, write_text
 
 STYLES = ("blueprint", "watercolor")
-PROMPTS = ("a red boat, sea", "a purple house, meadow", "a yellow cat, forest", "a green teapot, beach")
+# Prompts, and what must survive of them: a blueprint has no red, but it still has a boat.
+PROMPTS = {
+    "a red boat, sea": "a boat",
+    "a purple house, meadow": "a house",
+    "a yellow cat, forest": "a cat",
+    "a green teapot, beach": "a teapot",
+}
 BLEND = "mix"
-_SHARES = (0.75, 0.5, 0.25)
+_SHARES = ((1.0, 0.5), (0.75, 0.75), (0.5, 1.0))
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,7 @@ def train_style(library: Library, style: str, report: Report, *, steps: int, dev
             "name": style,
             "steps": steps,
             "device": device,
-            "sample_prompts": [PROMPTS[0]],
+            "sample_prompts": [next(iter(PROMPTS))],
         }
     )
     run = Run(library.runs_folder / style, library)
@@ -89,7 +95,7 @@ def _draw(out: Path, library: Library, report: Report, device: str) -> DemoResul
         references = find_references(session.adapters, judge, report)
         scored = render_grid(
             session.attachments,
-            plan_grid(_mixtures(), [1.0], PROMPTS, [1], template),
+            plan_grid(_mixtures(), [1.0], list(PROMPTS), [1], template, asked=PROMPTS),
             judge,
             references,
             on_step=lambda done, total: report.progress("drawing", done, total),
@@ -98,7 +104,7 @@ def _draw(out: Path, library: Library, report: Report, device: str) -> DemoResul
     sheet = draw_sheet(
         sheet_cells(scored),
         title="One base, two styles learned from 24 pictures each, and their blends",
-        subtitle="style: 0 % is the base, 100 % the style's own pictures · prompt: CLIP-T against the base's",
+        subtitle="style: 0 % is the base, 100 % its own pictures · prompt kept: CLIP-T of the noun, against the base",
         column_notes=column_notes(summaries),
     )
     grid, scores = out / "grid.png", out / "scores.csv"
@@ -114,6 +120,6 @@ def _draw(out: Path, library: Library, report: Report, device: str) -> DemoResul
 
 def _mixtures() -> dict[str, dict[str, float]]:
     first, second = STYLES
-    blends = [{first: share, second: 1 - share} for share in _SHARES]
+    blends = [{first: one, second: other} for one, other in _SHARES]
     labelled = {" + ".join(f"{name} {weight:g}" for name, weight in blend.items()): blend for blend in blends}
     return {BASE_LABEL: {}, first: {first: 1.0}, **labelled, second: {second: 1.0}}

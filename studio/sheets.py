@@ -10,7 +10,7 @@ from pipelines.compare.sheet import SheetCell
 def sheet_cells(scored: Sequence[ScoredCell]) -> list[SheetCell]:
     """Return the cells with their scores as lines."""
     return [
-        SheetCell(item.cell.row, item.cell.column, item.picture, (_prompt_line(item), _style_line(item)))
+        SheetCell(item.cell.row, item.cell.column, item.picture, (_prompt_line(item), *_style_lines(item)))
         for item in scored
     ]
 
@@ -29,10 +29,9 @@ def summary_lines(summary: LookSummary) -> list[str]:
 
 
 def _prompt_line(item: ScoredCell) -> str:
-    return f"CLIP-T {item.prompt_score:.3f}"
+    what = "" if item.cell.asked == item.cell.request.prompt else f" {item.cell.asked}"
+    return f"CLIP-T{what} {item.prompt_score:.3f}"
 
 
-def _style_line(item: ScoredCell) -> str:
-    if not item.style_scores:
-        return ""
-    return "CLIP-I " + " · ".join(f"{name} {score:.3f}" for name, score in item.style_scores.items())
+def _style_lines(item: ScoredCell) -> list[str]:
+    return [f"CLIP-I {name} {score:.3f}" for name, score in item.style_scores.items()]

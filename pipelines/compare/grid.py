@@ -29,6 +29,8 @@ class Cell:
     look: str
     """The mixture and its weight: what means are taken over."""
     request: PictureRequest
+    asked: str
+    """The text of CLIP-T: the prompt, or the part of it that every look should keep."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class ScoredCell:
     cell: Cell
     picture: Image.Image
     prompt_score: float
-    """CLIP-T of the prompt."""
+    """CLIP-T of the text that was asked for."""
     style_scores: Mapping[str, float]
     """CLIP-I to each adapter's own training pictures, by adapter."""
 
@@ -52,6 +54,7 @@ def plan_grid(
     *,
     rows: Sequence[str] = ("prompt", "seed"),
     columns: Sequence[str] = ("adapter", "weight"),
+    asked: Mapping[str, str] | None = None,
 ) -> list[Cell]:
     """Return the cells of a grid, row by row.
 
@@ -61,6 +64,8 @@ def plan_grid(
         template: supplies everything but prompt, seed and weights.
         rows: axes along the rows, the slowest first.
         columns: axes along the columns, the slowest first.
+        asked: for a prompt, the text that its pictures are scored against; empty means the prompt itself. A style that
+            drops colour cannot keep "a red boat", but it can keep "a boat".
 
     Raises:
         UserError: an axis is unknown, missing or given twice.
@@ -79,7 +84,8 @@ def plan_grid(
             shares = {name: share * point["weight"] for name, share in mixtures[point["adapter"]].items()}
             request = replace(template, prompt=point["prompt"], seed=point["seed"], weights=_without_zeros(shares))
             look = _label({axis: point[axis] for axis in ("adapter", "weight")}, mixtures, values)
-            cell = Cell(_label(row, mixtures, values), _label(column, mixtures, values), look, request)
+            text = (asked or {}).get(request.prompt, request.prompt)
+            cell = Cell(_label(row, mixtures, values), _label(column, mixtures, values), look, request, text)
             cells.setdefault((cell.row, cell.column), cell)  # the base of every adapter is one and the same
     return list(cells.values())
 
@@ -102,7 +108,7 @@ def render_grid(
         pictures[number] = picture
     ordered = [pictures[number] for number in range(len(cells))]
     embeddings = judge.embed_pictures(ordered)
-    prompt_scores = judge.prompt_scores(embeddings, [cell.request.prompt for cell in cells])
+    prompt_scores = judge.prompt_scores(embeddings, [cell.asked for cell in cells])
     by_style = {name: style_scores(embeddings, rows) for name, rows in references.items()}
     return [
         ScoredCell(
@@ -162,7 +168,7 @@ def grid_csv(scored: Sequence[ScoredCell], judge: Judge) -> str:
     styles = sorted({name for item in scored for name in item.style_scores})
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(
-        ["row", "column", "prompt", "seed", "steps", "guidance", "adapters", "clip_t"]
+        ["row", "column", "prompt", "seed", "steps", "guidance", "adapters", "asked", "clip_t"]
         + [f"clip_i:{name}" for name in styles]
         + ["judge"]
     )
@@ -178,7 +184,7 @@ def grid_csv(scored: Sequence[ScoredCell], judge: Judge) -> str:
                 request.steps,
                 f"{request.guidance:g}",
             ]
-            + [adapters, f"{item.prompt_score:.4f}"]
+            + [adapters, item.cell.asked, f"{item.prompt_score:.4f}"]
             + [f"{item.style_scores[name]:.4f}" for name in styles]
             + [f"{judge.name}:{judge.fingerprint[:12]}"]
         )

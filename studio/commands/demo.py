@@ -10,7 +10,7 @@ from studio.report import Terminal
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", default="demo-results", metavar="FOLDER", help="default demo-results")
-    parser.add_argument("--steps", type=int, default=150, help="training steps per style (default 150)")
+    parser.add_argument("--steps", type=int, default=120, help="training steps per style (default 120)")
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda or cuda:N")
 
 
@@ -24,7 +24,9 @@ def _run(options: argparse.Namespace) -> None:
     minutes, seconds = divmod(round(time.monotonic() - started), 60)
     print()
     print("\n".join(result.table))
-    print("(style: 0 % is the base, 100 % the style's own pictures; prompt: CLIP-T against the base)")
+    print(
+        "(style: 0 % is the base, 100 % the style's own pictures; noun kept: CLIP-T of the prompt's noun against the base)"
+    )
     print(f"\nDone in {minutes} min {seconds} s.")
     print(f"Look at   {result.grid}")
     print(f"Numbers   {result.scores}")
