@@ -29,12 +29,23 @@ TARGETS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             "downsamplers.0.conv",
             "upsamplers.0.conv",
         ),
+        "norm": ("norm", "norm1", "norm2", "norm3", "conv_norm_out"),
+        "attention_block": ("attn1", "attn2"),
+        "cross_attention_block": ("attn2",),
+        "feed_forward_block": ("ff",),
     },
     "text_encoder": {
         "attention": ("q_proj", "k_proj", "v_proj", "out_proj"),
         "feed_forward": ("fc1", "fc2"),
+        "norm": ("layer_norm1", "layer_norm2", "final_layer_norm"),
+        "attention_block": ("self_attn",),
+        "cross_attention_block": (),
+        "feed_forward_block": ("mlp",),
     },
 }
+_BLOCKS = {"unet": "BasicTransformerBlock", "text_encoder": "CLIPEncoderLayer"}
+# A UNet's blocks run in this order, which is not the order of its attributes.
+_STAGES = ("down_blocks", "mid_block", "up_blocks")
 # Without a floor, steps of pure noise weigh nothing under zero terminal SNR, and they decide the ground's brightness.
 _LOSS_WEIGHT_FLOOR = 0.1
 
@@ -95,7 +106,8 @@ class StableDiffusion1:
         return int(self.noise_schedule.config.num_train_timesteps)
 
     def targets(self, part: str, wanted: Sequence[str]) -> tuple[str, ...]:
-        return tuple(name for word in wanted for name in TARGETS[part].get(word, (word,)))
+        known = {**TARGETS[part], "block": _blocks(self.parts[part], _BLOCKS[part])}
+        return tuple(name for word in wanted for name in known.get(word, (word,)))
 
     def encode_pictures(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         posterior = self.autoencoder.encode(pixels.to(self.device, self.autoencoder.dtype)).latent_dist
@@ -174,6 +186,13 @@ class StableDiffusion1:
                 callback_on_step_end=told,
             ).images
         )
+
+
+def _blocks(module: nn.Module, class_name: str) -> tuple[str, ...]:
+    """Return the paths of a part's transformer blocks in the order in which they run."""
+    paths = [path for path, block in module.named_modules() if type(block).__name__ == class_name]
+    stage = {name: number for number, name in enumerate(_STAGES)}
+    return tuple(sorted(paths, key=lambda path: stage.get(path.partition(".")[0], 0)))
 
 
 def _scheduler(folder: Path) -> Any:

@@ -1,24 +1,27 @@
 """All that this project knows of PEFT's internals: attach, weigh, detach, read and write one adapter on one module.
 
-PEFT injects a tuner layer around (or beside) each target. `attach` counts the matches, `detach` puts the very module
-objects back that were there before, so the base is bit-identical afterwards. Keys on disk are PEFT's own
-(``base_model.model.<path>.lora_A.weight``), so that plain PEFT loads them.
+PEFT injects a tuner layer around (or beside) each target; tuners of different kinds on one target nest. `attach` counts
+the matches, `detach` puts the very module objects back that were there before, so the base is bit-identical afterwards.
+Keys on disk are PEFT's own (``base_model.model.<path>.lora_A.weight``), so that plain PEFT loads them, and the same
+whatever else is attached.
 """
 
 import copy
 import dataclasses
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from peft import PeftConfig, get_peft_model_state_dict, inject_adapter_in_model
+from peft import get_peft_model_state_dict, inject_adapter_in_model
 from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils import set_peft_model_state_dict
 from torch import Tensor, nn
 
 from trainers.errors import UserError
+from trainers.methods._sidecar import Sidecar, unhook
+from trainers.methods._weighing import weigh
 
 KEY_PREFIX = "base_model.model."
 _IGNORED_FIELDS = frozenset(
@@ -36,7 +39,7 @@ class Attached:
     matched: tuple[str, ...]
     """Paths of the modules that carry the adapter."""
     trainable: int
-    """Number of the adapter's parameters."""
+    """Number of the adapter's parameters that are trained."""
     total: int
     """Number of the base module's parameters."""
 
@@ -51,10 +54,11 @@ def config_from_json(values: Mapping[str, Any], *, what: str) -> Any:
     if kind not in PEFT_TYPE_TO_CONFIG_MAPPING:
         raise UserError(f"The adapter config of {what} has the peft_type {kind!r}, which PEFT does not know.")
     config_class = PEFT_TYPE_TO_CONFIG_MAPPING[kind]
-    numeric = {field.name for field in dataclasses.fields(config_class) if isinstance(field.default, int | float)}
+    kept = {"feedforward_modules"}  # IA3 tells an empty list from none
+    kept |= {field.name for field in dataclasses.fields(config_class) if isinstance(field.default, int | float)}
     # An empty value means PEFT's default, whatever PEFT makes of it; how the weights began does not matter, because
     # they are in the file; and no name of a base in it is ever followed.
-    given = {k: v for k, v in values.items() if k not in _IGNORED_FIELDS and (v or k in numeric)}
+    given = {k: v for k, v in values.items() if k not in _IGNORED_FIELDS and (v or k in kept)}
     try:
         return config_class(**given)
     except (TypeError, ValueError) as error:
@@ -74,36 +78,48 @@ def attach(module: nn.Module, config: Any, adapter: str, *, what: str) -> Attach
             before the failure; `detach` unwraps them.
     """
     total = sum(parameter.numel() for parameter in module.parameters())
+    # PEFT's tuners compare a new config with every other one on the module, also with those of another method, and
+    # some refuse a second; the layers keep the adapters apart by themselves.
+    others = module.__dict__.pop("peft_config", {})
     try:
         with warnings.catch_warnings():  # PEFT warns of a second adapter on one module, which is meant
             warnings.simplefilter("ignore")
             inject_adapter_in_model(copy.deepcopy(config), module, adapter)
     except (TypeError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = " ".join(str(error).split())[:300]
         raise UserError(
             f"The adapter cannot be attached to the {what}: {reason} Its layers are called "
             f"{', '.join(_leaf_names(module))}."
         ) from error
+    finally:
+        own_configs = module.__dict__.get("peft_config", {})
+        if others or own_configs:
+            module.peft_config = {**others, **own_configs}
     matched = tuple(path for path, layer in tuner_layers(module) if _holds(layer, adapter))
     if not matched:
         raise UserError(f"The adapter {adapter!r} attached to no layer of the {what}.")
     own = adapter_parameters(module, adapter)
     for parameter in own.values():
         parameter.data = parameter.data.float()
-    return Attached(matched, sum(p.numel() for p in own.values()), total)
+    return Attached(matched, sum(p.numel() for p in own.values() if p.requires_grad), total)
 
 
 def detach(module: nn.Module, adapter: str) -> None:
     """Take one adapter off a module; layers that carry no other adapter become the original objects again."""
-    for path, layer in list(tuner_layers(module)):
+    for path, layer in reversed(list(tuner_layers(module))):  # the innermost of nested layers first: its path holds
         if not _holds(layer, adapter):
             continue
         layer.set_adapter([name for name in layer.active_adapters if name != adapter])
         layer.delete_adapter(adapter)
-        if not _adapters_of(layer):
-            parent_path, _, leaf = path.rpartition(".")
-            setattr(module.get_submodule(parent_path), leaf, layer.get_base_layer())
-    configs: dict[str, PeftConfig] = getattr(module, "peft_config", {})
+        if _adapters_of(layer):
+            continue
+        parent_path, _, leaf = path.rpartition(".")
+        parent = module.get_submodule(parent_path)
+        if isinstance(layer, Sidecar):
+            unhook(parent, layer)
+        else:
+            setattr(parent, leaf, layer.base_layer)
+    configs: dict[str, Any] = getattr(module, "peft_config", {})
     configs.pop(adapter, None)
     if not configs and hasattr(module, "peft_config"):
         del module.peft_config
@@ -114,16 +130,20 @@ def set_weights(module: nn.Module, weights: Mapping[str, float]) -> None:
 
     An adapter at weight 0, or not named, is off and costs nothing: the base's own arithmetic runs, bit for bit.
     """
-    active = [name for name, weight in weights.items() if weight != 0]
-    for _, layer in tuner_layers(module):
-        layer.set_adapter(active)
-        for name in active:
-            if _holds(layer, name):
-                layer.set_scale(name, weights[name])
+    weigh(module, {name: weight for name, weight in weights.items() if weight != 0})
+
+
+def silence(module: nn.Module, adapter: str, hosts: Iterable[str]) -> None:
+    """Leave an adapter of our own out at the hosts of these paths, and let it act at all others."""
+    off = set(hosts)
+    for path, layer in tuner_layers(module):
+        if isinstance(layer, Sidecar) and _holds(layer, adapter):
+            host = canonical(path).rpartition(".")[0]
+            layer.silent = layer.silent | {adapter} if host in off else layer.silent - {adapter}
 
 
 def adapter_parameters(module: nn.Module, adapter: str) -> dict[str, nn.Parameter]:
-    """Return the parameters of one adapter by their path in the module."""
+    """Return the parameters of one adapter by their path in the module, also those that are never trained."""
     return {
         name: parameter
         for path, layer in tuner_layers(module)
@@ -133,8 +153,7 @@ def adapter_parameters(module: nn.Module, adapter: str) -> dict[str, nn.Paramete
 
 def read_state(module: nn.Module, adapter: str) -> dict[str, Tensor]:
     """Return copies of an adapter's tensors under the keys that PEFT writes."""
-    state = get_peft_model_state_dict(module, adapter_name=adapter)
-    return {KEY_PREFIX + name: tensor.detach().clone() for name, tensor in state.items()}
+    return {canonical(KEY_PREFIX + name): tensor.detach().clone() for name, tensor in _state(module, adapter).items()}
 
 
 def load_state(module: nn.Module, adapter: str, state: Mapping[str, Tensor], *, what: str) -> None:
@@ -143,6 +162,7 @@ def load_state(module: nn.Module, adapter: str, state: Mapping[str, Tensor], *, 
     Raises:
         UserError: keys are missing or left over, or a shape differs.
     """
+    places = {canonical(KEY_PREFIX + name): name for name in _state(module, adapter)}
     expected = {name: tensor.shape for name, tensor in read_state(module, adapter).items()}
     missing = sorted(expected.keys() - state.keys())
     extra = sorted(state.keys() - expected.keys())
@@ -154,15 +174,25 @@ def load_state(module: nn.Module, adapter: str, state: Mapping[str, Tensor], *, 
             f"{len(expected)} tensors match, {len(missing)} are missing, {len(extra)} are left over and {len(wrong)} "
             f"have another shape (for example {', '.join(examples)}). Load the base that it was trained on."
         )
-    plain = {name.removeprefix(KEY_PREFIX): tensor for name, tensor in state.items()}
-    set_peft_model_state_dict(module, plain, adapter_name=adapter)
+    set_peft_model_state_dict(module, {places[name]: tensor for name, tensor in state.items()}, adapter_name=adapter)
 
 
 def tuner_layers(module: nn.Module) -> Iterator[tuple[str, Any]]:
-    """Yield (path, tuner layer) for every layer that carries an adapter."""
+    """Yield (path, tuner layer) for every layer that carries an adapter, outer layers first."""
     for path, layer in module.named_modules():
         if isinstance(layer, BaseTunerLayer):
             yield path, layer
+
+
+def canonical(path: str) -> str:
+    """Return a path or key as it is when nothing else is attached: without the names of outer tuner layers."""
+    return path.replace(".base_layer.", ".")
+
+
+def _state(module: nn.Module, adapter: str) -> dict[str, Tensor]:
+    own_layers = tuple(f"{path}." for path, layer in tuner_layers(module) if _holds(layer, adapter))
+    state = get_peft_model_state_dict(module, adapter_name=adapter)
+    return {name: tensor for name, tensor in state.items() if name.startswith(own_layers)}
 
 
 def _own_parameters(path: str, layer: Any, adapter: str) -> Iterator[tuple[str, nn.Parameter]]:

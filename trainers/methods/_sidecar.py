@@ -1,15 +1,15 @@
-"""Tuner layers of our own, registered in PEFT, for methods that are not weight deltas.
+"""Tuner layers of our own, registered in PEFT, for methods that PEFT lacks.
 
-A sidecar is a child module of its host that acts through the host's forward hooks. The host itself is untouched: names
-of base weights never change, adapters of any methods attach in any order, and taking the sidecar off leaves the base
-bit-identical. A method supplies three plain functions: fresh parameters for one host, what to change before the host
-runs, and what to change after it.
+A sidecar is a child module of its host that acts through the host's hooks. The host itself is untouched: names of base
+weights never change, adapters of any methods attach in any order, and taking the sidecar off leaves the base
+bit-identical. A method supplies plain functions: fresh parameters for one host, what to change before the host runs,
+and what to change after it; or, where a host's own hooks are not enough, a function that installs others.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from peft import PeftConfig, PeftType
@@ -18,12 +18,16 @@ from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer
 from peft.utils import register_peft_method
 from torch import Tensor, nn
 
+ROOT = "root"
+"""The target that stands for the part itself."""
+Uninstall = Callable[[], None]
+
 
 @dataclass(frozen=True)
 class Live:
     """One active adapter on one host, as a method's functions see it."""
 
-    parameters: nn.ParameterDict
+    parameters: Mapping[str, Tensor]
     settings: Mapping[str, Any]
     weight: float
     training: bool
@@ -37,13 +41,20 @@ class SidecarKind:
     """What a method of our own does at one host."""
 
     name: str
-    """Lower-case and unique; its upper case is the ``peft_type`` in files."""
+    """Lower-case and unique; ``STUDIO_`` and its upper case is the ``peft_type`` in files."""
     fresh: Callable[[nn.Module, Mapping[str, Any]], Mapping[str, Tensor]]
-    """(host, settings) -> the parameters of a new adapter, by plain names."""
+    """(host, settings) -> the parameters of a new adapter, by plain names.
+
+    Raises ValueError with a sentence where the host cannot carry the method.
+    """
     before: Callable[[nn.Module, Sequence[Live], Arguments], Arguments] | None = None
     """(host, active adapters, arguments) -> arguments of the host's forward."""
     after: Callable[[nn.Module, Sequence[Live], Arguments, Any], Any] | None = None
     """(host, active adapters, arguments, output) -> output."""
+    install: "Callable[[nn.Module, Sidecar], Uninstall] | None" = None
+    """(host, sidecar) -> what takes it off again; for effects inside the host."""
+    frozen: Callable[[str], bool] = lambda name: False
+    """Which of its parameters are kept but never trained."""
 
 
 @dataclass
@@ -70,13 +81,16 @@ class Sidecar(nn.Module, BaseTunerLayer):
         self.beside = nn.ModuleDict()
         self.settings: dict[str, Mapping[str, Any]] = {}
         self.scaling: dict[str, float] = {}
+        self.silent: frozenset[str] = frozenset()
+        self.uninstall: Uninstall = lambda: None
         self._disable_adapters = False
-        self.merged_adapters = []
+        self.merged_adapters: list[str] = []
 
     def add(self, adapter: str, host: nn.Module, settings: Mapping[str, Any]) -> None:
         """Give the host a fresh adapter, in float32 on the host's device."""
         like = next(host.parameters(), torch.empty(0))
-        fresh = self.kind.fresh(host, settings)
+        with torch.no_grad():
+            fresh = self.kind.fresh(host, settings)
         parameters = {
             name: nn.Parameter(value.to(device=like.device, dtype=torch.float32)) for name, value in fresh.items()
         }
@@ -89,20 +103,29 @@ class Sidecar(nn.Module, BaseTunerLayer):
         if adapter in self.beside:
             self.scaling[adapter] = weight
 
+    def set_adapter(self, adapter_names: str | list[str], inference_mode: bool = False) -> None:
+        """Make adapters active and trainable, but for what its kind keeps frozen."""
+        super().set_adapter(adapter_names, inference_mode)
+        for parameters in self.beside.values():
+            for name, parameter in parameters.items():
+                if self.kind.frozen(name):
+                    parameter.requires_grad_(False)
+
     def delete_adapter(self, adapter_name: str) -> None:
         """Forget an adapter."""
         super().delete_adapter(adapter_name)
         self.settings.pop(adapter_name, None)
         self.scaling.pop(adapter_name, None)
+        self.silent -= {adapter_name}
 
     def live(self) -> list[Live]:
         """Return the adapters that act now."""
         if self._disable_adapters:
             return []
         return [
-            Live(self.beside[name], self.settings[name], self.scaling[name], self.training)  # type: ignore[arg-type]
+            Live(dict(self.beside[name].items()), self.settings[name], self.scaling[name], self.training)
             for name in self.active_adapters
-            if name in self.beside and self.scaling[name] != 0
+            if name in self.beside and self.scaling[name] != 0 and name not in self.silent
         ]
 
     def __getattr__(self, name: str) -> Any:
@@ -116,8 +139,24 @@ class SidecarModel(BaseTuner):
     """PEFT's way in: attaches sidecars to the modules that a config targets."""
 
     tuner_layer_cls = Sidecar
-    target_module_mapping: dict[str, list[str]] = {}
+    target_module_mapping: ClassVar[dict[str, list[str]]] = {}
     kind: SidecarKind
+
+    def inject_adapter(self, model: nn.Module, adapter_name: str, *_: Any, **__: Any) -> None:
+        """Attach to every target. PEFT's own way skips the root, and stops at layers that another tuner has wrapped.
+
+        Raises:
+            ValueError: no module matches.
+        """
+        config = self.peft_config[adapter_name]
+        hosts = find_hosts(model, config.target_modules or ())
+        if not hosts:
+            raise ValueError(f"Target modules {config.target_modules} not found in the base model.")
+        for parameter in _base_parameters(model):
+            parameter.requires_grad = False
+        for path, host in hosts.items():
+            self.targeted_module_names.append(path or ROOT)
+            self._create_and_replace(config, adapter_name, host, path, host, path)
 
     def _create_and_replace(
         self,
@@ -131,20 +170,43 @@ class SidecarModel(BaseTuner):
     ) -> None:
         child = child_name(self.kind)
         if not hasattr(target, child):
-            target.add_module(child, Sidecar(self.kind))
-            _hook(target, child, self.kind)
-        sidecar = getattr(target, child)
-        sidecar.add(adapter_name, target, peft_config.settings)
-        sidecar.set_adapter([*sidecar.active_adapters, adapter_name] if len(sidecar.beside) > 1 else [adapter_name])
-
-    def _prepare_adapter_config(self, peft_config: SidecarConfig, model_config: Any) -> SidecarConfig:
-        if not peft_config.target_modules:
-            raise ValueError("target_modules must be given")
-        return peft_config
+            sidecar = Sidecar(self.kind)
+            sidecar.add(adapter_name, target, peft_config.settings)
+            target.add_module(child, sidecar)
+            install = self.kind.install or partial(_hook, child=child)
+            sidecar.uninstall = install(target, sidecar)
+        else:
+            sidecar = getattr(target, child)
+            sidecar.add(adapter_name, target, peft_config.settings)
+        sidecar.set_adapter([*(name for name in sidecar.active_adapters if name in sidecar.beside), adapter_name])
 
     @classmethod
     def _remove_adapter_name_from_key(cls, key: str, adapter_name: str) -> str:
         return key.replace(f".beside.{adapter_name}.", ".beside.")
+
+
+def find_hosts(model: nn.Module, targets: Sequence[str]) -> dict[str, nn.Module]:
+    """Return the base's own modules by path, in order, that a list of names or the word ``root`` calls.
+
+    A name calls the module of that path and all whose path ends in it after a dot. Other tuners' layers are seen
+    through: the module below them is the host, under the path that it has in the bare base.
+    """
+    names = set(targets)
+    endings = tuple(f".{name}" for name in targets)
+    hosts: dict[str, nn.Module] = {"": model} if ROOT in names else {}
+    inside: tuple[str, ...] = ()
+    for path, module in model.named_modules():
+        if not path or path.startswith(inside or "\0"):
+            continue
+        if isinstance(module, Sidecar):
+            inside = (*inside, f"{path}.")
+            continue
+        if isinstance(module, BaseTunerLayer):
+            inside = (*inside, f"{path}.")
+            module = module.get_base_layer()
+        if path in names or path.endswith(endings):
+            hosts[path] = module
+    return hosts
 
 
 def child_name(kind: SidecarKind) -> str:
@@ -152,18 +214,18 @@ def child_name(kind: SidecarKind) -> str:
     return f"sidecar_{kind.name}"
 
 
-def unhook(host: nn.Module, kind: SidecarKind) -> None:
+def unhook(host: nn.Module, sidecar: Sidecar) -> None:
     """Take a sidecar and its hooks off a host."""
-    for handle in host.__dict__.pop(f"_{child_name(kind)}_handles"):
-        handle.remove()
-    delattr(host, child_name(kind))
+    sidecar.uninstall()
+    delattr(host, child_name(sidecar.kind))
 
 
-def register(kind: SidecarKind) -> str:
-    """Make PEFT know a kind, once; return its ``peft_type``."""
+def register(kind: SidecarKind) -> type[SidecarConfig]:
+    """Make PEFT know a kind, once; return its config class."""
     value = f"STUDIO_{kind.name.upper()}"
-    if value in PEFT_TYPE_TO_CONFIG_MAPPING:
-        return value
+    known: dict[Any, Any] = PEFT_TYPE_TO_CONFIG_MAPPING
+    if value in known:
+        return known[value]
     member = str.__new__(PeftType, value)
     member._name_, member._value_ = value, value
     PeftType._member_map_[value] = member  # the enum is closed, and PEFT offers no other way in
@@ -174,19 +236,37 @@ def register(kind: SidecarKind) -> str:
         PeftConfig.__post_init__(config)
         config.peft_type = member
 
-    config_class = dataclass(type(f"{value}_Config", (SidecarConfig,), {"__post_init__": set_type}))
+    config_class: type[SidecarConfig] = dataclass(
+        type(f"{value}_Config", (SidecarConfig,), {"__post_init__": set_type})
+    )
     model_class = type(f"{value}_Model", (SidecarModel,), {"kind": kind, "prefix": f"{value.lower()}_"})
     register_peft_method(name=value.lower(), config_cls=config_class, model_cls=model_class)
-    return value
+    return config_class
 
 
-def _hook(host: nn.Module, child: str, kind: SidecarKind) -> None:
+def _base_parameters(model: nn.Module) -> list[nn.Parameter]:
+    kept = {
+        id(parameter)
+        for layer in model.modules()
+        if isinstance(layer, BaseTunerLayer)
+        for group in layer.adapter_layer_names
+        for parameter in getattr(layer, group).parameters()
+    }
+    return [parameter for parameter in model.parameters() if id(parameter) not in kept]
+
+
+def _hook(host: nn.Module, sidecar: Sidecar, *, child: str) -> Uninstall:
     handles = []
-    if kind.before is not None:
+    if sidecar.kind.before is not None:
         handles.append(host.register_forward_pre_hook(partial(_before, child), with_kwargs=True))
-    if kind.after is not None:
+    if sidecar.kind.after is not None:
         handles.append(host.register_forward_hook(partial(_after, child), with_kwargs=True))
-    host.__dict__[f"_{child}_handles"] = handles
+
+    def remove() -> None:
+        for handle in handles:
+            handle.remove()
+
+    return remove
 
 
 def _before(child: str, host: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments | None:

@@ -58,6 +58,7 @@ METHOD = Method(
     recommended={
         "unet": Recommendation(1e-3, {"targets": ("attention", "feed_forward")}),
         "text_encoder": Recommendation(5e-4, {"rank": 8}),
+        "language_model": Recommendation(2e-4),
     },
     peft_config=_peft_config,
     mergeable=True,
