@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 
 from pipelines.families import LoadedBase, families
 from trainers.errors import UserError
@@ -44,7 +45,7 @@ def load_base(name: str, *, device: str = "auto", precision: str = "auto") -> Lo
             # A folder is called by its last name, because names travel in cards and cards hold no paths.
             short = folder.resolve().name if Path(name).expanduser().is_dir() else name
             return family.load(short, folder, chosen, choose_dtype(precision, chosen))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
             raise UserError(f"The base {name!r} cannot be loaded: {' '.join(str(error).split())[:300]}") from error
 
 

@@ -66,7 +66,9 @@ def lora_part(deltas: Mapping[str, LowRankDelta], dtype: torch.dtype = torch.flo
     """
     ranks = {path: delta.rank for path, delta in deltas.items()}
     common = max(set(ranks.values()), key=list(ranks.values()).count)
-    pattern = {path: rank for path, rank in ranks.items() if rank != common}
+    # A pattern's key also speaks for longer paths that end in it, and the first that fits wins: all, longest first.
+    uneven = len(set(ranks.values())) > 1
+    pattern = {path: ranks[path] for path in sorted(ranks, key=len, reverse=True)} if uneven else {}
     tensors: dict[str, Tensor] = {}
     for path, delta in deltas.items():
         balance = math.sqrt(float(delta.down.norm()) / float(delta.up.norm()) or 1.0) if delta.up.any() else 1.0

@@ -57,13 +57,17 @@ def prove_blend(written: Adapter, parents: Sequence[tuple[Adapter, float]]) -> l
     for part, layers in expected.items():
         found = read_deltas(written.parts[part], what=f"{written.card.name}/{part}")
         if found.keys() != layers.keys():
-            raise UserError(f"The written blend has other layers in {part} than its parents have together.")
+            raise UserError(
+                f"The written blend {written.card.name!r} has other layers in {part} than its parents have together."
+            )
         for path, summands in layers.items():
             exact = sum(delta.dense() * weight for delta, weight in summands)
             assert not isinstance(exact, int)  # every layer has at least one summand
             written_layer = found[path].dense()
             if written_layer.shape != exact.shape:
-                raise UserError(f"The written blend's layer {part}/{path} has another shape than its parents'.")
+                raise UserError(
+                    f"The written blend {written.card.name!r} has another shape in {part}/{path} than its parents."
+                )
             scale = sum(float(delta.dense().norm()) * abs(weight) for delta, weight in summands) or 1.0
             error = float((written_layer - exact).norm()) / scale
             proofs.append(LayerProof(part, path, found[path].rank, error))

@@ -94,10 +94,7 @@ class Library:
         """
         check_name(name)
         removed = []
-        run_folder = self.runs_folder / name
-        if run_folder.is_dir():
-            with folder_lock(run_folder):
-                _bury(run_folder)
+        if self.remove_run(name):
             removed.append(f"Removed the run {name}.")
         if name in self.names():
             _bury(self.adapters_folder / name)
@@ -105,6 +102,19 @@ class Library:
         if not removed:
             self.find(name)  # raises with the nearest names
         return removed
+
+    def remove_run(self, name: str) -> bool:
+        """Remove a run; return whether there was one.
+
+        Raises:
+            UserError: a process is working on it.
+        """
+        folder = self.runs_folder / check_name(name)
+        if not folder.is_dir():
+            return False
+        with folder_lock(folder):
+            _bury(folder)
+        return True
 
 
 def _bury(folder: Path) -> None:

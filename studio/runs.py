@@ -12,6 +12,7 @@
 calling it again. A lock refuses a second process in the same folder.
 """
 
+import contextlib
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -25,10 +26,12 @@ from studio.report import Report
 from trainers.adapter import check_name
 from trainers.config import RunConfig, config_as_yaml, parse_config, read_config
 from trainers.errors import UserError, unknown
-from trainers.storage import folder_lock, read_json, sweep_temporary, write_json, write_text
+from trainers.storage import disk_errors, folder_lock, read_json, sweep_temporary, write_json, write_text
 
 CONFIG_NAME = "config.yaml"
 STATE_NAME = "state.json"
+METRICS_NAME = "metrics.jsonl"
+_RESERVED = ("pocket", "auto", "none")
 
 
 @dataclass(frozen=True)
@@ -69,21 +72,24 @@ class Journal:
     def say(self, text: str) -> None:
         """Tell one line."""
         self.report.say(text)
-        with open(self.run.folder / "log.txt", "a", encoding="utf-8") as stream:
-            stream.write(text + "\n")
+        self._append("log.txt", text)
 
     def measure(self, values: Mapping[str, Any]) -> None:
         """Add one line to the metrics."""
         line = json.dumps({**values, "seconds": round(time.monotonic() - self.started, 3)}, allow_nan=False)
-        with open(self.run.folder / "metrics.jsonl", "a", encoding="utf-8") as stream:
-            stream.write(line + "\n")
+        self._append(METRICS_NAME, line)
 
     def forget_after(self, step: int) -> None:
         """Drop metrics of steps that a killed run did after its last checkpoint; they will be done again."""
-        path = self.run.folder / "metrics.jsonl"
+        path = self.run.folder / METRICS_NAME
         if path.exists():
-            kept = [line for line in path.read_text().splitlines() if _step_of(line) <= step]
-            write_text(path, "".join(line + "\n" for line in kept))
+            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+            write_text(path, "".join(line + "\n" for line in lines if _step_of(line) <= step))
+
+    def _append(self, name: str, line: str) -> None:
+        path = self.run.folder / name
+        with disk_errors(path), open(path, "a", encoding="utf-8", errors="replace") as stream:
+            stream.write(line + "\n")
 
 
 def create_run(library: Library, config: RunConfig) -> Run:
@@ -100,7 +106,12 @@ def create_run(library: Library, config: RunConfig) -> Run:
             f"There is a run {config.name!r} already ({status}). Continue it with 'studio train --resume "
             f"{config.name}', remove it with 'studio remove {config.name}', or choose another --name."
         )
-    absolute = config.model_copy(update={"data": str(Path(config.data).expanduser().resolve())})
+    changes = {"data": str(Path(config.data).expanduser().resolve())}
+    for name in ("base", "judge"):
+        place = Path(getattr(config, name)).expanduser()
+        if getattr(config, name) not in _RESERVED and place.is_dir():
+            changes[name] = str(place.resolve())
+    absolute = config.model_copy(update=changes)
     write_text(folder / CONFIG_NAME, config_as_yaml(absolute))
     run = Run(folder, library)
     run.update(status="created", step=0, total=config.steps)
@@ -136,17 +147,24 @@ def execute(run: Run, report: Report, should_stop: Callable[[], bool] = lambda: 
         run.update(status="running", problem=None)
         try:
             adapter_folder = work(run, Journal(run, report), should_stop)
-        except UserError as error:
-            run.update(status="failed", problem=str(error))
-            raise
-        except KeyboardInterrupt:
-            run.update(status="stopped")
-            raise
         except BaseException as error:
-            run.update(status="failed", problem=f"{type(error).__name__}: {error}")
+            stopped = isinstance(error, KeyboardInterrupt)
+            problem = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+            with contextlib.suppress(UserError):  # on a full disk the first error is the one to tell
+                run.update(status="stopped" if stopped else "failed", problem=None if stopped else problem)
             raise
         run.update(status="done" if adapter_folder else "stopped")
         return adapter_folder
+
+
+def discard_unstarted(run: Run) -> None:
+    """Remove a run that failed before its first step, so that a mistake in the input leaves nothing behind."""
+    if not (run.folder / METRICS_NAME).exists() and not run.checkpoints.exists():
+        with contextlib.suppress(UserError):  # another process took it over
+            run.library.remove_run(run.folder.name)
+        with contextlib.suppress(OSError):  # not empty: others live there
+            run.library.runs_folder.rmdir()
+            run.library.folder.rmdir()
 
 
 def expected_size_bytes(tensors: Sequence[Mapping[str, Any]]) -> int:

@@ -1,8 +1,9 @@
 """The work of a training run: data, base, loop, samples, checkpoints, adapter."""
 
 import hashlib
+import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from pipelines.generate import PictureRequest, generate
 from pipelines.judge import POCKET_JUDGE, Judge
 from pipelines.picture_file import png_bytes
 from studio.runs import Journal, Run, expected_size_bytes
-from trainers.adapter import Adapter, AdapterCard, BaseCard, PartCard, write_adapter
+from trainers.adapter import Adapter, AdapterCard, AdapterPart, BaseCard, PartCard, write_adapter
 from trainers.checkpoint import newest_checkpoint, write_checkpoint
 from trainers.config import RunConfig
 from trainers.data.latents import Latents, encode_latents
@@ -26,6 +27,11 @@ from trainers.loop import ADAPTER, Step, Training, begin, restore, snapshot, tra
 from trainers.storage import write_bytes
 
 _SAMPLES = 4
+# Settings that may change between a stop and a resume; every other decides what the steps do.
+_FREE_SETTINGS = (
+    *("base", "data", "name", "device", "judge", "skip_bad"),
+    *("checkpoint_every", "keep_checkpoints", "sample_every", "sample_prompts"),
+)
 
 
 def work(run: Run, journal: Journal, should_stop: Callable[[], bool]) -> Path | None:
@@ -92,7 +98,13 @@ def _train(
                 f"'studio train --resume {run.folder.name}'."
             )
             return False
+    if main and not _final_samples(run, config):  # killed between the last checkpoint and the samples
+        _sample(run, journal, training, base)
     return True
+
+
+def _final_samples(run: Run, config: RunConfig) -> list[Path]:
+    return sorted((run.folder / "samples").glob(f"step-{config.steps:08d}-*.png"))
 
 
 def _write(run: Run, journal: Journal, training: Training, base: LoadedBase, pictures: Sequence[Picture]) -> Path:
@@ -117,12 +129,26 @@ def _write(run: Run, journal: Journal, training: Training, base: LoadedBase, pic
         training=_training_facts(training),
         versions={name: version(name) for name in ("torch", "diffusers", "transformers", "peft")},
     )
-    samples = sorted((run.folder / "samples").glob(f"step-{config.steps:08d}-*.png"))
-    target = run.library.new_adapter_folder(config.name)
-    previews = {path.name: path.read_bytes() for path in samples}
-    write_adapter(target, Adapter(card, trained_parts(training), references), previews)
+    parts = trained_parts(training)
+    if not _is_written(run, config.name, parts):
+        target = run.library.new_adapter_folder(config.name)
+        previews = {path.name: path.read_bytes() for path in _final_samples(run, config)}
+        write_adapter(target, Adapter(card, parts, references), previews)
+    target = run.library.find(config.name)
     journal.say(f"The adapter {config.name!r} is ready: {target}")
     return target
+
+
+def _is_written(run: Run, name: str, parts: Mapping[str, AdapterPart]) -> bool:
+    """Whether the library has this very adapter, because the run was killed just after writing it."""
+    if name not in run.library.names():
+        return False
+    found = run.library.read(name).parts
+    return found.keys() == parts.keys() and all(
+        found[part].tensors.keys() == content.tensors.keys()
+        and all(torch.equal(found[part].tensors[key], value) for key, value in content.tensors.items())
+        for part, content in parts.items()
+    )
 
 
 def _training_facts(training: Training) -> dict[str, object]:
@@ -167,9 +193,14 @@ def _check_unchanged(run: Run, pictures: Sequence[Picture], base: LoadedBase) ->
     for picture in pictures:
         digest.update(picture.path.name.encode() + b"\0" + picture.caption.encode() + b"\0")
         digest.update(picture.path.read_bytes())
-    now = {"pictures": digest.hexdigest(), "base": base.fingerprint}
+    settings = run.config().model_dump(mode="json", exclude=set(_FREE_SETTINGS))
+    now = {
+        "pictures": digest.hexdigest(),
+        "base": base.fingerprint,
+        "settings": hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest(),
+    }
     before = run.state().get("inputs", now)
-    changed = [what for what, value in now.items() if before.get(what) != value]
+    changed = [what for what, value in now.items() if before.get(what, value) != value]
     if changed:
         raise UserError(
             f"The run {run.folder.name!r} cannot be resumed: its {' and '.join(changed)} changed since it began. "

@@ -3,7 +3,7 @@
 import fcntl
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import torch
 from hypothesis import HealthCheck, settings
 
 from pipelines.bases import load_base, quiet_libraries
-from pipelines.families import LoadedBase, families
+from pipelines.families import Family, LoadedBase, families
 from tests.support import draw_pictures, write_tiny_judge
 
 torch.set_num_threads(1)
@@ -42,7 +42,7 @@ def _own_data_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data-home"))
 
 
-def _made_once(folder: Path, make: Any) -> Path:
+def _made_once(folder: Path, make: Callable[[Path], None]) -> Path:
     """Make a folder once for all worker processes."""
     with open(folder.with_suffix(".lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -60,14 +60,23 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_base(shared_folder: Path) -> Path:
-    """A folder with a random toy base of the first family; read only."""
+def tiny_bases(shared_folder: Path) -> dict[str, Path]:
+    """Folders with a random toy base of every family; read only."""
 
-    def make(folder: Path) -> None:
-        with quiet_libraries():
-            families()["sd1"].tiny(folder)
+    def write(family: Family) -> Callable[[Path], None]:
+        def make(folder: Path) -> None:
+            with quiet_libraries():
+                family.tiny(folder)
 
-    return _made_once(shared_folder / "tiny-base", make)
+        return make
+
+    return {name: _made_once(shared_folder / f"tiny-{name}", write(family)) for name, family in families().items()}
+
+
+@pytest.fixture(scope="session")
+def tiny_base(tiny_bases: dict[str, Path]) -> Path:
+    """The toy base of the family that the pocket base belongs to."""
+    return tiny_bases["sd1"]
 
 
 @pytest.fixture(scope="session")

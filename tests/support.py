@@ -101,5 +101,5 @@ def content_of(folder: Path) -> dict[str, str]:
 
 def relative_error(found: Tensor, expected: Tensor) -> float:
     """Return ‖found − expected‖ / ‖expected‖ in float64."""
-    expected = expected.double()
-    return float((found.double() - expected).norm() / expected.norm().clamp(min=1e-300))
+    found, expected = found.detach().double(), expected.detach().double()
+    return float((found - expected).norm() / expected.norm().clamp(min=1e-300))

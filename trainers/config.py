@@ -1,5 +1,7 @@
 """The settings of one run: one schema for command-line flags, YAML, the web form, Python and the saved run."""
 
+import contextlib
+import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -10,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from trainers.adapter import check_name
 from trainers.errors import UserError, raise_problems, unknown
 from trainers.methods import MethodSettings, find_method
+
+_HEADLINE = "The run's settings cannot be used:"
 
 
 class _Frozen(BaseModel):
@@ -111,27 +115,9 @@ class RunConfig(_Frozen):
         Raises:
             UserError: listing every problem at once.
         """
-        problems: list[str] = []
-        parts: dict[str, PartConfig] = {}
-        for part, plan in self.parts.items():
-            try:
-                settings = plan.method_settings(part)
-                parts[part] = PartConfig(
-                    method=plan.method,
-                    learning_rate=plan.step_size(part),
-                    settings=settings.model_dump(mode="json"),
-                )
-            except UserError as error:
-                problems.append(str(error))
-            except ValidationError as error:
-                problems += _sentences(error, find_method(plan.method).settings, f"parts.{part}.settings.")
-        try:
-            check_name(self.name)
-        except UserError as error:
-            problems.append(str(error))
-        if self.warmup_steps >= self.steps and self.warmup_steps > 10:
-            problems.append(f"warmup_steps {self.warmup_steps} must be fewer than the {self.steps} steps")
-        raise_problems("The run's settings cannot be used:", problems)
+        parts, problems = _checked_parts(self.parts)
+        problems += _value_problems(self.name, self.steps, self.warmup_steps)
+        raise_problems(_HEADLINE, problems)
         return self.model_copy(update={"parts": parts})
 
 
@@ -139,13 +125,56 @@ def parse_config(values: Mapping[str, Any]) -> RunConfig:
     """Build a checked config from plain values.
 
     Raises:
-        UserError: listing every unknown key and every value out of range.
+        UserError: listing every unknown key and every value out of range, those of the parts' methods too.
     """
     try:
-        return RunConfig.model_validate(dict(values)).checked()
+        config = RunConfig.model_validate(dict(values))
     except ValidationError as error:
-        raise_problems("The run's settings cannot be used:", _sentences(error, RunConfig))
+        problems = _sentences(error, RunConfig) + _checked_parts(_sound_parts(values.get("parts")))[1]
+        if isinstance(values.get("name"), str):
+            problems += _value_problems(values["name"], 1, 0)
+        raise_problems(_HEADLINE, problems)
         raise
+    return config.checked()
+
+
+def _checked_parts(plans: Mapping[str, PartConfig]) -> tuple[dict[str, PartConfig], list[str]]:
+    """Return the parts with every recommendation written out, and what is wrong with the others."""
+    parts: dict[str, PartConfig] = {}
+    problems: list[str] = []
+    for part, plan in plans.items():
+        try:
+            settings = plan.method_settings(part)
+            parts[part] = PartConfig(
+                method=plan.method,
+                learning_rate=plan.step_size(part),
+                settings=settings.model_dump(mode="json"),
+            )
+        except UserError as error:
+            problems.append(str(error))
+        except ValidationError as error:
+            problems += _sentences(error, find_method(plan.method).settings, f"parts.{part}.settings.")
+    return parts, problems
+
+
+def _sound_parts(parts: Any) -> dict[str, PartConfig]:
+    """Return the parts that are well-formed among values that are not, as a whole."""
+    sound: dict[str, PartConfig] = {}
+    for part, plan in parts.items() if isinstance(parts, Mapping) else ():
+        with contextlib.suppress(ValidationError):
+            sound[str(part)] = PartConfig.model_validate(plan)
+    return sound
+
+
+def _value_problems(name: str, steps: int, warmup_steps: int) -> list[str]:
+    problems = []
+    try:
+        check_name(name)
+    except UserError as error:
+        problems.append(str(error))
+    if warmup_steps >= steps and warmup_steps > 10:
+        problems.append(f"warmup_steps {warmup_steps} must be fewer than the {steps} steps")
+    return problems
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -156,7 +185,7 @@ def read_config(path: Path) -> dict[str, Any]:
     """
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:  # bad dates are a ValueError
         reason = " ".join(str(error).split())
         raise UserError(f"The config {path} cannot be read: {reason}.") from error
     if not isinstance(values, dict):
@@ -180,4 +209,4 @@ def _sentence(item: Mapping[str, Any], model: type[BaseModel], prefix: str) -> s
         return str(unknown("Setting", where.rpartition(".")[2], known)).replace("Setting", f"{where}: setting", 1)
     if item["type"] == "missing":
         return f"{where} is missing"
-    return f"{where} = {item['input']!r}: {item['msg'][0].lower()}{item['msg'][1:]}"
+    return f"{where} = {reprlib.repr(item['input'])}: {item['msg'][0].lower()}{item['msg'][1:]}"

@@ -266,7 +266,11 @@ def _set_rates(training: Training) -> dict[str, float]:
 
 def _checkpoint_gradients(module: nn.Module) -> None:
     """Trade time for memory; diffusers and transformers name the switch differently."""
-    for name in ("enable_gradient_checkpointing", "gradient_checkpointing_enable"):
+    for name in (
+        "enable_gradient_checkpointing",
+        "activation_checkpointing_enable",
+        "gradient_checkpointing_enable",
+    ):
         if hasattr(module, name):
             getattr(module, name)()
             return

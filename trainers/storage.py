@@ -77,7 +77,7 @@ def write_json(path: Path, value: Any) -> None:
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
     """Replace a safetensors file atomically. Tensors are copied to the CPU and made contiguous."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_bytes(path, safetensors.torch.save(plain, dict(metadata or {})))
+    write_bytes(path, safetensors.torch.save(plain, dict(metadata) if metadata else None))
 
 
 def read_json(path: Path, what: str) -> Any:

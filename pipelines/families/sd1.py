@@ -7,7 +7,7 @@ so that v-prediction with zero terminal signal (Lin et al. 2023, arXiv 2305.0889
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from PIL import Image
@@ -199,11 +199,16 @@ def _scheduler(folder: Path) -> Any:
     """Load the scheduler that the base names; only classes of diffusers are looked up."""
     import diffusers
 
-    name = json.loads((folder / "scheduler" / "scheduler_config.json").read_text())["_class_name"]
-    known = getattr(diffusers, name, None)
-    if known is None or not issubclass(known, diffusers.SchedulerMixin):
+    config = json.loads((folder / "scheduler" / "scheduler_config.json").read_text())
+    name = config.get("_class_name") if isinstance(config, dict) else None
+    known: Any = getattr(diffusers, name, None) if isinstance(name, str) and name.endswith("Scheduler") else None
+    if not (isinstance(known, type) and issubclass(known, diffusers.SchedulerMixin)):
         raise UserError(f"The base names the scheduler {name!r}, which diffusers does not have.")
-    return known.from_pretrained(folder, subfolder="scheduler")
+    scheduler = cast(Any, known).from_pretrained(folder, subfolder="scheduler")
+    prediction = scheduler.config.get("prediction_type", "epsilon")
+    if prediction not in ("epsilon", "v_prediction"):
+        raise UserError(f"The base predicts {prediction!r}; epsilon and v_prediction are known.")
+    return scheduler
 
 
 def _recognise(folder: Path) -> bool:
@@ -211,7 +216,7 @@ def _recognise(folder: Path) -> bool:
         index = json.loads((folder / "model_index.json").read_text())
     except (OSError, ValueError):
         return False
-    return index.get("_class_name") == "StableDiffusionPipeline"
+    return isinstance(index, dict) and index.get("_class_name") == "StableDiffusionPipeline"
 
 
 def _load(name: str, folder: Path, device: torch.device, dtype: torch.dtype) -> LoadedBase:

@@ -4,11 +4,13 @@ import argparse
 import signal
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
+
+from pydantic.fields import FieldInfo
 
 from studio.commands._command import Command, add_library, library_of
 from studio.report import Terminal
-from studio.runs import create_run, execute, find_run
+from studio.runs import create_run, discard_unstarted, execute, find_run
 from trainers.config import RunConfig, parse_config, read_config
 from trainers.errors import UserError
 
@@ -48,7 +50,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         )
         text = (field.description or "").rstrip(".") + shown
         if field.annotation is bool:
-            parser.add_argument(flag, dest=name, action="store_true", default=None, help=text)
+            parser.add_argument(flag, dest=name, action=argparse.BooleanOptionalAction, default=None, help=text)
         else:
             parser.add_argument(flag, dest=name, default=None, metavar="VALUE", help=text)
 
@@ -60,10 +62,10 @@ def config_from_options(options: argparse.Namespace) -> RunConfig:
         UserError: listing every problem.
     """
     values: dict[str, Any] = read_config(Path(options.config)) if options.config else {}
-    for name in RunConfig.model_fields:
+    for name, field in RunConfig.model_fields.items():
         given = getattr(options, name, None)
         if given is not None and name != "parts":
-            values[name] = given
+            values[name] = None if given == "none" and _may_be_empty(field) else given
     missing = [name for name in ("data", "name") if name not in values]
     if missing:
         raise UserError(
@@ -116,13 +118,37 @@ def _by_part(key: str, text: str | None, parts: list[str]) -> dict[str, str]:
     return found
 
 
+def _may_be_empty(field: FieldInfo) -> bool:
+    """Whether a setting is a number or nothing, which a command line writes as ``none``."""
+    return type(None) in get_args(field.annotation) and str not in get_args(field.annotation)
+
+
+def _given_beside_resume(options: argparse.Namespace) -> list[str]:
+    others = ("config", "parts", "method", "learning_rate", "rank", "alpha", "targets", *RunConfig.model_fields)
+    names = [name for name in dict.fromkeys(others) if getattr(options, name, None) is not None]
+    return ["--" + ("sample-prompt" if name == "sample_prompts" else name.replace("_", "-")) for name in names]
+
+
 def _run(options: argparse.Namespace) -> int:
     library = library_of(options)
-    resume = options.resume
-    run = find_run(library, resume) if resume else create_run(library, config_from_options(options))
+    if options.resume:
+        beside = _given_beside_resume(options)
+        if beside:
+            raise UserError(
+                f"--resume goes on with the run's own settings, so {', '.join(beside)} cannot be given beside it. "
+                "Leave it out, or start a new run under another --name."
+            )
+        run = find_run(library, options.resume)
+    else:
+        run = create_run(library, config_from_options(options))
     stop = threading.Event()
-    with Terminal() as report, _stop_on_signals(stop, report):
-        adapter = execute(run, report, stop.is_set)
+    try:
+        with Terminal() as report, _stop_on_signals(stop, report):
+            adapter = execute(run, report, stop.is_set)
+    except UserError:
+        if not options.resume:
+            discard_unstarted(run)
+        raise
     if adapter is None:
         return 130
     name = adapter.name

@@ -6,6 +6,7 @@ animation the first frame is taken.
 """
 
 import json
+import warnings
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +62,9 @@ def read_folder(
     Raises:
         UserError: no folder, no pictures, captions missing, or unreadable pictures; all problems at once.
     """
+    if prompt is not None and not prompt.strip():
+        raise UserError("The --prompt is empty. Give one caption for all pictures, or put caption files beside them.")
+    trigger = (trigger or "").strip()
     paths = _picture_paths(folder)
     captions = {} if prompt is not None else _metadata(folder)
     bad: list[str] = []
@@ -98,7 +102,10 @@ def open_picture(path: Path) -> Image.Image:
     try:
         if path.stat().st_size == 0:
             raise UserError(f"{path.name}: the file is empty (0 bytes)")
-        with Image.open(path, formats=FORMATS) as opened:
+        with warnings.catch_warnings():  # Pillow warns of big pictures; the limit below refuses them
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            opening = Image.open(path, formats=FORMATS)
+        with opening as opened:
             if opened.width * opened.height > LIMIT_PIXELS:
                 raise UserError(
                     f"{path.name}: {opened.width} x {opened.height} pixels, at most {LIMIT_PIXELS:,} are decoded"
@@ -157,11 +164,15 @@ def _metadata(folder: Path) -> dict[str, str]:
             continue
         try:
             entry: Any = json.loads(line)
-            captions[str(entry["file_name"])] = str(entry.get("text", entry.get("caption")) or "")
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            name, caption = entry["file_name"], entry.get("text", entry.get("caption", ""))
+            if not isinstance(name, str) or not isinstance(caption, str):
+                raise TypeError
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise UserError(
                 f'{path}, line {number}: expected {{"file_name": …, "text": …}}, found {line[:80]!r}.'
             ) from error
+        if captions.setdefault(name, caption) != caption:
+            raise UserError(f"{path}, line {number}: {name} has another caption in an earlier line. Keep one of them.")
     return captions
 
 

@@ -1,0 +1,171 @@
+"""The contract of every family, and the formulas of noise, target and weight in float64."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from pipelines.bases import load_base
+from pipelines.families import LoadedBase, families
+from pipelines.families.sd1 import TARGETS
+from trainers.errors import UserError
+
+
+@pytest.fixture(scope="module", params=list(families()))
+def any_base(request: pytest.FixtureRequest, tiny_bases: dict[str, Path]) -> LoadedBase:
+    return load_base(str(tiny_bases[request.param]), device="cpu")
+
+
+def noise_for(base: LoadedBase, count: int, seed: int = 0) -> Tensor:
+    shape = base.noise_shape(base.resolution_px, base.resolution_px)
+    return torch.randn((count, *shape), generator=torch.Generator().manual_seed(seed))
+
+
+class TestEveryFamily:
+    def test_shapes_from_pictures_to_pictures(self, any_base: LoadedBase) -> None:
+        size = any_base.resolution_px
+        pixels = torch.rand(2, 3, size, size) * 2 - 1
+        with torch.no_grad():
+            mean, deviation = any_base.encode_pictures(pixels)
+            assert mean.shape == deviation.shape == noise_for(any_base, 2).shape
+            assert (deviation > 0).all()
+            timesteps = torch.tensor([3, any_base.timesteps - 1])
+            text = any_base.encode_text(["a red boat", ""])
+            assert all(len(rows) == 2 for rows in text.values())
+            noise = torch.randn_like(mean)
+            noisy = any_base.add_noise(mean, noise, timesteps)
+            predicted = any_base.predict(noisy, timesteps, text)
+            assert predicted.shape == any_base.target(mean, noise, timesteps).shape == mean.shape
+            told: list[int] = []
+            pictures = any_base.sample(
+                text, any_base.encode_text(["", ""]), noise_for(any_base, 2), steps=3, guidance=4.0, on_step=told.append
+            )
+        assert [(picture.size, picture.mode) for picture in pictures] == [((size, size), "RGB")] * 2
+        assert told == [1, 2, 3]
+
+    def test_every_kind_of_target_matches_modules_of_its_part(self, any_base: LoadedBase) -> None:
+        for part, module in any_base.parts.items():
+            for kind in TARGETS[part] if any_base.family == "sd1" else ("attention", "feed_forward"):
+                names = any_base.targets(part, [kind])
+                for name in names:
+                    if name not in ("conv_shortcut", "upsamplers.0.conv", "downsamplers.0.conv"):
+                        found = [path for path, _ in module.named_modules() if path.endswith("." + name)]
+                        assert found, f"{part}: {name}"
+            assert any_base.targets(part, ["my_layer", "attention"])[0] == "my_layer"
+
+    def test_the_base_is_frozen_and_in_evaluation_mode(self, any_base: LoadedBase) -> None:
+        for module in any_base.parts.values():
+            assert not module.training
+            assert not any(parameter.requires_grad for parameter in module.parameters())
+
+    def test_text_that_the_encoder_does_not_see_is_told(self, any_base: LoadedBase) -> None:
+        assert any_base.cut_text("a red boat") == ""
+        long = "boat " * 200 + "the end"
+        cut = any_base.cut_text(long)
+        assert cut.replace(" ", "").endswith("theend")
+        assert len(cut) < len(long)
+
+    def test_weights_of_the_loss_are_one_without_gamma(self, any_base: LoadedBase) -> None:
+        timesteps = torch.arange(0, any_base.timesteps, 97)
+        assert torch.equal(any_base.loss_weight(timesteps, None), torch.ones(len(timesteps)))
+        assert (any_base.loss_weight(timesteps, 5.0) > 0).all()
+
+    def test_sizes_that_cannot_be_drawn_are_refused(self, any_base: LoadedBase) -> None:
+        for width, height in ((any_base.resolution_px + 1, any_base.resolution_px), (0, 64), (-64, 64)):
+            with pytest.raises(UserError, match=f"{width} x {height} px cannot be drawn"):
+                any_base.noise_shape(width, height)
+        channels, rows, columns = any_base.noise_shape(2 * any_base.resolution_px, any_base.resolution_px)
+        assert columns == 2 * rows
+        assert channels == noise_for(any_base, 1).shape[1]
+
+    def test_its_record_says_what_the_base_says(self, any_base: LoadedBase) -> None:
+        record = families()[any_base.family]
+        assert set(record.parts) == set(any_base.parts)
+        assert record.title
+        assert len(any_base.fingerprint) == 64
+
+
+def alphas_bar(base: LoadedBase, *, zero_terminal: bool) -> np.ndarray:
+    """The noise schedule from its definition, in float64: scaled-linear or linear betas, rescaled to end at zero."""
+    config = base.noise_schedule.config  # type: ignore[attr-defined]
+    assert config.beta_schedule == "linear"
+    betas = np.linspace(config.beta_start, config.beta_end, config.num_train_timesteps)
+    bar = np.cumprod(1 - betas)
+    if zero_terminal:  # Lin et al. 2023, algorithm 1
+        root = np.sqrt(bar)
+        root = (root - root[-1]) * root[0] / (root[0] - root[-1])
+        bar = root**2
+    return bar
+
+
+@pytest.fixture(scope="module")
+def epsilon_base(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> LoadedBase:
+    """The toy base with another scheduler config: it predicts the noise, and does not end at zero signal."""
+    import json
+    import shutil
+
+    folder = tmp_path_factory.mktemp("epsilon") / "base"
+    shutil.copytree(tiny_base, folder)
+    path = folder / "scheduler" / "scheduler_config.json"
+    changes = {"prediction_type": "epsilon", "rescale_betas_zero_snr": False}
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    return load_base(str(folder), device="cpu")
+
+
+TIMESTEPS = torch.tensor([0, 1, 250, 500, 998, 999])
+
+
+@pytest.mark.parametrize("velocity", [True, False])
+def test_noise_target_and_weight_follow_the_formulas(
+    shared_base: LoadedBase, epsilon_base: LoadedBase, velocity: bool
+) -> None:
+    base = shared_base if velocity else epsilon_base
+    bar = alphas_bar(base, zero_terminal=velocity)[TIMESTEPS.numpy()]
+    latents, noise = noise_for(base, len(TIMESTEPS), 1), noise_for(base, len(TIMESTEPS), 2)
+    signal = np.sqrt(bar)[:, None, None, None]
+    spread = np.sqrt(1 - bar)[:, None, None, None]
+    x, e = latents.double().numpy(), noise.double().numpy()
+
+    noisy = base.add_noise(latents, noise, TIMESTEPS).double().numpy()
+    assert np.allclose(noisy, signal * x + spread * e, atol=1e-4)
+    target = base.target(latents, noise, TIMESTEPS).double().numpy()
+    assert np.allclose(target, signal * e - spread * x if velocity else e, atol=1e-4)
+
+    snr = bar / (1 - bar)
+    for gamma in (1.0, 5.0, 20.0):
+        capped = np.minimum(snr, gamma)
+        expected = (capped / (snr + 1) if velocity else capped / np.maximum(snr, 1e-8)) + 0.1
+        assert np.allclose(base.loss_weight(TIMESTEPS, gamma).double().numpy(), expected, rtol=2e-2, atol=1e-4)
+
+
+def test_zero_terminal_noise_is_pure_noise(shared_base: LoadedBase) -> None:
+    latents, noise = noise_for(shared_base, 1, 1), noise_for(shared_base, 1, 2)
+    last = torch.tensor([shared_base.timesteps - 1])
+    assert torch.allclose(shared_base.add_noise(latents, noise, last), noise, atol=1e-6)
+    assert torch.allclose(shared_base.target(latents, noise, last), -latents, atol=1e-6)
+
+
+def test_latents_are_scaled_as_the_autoencoder_says(shared_base: LoadedBase) -> None:
+    pixels = torch.rand(1, 3, 32, 32) * 2 - 1
+    autoencoder = shared_base.autoencoder  # type: ignore[attr-defined]
+    with torch.no_grad():
+        posterior = autoencoder.encode(pixels).latent_dist
+        mean, deviation = shared_base.encode_pictures(pixels)
+    scale = autoencoder.config.scaling_factor
+    assert scale != 1
+    assert torch.allclose(mean, posterior.mean * scale)
+    assert torch.allclose(deviation, posterior.std * scale)
+
+
+def test_gradients_reach_the_text_encoders_output(shared_base: LoadedBase) -> None:
+    from tests.support import random_adapter
+    from trainers.methods import _peft_bridge as bridge
+
+    module = shared_base.parts["text_encoder"]
+    adapter = random_adapter(shared_base, parts=("text_encoder",))
+    config = bridge.config_from_json(adapter.parts["text_encoder"].config, what="te")
+    bridge.attach(module, config, "a", what="te")
+    assert next(iter(shared_base.encode_text(["x"]).values())).requires_grad
+    bridge.detach(module, "a")

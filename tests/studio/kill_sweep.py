@@ -1,0 +1,135 @@
+"""Run by a test: kill a training run at every call that changes the disk, resume it, and compare with one never killed.
+
+Every attempt is a fork of this process, which has imported everything and trained nothing: as fresh as a new process,
+without its seconds of imports. Prints one JSON object.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pipelines.bases import load_base
+from studio import worker
+from studio.library import Library
+from studio.report import Quiet
+from studio.runs import Run, create_run, execute
+from tests.support import bits
+from trainers.adapter import read_adapter
+from trainers.checkpoint import newest_checkpoint
+from trainers.config import parse_config
+
+HOOKED = ("fsync", "replace", "rename", "mkdir", "unlink", "rmdir")
+
+
+def forked(work: Callable[[], None]) -> int:
+    """Do something in a fork; return how it ended as `waitpid` says."""
+    process = os.fork()
+    if process == 0:
+        try:
+            work()
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    return os.waitpid(process, 0)[1]
+
+
+def hook(act: Callable[[int, str], None]) -> None:
+    """Call `act` with a running number before every call that changes the disk."""
+    count = 0
+
+    def wrap(name: str) -> Any:
+        original = getattr(os, name)
+
+        def wrapped(*arguments: Any, **options: Any) -> Any:
+            nonlocal count
+            count += 1
+            act(count, name)
+            return original(*arguments, **options)
+
+        return wrapped
+
+    for name in HOOKED:
+        setattr(os, name, wrap(name))
+
+
+def result(folder: Path) -> dict[str, Any]:
+    """Everything that a killed and resumed run must have in common with one that was never stopped."""
+    library = Library(folder)
+    run = Run(library.runs_folder / "style", library)
+    adapter = read_adapter(library.find("style"))
+    checkpoint = newest_checkpoint(run.checkpoints)
+    assert checkpoint is not None
+    metrics = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
+    return {
+        "adapter": {part: bits(content.tensors) for part, content in adapter.parts.items()},
+        "checkpoint": {name: bits(group) for name, group in checkpoint.groups.items()},
+        "metrics": [{key: value for key, value in line.items() if key != "seconds"} for line in metrics],
+        "state": {key: run.state()[key] for key in ("status", "step", "total")},
+        "previews": sorted(path.name for path in (library.find("style") / "previews").iterdir()),
+        "leftovers": sorted(str(path.relative_to(folder)) for path in folder.rglob(".tmp-*")),
+    }
+
+
+def main(base: str, data: str, folder: Path, settings: dict[str, Any], stride: int) -> dict[str, Any]:
+    torch.set_num_threads(1)
+    config = parse_config({"base": base, "data": data, "name": "style", "device": "cpu", **settings})
+
+    def train(place: Path) -> None:
+        library = Library(place)
+        run = Run(library.runs_folder / "style", library)
+        execute(run if (run.folder / "config.yaml").exists() else create_run(library, config), Quiet())
+
+    load_base(base, device="cpu")  # for its imports
+    counted = folder / "count"
+
+    def count() -> None:
+        hook(lambda number, name: counted.write_text(str(number)) and None)
+        train(folder / "whole")
+
+    assert forked(count) == 0
+    calls, expected = int(counted.read_text()), result(folder / "whole")
+    survived, wrong, slept = 0, [], []
+    for number in range(1, calls + 1, stride):
+        place = folder / f"killed-{number}"
+
+        def killed(place: Path = place, number: int = number) -> None:
+            hook(lambda now, name: os.kill(os.getpid(), signal.SIGKILL) if now == number else None)
+            train(place)
+
+        ended = forked(killed)
+        if not (os.WIFSIGNALED(ended) and os.WTERMSIG(ended) == signal.SIGKILL):
+            slept.append(number)
+            continue
+        ended = forked(lambda place=place: train(place))
+        with contextlib.suppress(Exception):
+            found = result(place)
+            found.pop("leftovers")
+            if ended == 0 and found == {key: value for key, value in expected.items() if key != "leftovers"}:
+                survived += 1
+                shutil.rmtree(place)
+                continue
+        wrong.append(number)
+    return {
+        "calls": calls,
+        "kills": len(range(1, calls + 1, stride)),
+        "survived": survived,
+        "wrong": wrong,
+        "not_killed": slept,
+        "expected": expected,
+    }
+
+
+if __name__ == "__main__":
+    worker._SAMPLES = 1  # one sample picture of 20 steps is enough here
+    answer = main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), json.loads(sys.argv[4]), int(sys.argv[5]))
+    print(json.dumps(answer))
