@@ -141,10 +141,12 @@ def execute(run: Run, report: Report, should_stop: Callable[[], bool] = lambda: 
     )  # torch and the model libraries; not needed to list or queue runs
 
     with folder_lock(run.folder):
-        if run.state().get("status") == "done":
+        before = run.state()
+        if before.get("status") == "done":
             raise UserError(f"The run {run.folder.name!r} is done; there is nothing to resume.")
-        sweep_temporary(run.folder)
-        run.update(status="running", problem=None)
+        for folder in (run.folder, run.folder / "samples"):
+            sweep_temporary(folder)
+        run.update(status="running", problem=None, step=before.get("step", 0), total=run.config().steps)
         try:
             adapter_folder = work(run, Journal(run, report), should_stop)
         except BaseException as error:

@@ -51,6 +51,7 @@ def work(run: Run, journal: Journal, should_stop: Callable[[], bool]) -> Path | 
     checkpoint = newest_checkpoint(run.checkpoints)
     if checkpoint is not None:
         restore(training, checkpoint)
+        run.update(step=training.step, skipped=training.skipped)  # a kill may have come between the two
         journal.say(f"Resuming after step {training.step} of {config.steps}.")
         if checkpoint.state["threads"] != torch.get_num_threads():
             journal.say(

@@ -40,7 +40,7 @@ class Checkpoint:
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint, *, keep: int) -> Path:
-    """Write a checkpoint below `folder`, then remove all but the newest `keep`. Return its folder."""
+    """Write a checkpoint below `folder`, then remove all but the newest `keep` sound ones. Return its folder."""
     folder.mkdir(parents=True, exist_ok=True)
     sweep_temporary(folder)
     target = folder / f"{_STEP_PREFIX}{checkpoint.step:08d}"
@@ -54,8 +54,10 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint, *, keep: int) -> Path
         write_json(temporary / "state.json", {"step": checkpoint.step, **checkpoint.state})
         hashes = {path.name: sha256_of_file(path) for path in sorted(temporary.iterdir())}
         write_json(temporary / MANIFEST_NAME, {"version": 1, "sha256": hashes})
-    for old in _folders(folder)[keep:]:
-        shutil.rmtree(old, ignore_errors=True)
+    sound = [path for path in _folders(folder) if path == target or _verified(path)]
+    for path in _folders(folder):
+        if path not in sound[:keep]:
+            shutil.rmtree(path, ignore_errors=True)
     return target
 
 

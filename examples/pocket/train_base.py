@@ -1,6 +1,6 @@
 """Trains the pocket base's UNet and text encoder together, from scratch, on drawn pictures.
 
-    python examples/pocket/train_base.py --data pocket-data/base --minutes 6 --out pipelines/pocket/base
+    python examples/pocket/train_base.py --data pocket-data/base --minutes 5 --compile --out pipelines/pocket/base
 
 needs the autoencoder in `<out>/vae` (train_autoencoder.py) and completes the folder to an ordinary
 StableDiffusionPipeline in fp16. `--tiny` is a thin model for tests.
@@ -105,12 +105,14 @@ def train(
     budget: Budget,
     batch: int,
     graph: bool,
+    compiled: bool,
 ) -> None:
     """Trains in place; latents fp16 [n, 8, 32, 32], tokens [n, captions, 77], empty [77]."""
     device = latents.device
     parameters = list(model.parameters())
     optimizer = make_optimizer(parameters, decay=0.01)
     average, log = Average(parameters), Log(budget)
+    loss_of = torch.compile(model, dynamic=False) if compiled else model
 
     def step() -> dict[str, torch.Tensor]:
         chosen = torch.randint(len(latents), (batch,), device=device)
@@ -119,7 +121,7 @@ def train(
         prompt = torch.where(torch.rand(batch, 1, device=device) < EMPTY_SHARE, empty, prompt)
         clean = latents[chosen].float()
         with autocast(device):
-            loss = model(clean, torch.randn_like(clean), spread_steps(batch, device), prompt)
+            loss = loss_of(clean, torch.randn_like(clean), spread_steps(batch, device), prompt)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -149,11 +151,12 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="data folders")
     parser.add_argument("--out", type=Path, required=True, help="the pipeline's folder")
-    parser.add_argument("--minutes", type=float, default=6.0)
+    parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--steps", type=int, help="a fixed number of steps instead of minutes")
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--device")
+    parser.add_argument("--compile", action="store_true", help="compile for speed, in a minute")
     parser.add_argument("--no-graph", action="store_true", help="launch every kernel by itself")
     parser.add_argument("--tiny", action="store_true", help="a thin model, for tests")
     return parser.parse_args()
@@ -177,7 +180,7 @@ def main() -> None:
     text_encoder = build_text_encoder(sizes, tokenizer).to(device)
     model = Denoising(unet, text_encoder).to(device)
     budget = Budget(options.minutes, options.steps)
-    train(model, latents, tokens, empty, budget, options.batch, not options.no_graph)
+    train(model, latents, tokens, empty, budget, options.batch, not options.no_graph, options.compile)
     save_base(options.out, unet, text_encoder, tokenizer)
     recipes = [str(read_recipe(folder)) for folder in options.data]
     write_record(options.out, device, budget, seed=options.seed, data=recipes)

@@ -1,6 +1,6 @@
 """Trains the judge, a small CLIPModel, from scratch on drawings in every style.
 
-    python examples/pocket/train_judge.py --data pocket-data/all pocket-data/base --minutes 3 \\
+    python examples/pocket/train_judge.py --data pocket-data/all pocket-data/judge --minutes 2.5 \\
         --autoencoder pipelines/pocket/base/vae --out pipelines/pocket/judge
 
 gives an ordinary CLIPModel and CLIPProcessor folder in fp16. Half of the pictures that it sees have been
@@ -174,7 +174,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="data folders")
     parser.add_argument("--autoencoder", type=Path, required=True, help="the base's vae folder")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=3.0)
+    parser.add_argument("--minutes", type=float, default=2.5)
     parser.add_argument("--steps", type=int, help="a fixed number of steps instead of minutes")
     parser.add_argument("--batch", type=int, default=1024, help="pictures per step")
     parser.add_argument("--seed", type=int, default=1)

@@ -10,8 +10,6 @@ import os
 import shutil
 import signal
 import sys
-import traceback
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,44 +20,11 @@ from studio import worker
 from studio.library import Library
 from studio.report import Quiet
 from studio.runs import Run, create_run, execute
+from tests.forks import forked, hook
 from tests.support import bits
 from trainers.adapter import read_adapter
 from trainers.checkpoint import newest_checkpoint
 from trainers.config import parse_config
-
-HOOKED = ("fsync", "replace", "rename", "mkdir", "unlink", "rmdir")
-
-
-def forked(work: Callable[[], None]) -> int:
-    """Do something in a fork; return how it ended as `waitpid` says."""
-    process = os.fork()
-    if process == 0:
-        try:
-            work()
-        except BaseException:
-            traceback.print_exc()
-            os._exit(1)
-        os._exit(0)
-    return os.waitpid(process, 0)[1]
-
-
-def hook(act: Callable[[int, str], None]) -> None:
-    """Call `act` with a running number before every call that changes the disk."""
-    count = 0
-
-    def wrap(name: str) -> Any:
-        original = getattr(os, name)
-
-        def wrapped(*arguments: Any, **options: Any) -> Any:
-            nonlocal count
-            count += 1
-            act(count, name)
-            return original(*arguments, **options)
-
-        return wrapped
-
-    for name in HOOKED:
-        setattr(os, name, wrap(name))
 
 
 def result(folder: Path) -> dict[str, Any]:
@@ -82,6 +47,7 @@ def result(folder: Path) -> dict[str, Any]:
 
 def main(base: str, data: str, folder: Path, settings: dict[str, Any], stride: int) -> dict[str, Any]:
     torch.set_num_threads(1)
+    folder.mkdir()
     config = parse_config({"base": base, "data": data, "name": "style", "device": "cpu", **settings})
 
     def train(place: Path) -> None:

@@ -115,8 +115,9 @@ def test_equal_seeds_end_bit_equal_and_others_do_not(start: Start) -> None:
     results = []
     for seed in (3, 3, 4):
         training = start(seed=seed, steps=3)
-    assert len(list(train(training))) == 60
-    assert fixed_loss() < 0.95 * before
+        losses = [step.loss for step in train(training)]
+        results.append((losses, adapter_bits(training)))
+    assert results[0] == results[1]
     assert results[0][1] != results[2][1]
 
 

@@ -23,7 +23,7 @@ def draw(layout: Layout, rng: random.Random, size: int) -> Image.Image:
     things = [wobbled(patch, rng, 0.003) for patch in layout.things]
     image = paint(blank(size, PAPER), backdrop)
     image = paint(image, things, edge=lambda patch: edge_colour(patch.base), edge_width=0.018)
-    wax = 1.02 + 0.2 * grain(size, variant) - 0.4 * hatching(size, 7, 28, 2, variant)
+    wax = 0.98 + 0.06 * grain(size, variant) - 0.4 * hatching(size, 9, 28, 2, variant)
     paper = Image.new("RGB", (size, size), PAPER)
     return blended(paper, finished(image, size), np.clip(wax, 0.05, 1))
 

@@ -14,7 +14,7 @@ from ..layout import Layout
 from ..tiles import VARIANTS, frozen
 from .style import Style
 
-STITCHES = 43
+STITCHES = 32
 LINEN = np.array((226, 214, 190), dtype=np.float32)
 
 
@@ -38,7 +38,7 @@ def draw(layout: Layout, rng: random.Random, size: int) -> Image.Image:
     cells = np.arange(size) * STITCHES // size
     colours = to_array(small)[cells[:, None], cells[None, :]]
     yarn, shade = stitch(size)
-    linen = LINEN + 7 * grain(size, rng.randrange(VARIANTS))[..., None]
+    linen = LINEN + 3 * grain(size, rng.randrange(VARIANTS))[..., None]
     return to_image(linen + (colours * shade - linen) * yarn)
 
 

@@ -15,14 +15,14 @@ from ..tiles import VARIANTS, cell_means, frozen, stones
 from .style import Style
 
 GROUT = np.array((214, 206, 190), dtype=np.float32)
-ACROSS = 33
+ACROSS = 24
 ROLE_CODES = {"body": 1, "shade": 2, "light": 3, "dark": 4}
 
 
 @lru_cache(maxsize=VARIANTS)
 def shades(variant: int) -> np.ndarray:
     """How bright each stone is, float64 [stones, 1], 1 on average."""
-    return frozen(np.random.default_rng(variant).normal(1, 0.09, ((ACROSS + 2) ** 2, 1)))
+    return frozen(np.random.default_rng(variant).normal(1, 0.07, ((ACROSS + 2) ** 2, 1)))
 
 
 def code(patch: Patch) -> tuple[int, int, int]:

@@ -26,9 +26,9 @@ def draw(layout: Layout, rng: random.Random, size: int) -> Image.Image:
     variant = rng.randrange(VARIANTS)
     tones = finished(paint(blank(size), layout.patches, tone), size)
     level = to_array(tones)[..., 0] / 255
-    first = np.clip((0.92 - level - 0.9 * hatching(size, 4.5, -45, 0.7, variant)) * 2.2, 0, 1)
-    second = np.clip((0.66 - level - 0.55 * hatching(size, 4.5, 40, 0.7, variant)) * 2.2, 0, 1)
-    shade = np.maximum(first * 0.7, second * 0.85) * (0.85 + 0.2 * grain(size, variant))
+    first = np.clip((0.92 - level - 0.9 * hatching(size, 7.5, -45, 0.7, variant)) * 2.2, 0, 1)
+    second = np.clip((0.66 - level - 0.55 * hatching(size, 7.5, 40, 0.7, variant)) * 2.2, 0, 1)
+    shade = np.maximum(first * 0.7, second * 0.85) * (0.85 + 0.06 * grain(size, variant))
     backdrop = [wobbled(patch, rng, 0.003) for patch in layout.backdrop]
     lines = paint(blank(size, (255, 255, 255)), backdrop, white, lambda _: grey(0.62), 0.005, hollow=True)
     things = [wobbled(patch, rng, 0.002) for patch in layout.things]

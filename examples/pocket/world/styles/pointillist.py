@@ -15,7 +15,7 @@ from ..tiles import VARIANTS, cell_means, frozen, stones
 from .style import Style
 
 GROUND = np.array((246, 238, 220), dtype=np.float32)
-ACROSS = 50
+ACROSS = 38
 
 
 @lru_cache(maxsize=VARIANTS)
@@ -33,7 +33,7 @@ def draw(layout: Layout, rng: random.Random, size: int) -> Image.Image:
     labels, _, distance = stones(size, ACROSS, variant)
     means = cell_means(to_array(finished(image, size)), labels)
     colours = (means + speckle(variant)[: len(means)])[labels]
-    dot = np.clip(2.75 - distance, 0, 1)[..., None]
+    dot = np.clip(3.5 - distance, 0, 1)[..., None]
     return to_image(GROUND + (colours - GROUND) * dot)
 
 

@@ -27,8 +27,8 @@ def draw(layout: Layout, rng: random.Random, size: int) -> Image.Image:
     warm = 1 - (0.15 * values[..., 0] + 0.6 * values[..., 1] + 0.25 * values[..., 2])
     cool = 1 - (0.75 * values[..., 0] + 0.25 * values[..., 1])
     cool = np.roll(cool, (slip, -slip), axis=(0, 1))
-    screen = hatching(size, 4, 45, 0, 0) * hatching(size, 4, -45, 0, 0)
-    noise = 0.13 * grain(size, variant)
+    screen = hatching(size, 8, 45, 0, 0) * hatching(size, 8, -45, 0, 0)
+    noise = 0.03 * grain(size, variant)
     pink = np.clip((warm * 1.2 - 0.45 * screen + noise - 0.08) * 1.7, 0, 1)[..., None]
     teal = np.clip((cool * 1.15 - 0.35 * screen - noise - 0.12) * 1.9, 0, 1)[..., None]
     return to_image(PAPER * (1 - pink * (1 - PINK)) * (1 - teal * (1 - TEAL)))

@@ -45,11 +45,11 @@ def draw(layout: Layout, rng: random.Random, size: int) -> Image.Image:
     lines = finished(paint(blank(size), layout.things, lambda _: BOARD, line, 0.011), size)
     board = Image.new("RGB", (size, size), BOARD)
     strength = to_array(ground.convert("L")) / 255
-    scratched = np.clip((strength - hatching(size, 5, 8, 1.2, variant)) * 3.5, 0, 1)
+    scratched = np.clip((strength - hatching(size, 8, 8, 1.8, variant)) * 3.5, 0, 1)
     image = blended(board, ground, scratched)
     solid = to_array(finished(paint(blank(size), layout.things, white, white), size))[..., 0] / 255
     image = blended(image, board, solid)
-    scratched = np.clip((0.72 - hatching(size, 4.2, -52, 0.6, variant)) * 3.5, 0, 1)
+    scratched = np.clip((0.72 - hatching(size, 7, -52, 1, variant)) * 3.5, 0, 1)
     image = blended(image, things, scratched * solid)
     bright = np.clip(to_array(lines).max(axis=-1) / 60 - 0.4, 0, 1)
     return blended(image, lines, bright)
