@@ -130,8 +130,8 @@ def train(training: Training) -> Iterator[Step]:
         usable = math.isfinite(loss) and math.isfinite(norm)
         if usable:
             training.optimiser.step()
-            for course in training.courses.values():
-                course.after_step(training.step)
+        for course in training.courses.values():
+            course.after_step(training.step, skipped=not usable)
         training.optimiser.zero_grad(set_to_none=True)
         training.step += 1
         training.skipped += not usable

@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from pipelines.families._leaves import leaf_targets
+
 _KINDS: Mapping[str, Callable[[str], bool]] = {
     "attention_block": lambda name: name.endswith("Attention"),
     "feed_forward_block": lambda name: name.endswith("MLP"),
@@ -17,7 +19,7 @@ _INSIDE = {"attention": "attention_block", "feed_forward": "feed_forward_block"}
 
 def language_targets(model: nn.Module) -> Callable[[Sequence[str]], tuple[str, ...]]:
     """Return what turns kinds of layers into literal module names of a bare language model; other words pass."""
-    table = {word: _names(model, word) for word in (*_KINDS, *_INSIDE)}
+    table = {**{word: _names(model, word) for word in (*_KINDS, *_INSIDE)}, **leaf_targets(model)}
     return lambda wanted: tuple(dict.fromkeys(name for word in wanted for name in table.get(word, [word])))
 
 

@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from pipelines.families._family import Family, LoadedBase
+from pipelines.families._leaves import leaf_targets
 from pipelines.fingerprint import fingerprint_of_folder
 from trainers.errors import UserError
 from trainers.roles import Conditioning
@@ -30,17 +31,23 @@ TARGETS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             "upsamplers.0.conv",
         ),
         "norm": ("norm", "norm1", "norm2", "norm3", "conv_norm_out"),
-        "attention_block": ("attn1", "attn2"),
-        "cross_attention_block": ("attn2",),
-        "feed_forward_block": ("ff",),
     },
     "text_encoder": {
         "attention": ("q_proj", "k_proj", "v_proj", "out_proj"),
         "feed_forward": ("fc1", "fc2"),
         "norm": ("layer_norm1", "layer_norm2", "final_layer_norm"),
-        "attention_block": ("self_attn",),
-        "cross_attention_block": (),
-        "feed_forward_block": ("mlp",),
+    },
+}
+# Whole modules that a method sits on, by the ends of their paths.
+_HOSTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "unet": {
+        "attention_block": (".attn1", ".attn2"),
+        "cross_attention_block": (".attn2",),
+        "feed_forward_block": (".ff",),
+    },
+    "text_encoder": {
+        "attention_block": (".self_attn",),
+        "feed_forward_block": (".mlp",),
     },
 }
 _BLOCKS = {"unet": "BasicTransformerBlock", "text_encoder": "CLIPEncoderLayer"}
@@ -78,6 +85,10 @@ class StableDiffusion1:
             module.requires_grad_(False).eval().to(device)
         self.sampler = _scheduler(folder)
         self.noise_schedule = DDPMScheduler.from_config(self.sampler.config)
+        self._targets = {  # found now, while the parts are bare
+            part: {**TARGETS[part], **_host_targets(part, module), **leaf_targets(module)}
+            for part, module in self.parts.items()
+        }
         self._pipeline = StableDiffusionPipeline(
             vae=self.autoencoder,
             text_encoder=self.text_encoder,
@@ -106,8 +117,7 @@ class StableDiffusion1:
         return int(self.noise_schedule.config.num_train_timesteps)
 
     def targets(self, part: str, wanted: Sequence[str]) -> tuple[str, ...]:
-        known = {**TARGETS[part], "block": _blocks(self.parts[part], _BLOCKS[part])}
-        return tuple(name for word in wanted for name in known.get(word, (word,)))
+        return tuple(name for word in wanted for name in self._targets[part].get(word, (word,)))
 
     def encode_pictures(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         posterior = self.autoencoder.encode(pixels.to(self.device, self.autoencoder.dtype)).latent_dist
@@ -188,11 +198,13 @@ class StableDiffusion1:
         )
 
 
-def _blocks(module: nn.Module, class_name: str) -> tuple[str, ...]:
-    """Return the paths of a part's transformer blocks in the order in which they run."""
-    paths = [path for path, block in module.named_modules() if type(block).__name__ == class_name]
+def _host_targets(part: str, module: nn.Module) -> dict[str, tuple[str, ...]]:
+    """Return the full paths of a part's blocks, attention and feed-forward modules in the order in which they run."""
     stage = {name: number for number, name in enumerate(_STAGES)}
-    return tuple(sorted(paths, key=lambda path: stage.get(path.partition(".")[0], 0)))
+    kinds = {path: type(child).__name__ for path, child in module.named_modules()}
+    paths = sorted(kinds, key=lambda path: stage.get(path.partition(".")[0], 0))
+    hosts = {kind: tuple(path for path in paths if path.endswith(ends)) for kind, ends in _HOSTS[part].items()}
+    return {**hosts, "block": tuple(path for path in paths if kinds[path] == _BLOCKS[part])}
 
 
 def _scheduler(folder: Path) -> Any:

@@ -64,8 +64,8 @@ class Course:
         """Return a scalar that is added to the loss of every batch, or None."""
         return None
 
-    def after_step(self, step: int) -> None:
-        """Follow the optimiser in step `step` (from 0), while the gradients are still there; not if it was skipped."""
+    def after_step(self, step: int, *, skipped: bool) -> None:
+        """Follow the optimiser in step `step` (from 0), while the gradients are there; `skipped`: it did nothing."""
 
     def state(self) -> dict[str, Tensor]:
         """Return what a checkpoint must hold."""

@@ -9,7 +9,7 @@ whatever else is attached.
 import copy
 import dataclasses
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from peft.utils import set_peft_model_state_dict
 from torch import Tensor, nn
 
 from trainers.errors import UserError
+from trainers.methods import methods
 from trainers.methods._sidecar import Sidecar, unhook
 from trainers.methods._weighing import weigh
 
@@ -51,6 +52,7 @@ def config_from_json(values: Mapping[str, Any], *, what: str) -> Any:
         UserError: PEFT does not know the type, or a field.
     """
     kind = values.get("peft_type")
+    methods()  # our own kinds are made known to PEFT by their methods' files
     if kind not in PEFT_TYPE_TO_CONFIG_MAPPING:
         raise UserError(f"The adapter config of {what} has the peft_type {kind!r}, which PEFT does not know.")
     config_class = PEFT_TYPE_TO_CONFIG_MAPPING[kind]
@@ -133,13 +135,13 @@ def set_weights(module: nn.Module, weights: Mapping[str, float]) -> None:
     weigh(module, {name: weight for name, weight in weights.items() if weight != 0})
 
 
-def silence(module: nn.Module, adapter: str, hosts: Iterable[str]) -> None:
-    """Leave an adapter of our own out at the hosts of these paths, and let it act at all others."""
-    off = set(hosts)
+def drop_first_blocks(module: nn.Module, adapter: str, count: int) -> None:
+    """Leave an adapter of our own out of the first blocks of a part, and let it act in all others (AdapterDrop)."""
     for path, layer in tuner_layers(module):
         if isinstance(layer, Sidecar) and _holds(layer, adapter):
-            host = canonical(path).rpartition(".")[0]
-            layer.silent = layer.silent | {adapter} if host in off else layer.silent - {adapter}
+            dropped = tuple(f"{block}." for block in layer.settings[adapter].get("blocks", ())[:count])
+            off = bool(dropped) and canonical(path).startswith(dropped)
+            layer.silent = layer.silent | {adapter} if off else layer.silent - {adapter}
 
 
 def adapter_parameters(module: nn.Module, adapter: str) -> dict[str, nn.Parameter]:
@@ -220,3 +222,10 @@ def _leaf_names(module: nn.Module) -> list[str]:
     kinds = (nn.Linear, nn.Conv2d)
     names = {path.rpartition(".")[2] for path, layer in module.named_modules() if isinstance(layer, kinds)}
     return sorted(name for name in names if not name.isdigit())
+
+
+def rank_allocator(module: nn.Module, config: Any, adapter: str) -> Any:
+    """Return PEFT's rank allocator of AdaLoRA for an attached adapter."""
+    from peft.tuners.adalora.layer import RankAllocator
+
+    return RankAllocator(module, config, adapter)

@@ -11,6 +11,7 @@ from tests.support import bits
 from tests.trainers.methods import cells
 from trainers.methods import _peft_bridge as bridge
 from trainers.methods import find_method
+from trainers.methods._hosts import features
 from trainers.methods._method import TIMES_THE_DELTA
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # PEFT and torch warn of what is meant here
@@ -181,18 +182,23 @@ def test_a_bf16_base_carries_it(name: str, model_name: str, tiny_base: Path) -> 
     assert torch.equal(cells.output(model), base)
 
 
-@every_cell(lambda method: method.live_weight == TIMES_THE_DELTA and method.mergeable)
+@every_cell(lambda method: method.live_weight == TIMES_THE_DELTA)
 def test_the_weight_multiplies_the_delta(cell: Any) -> None:
     method, model = cell
     cells.attach(method, model)
     cells.disturb(model)
-    path, layer = next((p, x) for p, x in bridge.tuner_layers(model.module) if hasattr(x, "base_layer"))
-    weight = layer.get_base_layer().weight
-    inputs = torch.randn(3, weight.shape[0] if type(layer.base_layer).__name__ == "Conv1D" else weight.shape[1])
+    paths = [path.rpartition(".sidecar_")[0] or path for path, _ in bridge.tuner_layers(model.module)]
+    path = next((path for path in paths if _is_linear(model.module.get_submodule(path))), paths[0])
+    host = model.module.get_submodule(path)
+    inputs = torch.randn(3, features(host)[0] if _is_linear(host) else host.weight.shape[-1])
     found = {}
     for value in (0.0, 1.0, -0.4):
         bridge.set_weights(model.module, {"a": value})
         with torch.no_grad():
-            found[value] = model.module.get_submodule(path)(inputs).clone()
-    wanted = found[0.0] - 0.4 * (found[1.0] - found[0.0])
-    assert difference(found[-0.4], wanted) < 1e-4
+            found[value] = host(inputs).double()
+    assert difference(found[-0.4] - found[0.0], -0.4 * (found[1.0] - found[0.0])) < 1e-4
+
+
+def _is_linear(layer: Any) -> bool:
+    base = getattr(layer, "get_base_layer", lambda: layer)()
+    return isinstance(base, torch.nn.Linear) or hasattr(base, "nx")
