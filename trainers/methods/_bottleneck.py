@@ -52,8 +52,15 @@ def bottleneck_config(settings: BottleneckSettings, resolve: ResolveTargets, hos
     return register(KIND)(target_modules=targets, settings={**kept, "blocks": list(blocks), **more})
 
 
-def fresh_branch(d: int, size: int) -> dict[str, Tensor]:
-    """Return the parameters of a branch of width d."""
+def fresh_branch(d: int, settings: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Return the parameters of a branch of width d.
+
+    Raises:
+        ValueError: the settings, which may come from a file, are not those of a branch.
+    """
+    size = settings["size"]
+    if settings["activation"] not in ACTIVATIONS or not isinstance(settings["scale"], int | float):
+        raise ValueError(f"The bottleneck's activation must be one of {', '.join(ACTIVATIONS)} and its scale a number.")
     down = torch.empty(size, d)
     nn.init.kaiming_uniform_(down, a=math.sqrt(5))
     return {"down": down, "down_bias": torch.zeros(size), "up": torch.zeros(d, size), "up_bias": torch.zeros(d)}
@@ -84,7 +91,7 @@ class AdapterDrop(Course):
 
 
 def _fresh(host: nn.Module, settings: Mapping[str, Any]) -> dict[str, Tensor]:
-    return fresh_branch(width(host), settings["size"])
+    return fresh_branch(width(host), settings)
 
 
 def _after(host: nn.Module, live: Sequence[Live], arguments: Arguments, output: Any) -> Any:

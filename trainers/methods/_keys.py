@@ -27,7 +27,7 @@ _KERNELS = ("eager", "sdpa")
 
 @dataclass(frozen=True)
 class Rows:
-    """Keys [p, k] and values [p, v] of one adapter, and its weight, above 0."""
+    """Keys [p, k] and values [p, v] of one adapter, or [b, p, ..] with rows for every input; its weight is above 0."""
 
     keys: Tensor
     values: Tensor
@@ -81,7 +81,7 @@ def _rows(host: nn.Module) -> list[Rows]:
 
 def _bias(rows: Sequence[Rows], like: Tensor) -> Tensor:
     """Return the logarithms of the weights, one per row, [p]."""
-    return torch.cat([like.new_full((len(one.keys),), math.log(one.weight)) for one in rows])
+    return torch.cat([like.new_full((one.keys.shape[-2],), math.log(one.weight)) for one in rows])
 
 
 def _install_transformers(host: nn.Module, registry: Any) -> Uninstall:
@@ -123,7 +123,9 @@ def _wrapped(registry: Any, kernel: str) -> Callable[..., Any]:
 def _heads(rows: Tensor, like: Tensor) -> Tensor:
     """Cut rows [p, heads · width] into heads like [b, heads, t, width]."""
     batch, heads, _, each = like.shape
-    return rows.to(like.dtype).reshape(len(rows), heads, each).transpose(0, 1).expand(batch, -1, -1, -1)
+    length = rows.shape[-2]
+    cut = rows.to(like.dtype).reshape(-1, length, heads, each).transpose(1, 2)
+    return cut.expand(batch, -1, -1, -1) if len(cut) == 1 else cut
 
 
 def _full_mask(
@@ -152,9 +154,8 @@ def _install_diffusers(host: Any) -> Uninstall:
             return None
         if getattr(host, "fused_projections", False):
             raise UserError("Prefixes cannot act on fused projections. Call unfuse_qkv_projections() on the model.")
-        keys, values = torch.cat([one.keys for one in rows]), torch.cat([one.values for one in rows])
-        pending.append(host.to_k.register_forward_hook(_prepend(keys)))
-        pending.append(host.to_v.register_forward_hook(_prepend(values)))
+        pending.append(host.to_k.register_forward_hook(_prepend([one.keys for one in rows])))
+        pending.append(host.to_v.register_forward_hook(_prepend([one.values for one in rows])))
         bias = _bias(rows, args[0] if args else kwargs["hidden_states"])
         if kwargs.get("attention_mask") is None and not bias.any():
             return None
@@ -175,9 +176,9 @@ def _install_diffusers(host: Any) -> Uninstall:
     return lambda: [handle.remove() for handle in handles].clear()
 
 
-def _prepend(rows: Tensor) -> Callable[..., Tensor]:
+def _prepend(rows: Sequence[Tensor]) -> Callable[..., Tensor]:
     def hook(_: nn.Module, __: Any, output: Tensor) -> Tensor:
-        return torch.cat([rows.to(output.dtype).expand(len(output), -1, -1), output], dim=1)
+        return torch.cat([*(one.to(output.dtype).expand(len(output), -1, -1) for one in rows), output], dim=1)
 
     return hook
 

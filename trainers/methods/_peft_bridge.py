@@ -87,8 +87,9 @@ def attach(module: nn.Module, config: Any, adapter: str, *, what: str) -> Attach
         with warnings.catch_warnings():  # PEFT warns of a second adapter on one module, which is meant
             warnings.simplefilter("ignore")
             inject_adapter_in_model(copy.deepcopy(config), module, adapter)
-    except (TypeError, ValueError, RuntimeError) as error:
+    except (TypeError, ValueError, RuntimeError, KeyError) as error:
         reason = " ".join(str(error).split())[:300]
+        reason = f"the setting {reason} is missing." if isinstance(error, KeyError) else reason
         raise UserError(
             f"The adapter cannot be attached to the {what}: {reason} Its layers are called "
             f"{', '.join(_leaf_names(module))}."

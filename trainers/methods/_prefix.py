@@ -35,9 +35,10 @@ def fresh_prefix(host: nn.Module, settings: Mapping[str, Any]) -> dict[str, Tens
         "start": torch.randn(length, hidden),
         "first": scale * torch.randn(hidden, hidden),
         "first_bias": torch.zeros(hidden),
-        "second": 0.02 * scale * torch.randn(k + v, hidden),
-        "second_bias": torch.zeros(k + v),
-        "split": torch.tensor([float(k)]),
+        "to_key": 0.02 * scale * torch.randn(k, hidden),
+        "to_key_bias": torch.zeros(k),
+        "to_value": 0.02 * scale * torch.randn(v, hidden),
+        "to_value_bias": torch.zeros(v),
     }
 
 
@@ -46,9 +47,8 @@ def prefix_rows(own: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
     if "key" in own:
         return own["key"], own["value"]
     inner = torch.tanh(functional.linear(own["start"], own["first"], own["first_bias"]))
-    both = functional.linear(inner, own["second"], own["second_bias"])
-    k = int(own["split"])
-    return both[:, :k], both[:, k:]
+    keys = functional.linear(inner, own["to_key"], own["to_key_bias"])
+    return keys, functional.linear(inner, own["to_value"], own["to_value_bias"])
 
 
 def install_prefix(host: nn.Module, sidecar: Sidecar) -> Uninstall:
@@ -87,6 +87,6 @@ def _weighed(live: Live) -> Rows:
     return Rows(keys, values, live.weight)
 
 
-NETWORK = ("start", "first", "first_bias", "second", "second_bias", "split")
-KIND = SidecarKind("prefix", fresh_prefix, install=install_prefix, frozen=lambda name: name == "split")
+NETWORK = ("start", "first", "first_bias", "to_key", "to_key_bias", "to_value", "to_value_bias")
+KIND = SidecarKind("prefix", fresh_prefix, install=install_prefix)
 register(KIND)
