@@ -17,6 +17,7 @@ from pipelines.families._family import Family, LoadedBase
 from pipelines.families._leaves import leaf_targets
 from pipelines.fingerprint import fingerprint_of_folder
 from trainers.errors import UserError
+from trainers.methods._peft_bridge import words_displaced
 from trainers.roles import Conditioning
 
 TARGETS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
@@ -137,7 +138,8 @@ class StableDiffusion1:
 
     def cut_text(self, prompt: str) -> str:
         ids = self.tokenizer(prompt, add_special_tokens=False, verbose=False).input_ids
-        room = int(self.tokenizer.model_max_length) - 2  # the start and end tokens take two places
+        # The start and end tokens take two places, and learned tokens theirs.
+        room = int(self.tokenizer.model_max_length) - 2 - words_displaced(self.text_encoder)
         return str(self.tokenizer.decode(ids[room:])) if len(ids) > room else ""
 
     def add_noise(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:

@@ -145,6 +145,17 @@ def drop_first_blocks(module: nn.Module, adapter: str, count: int) -> None:
             layer.silent = layer.silent | {adapter} if off else layer.silent - {adapter}
 
 
+def words_displaced(module: nn.Module) -> int:
+    """Return how many places of the text encoder's limit the active prompts take from the words."""
+    lengths = [
+        int(live.settings["length"])
+        for _, layer in tuner_layers(module)
+        if isinstance(layer, Sidecar) and layer.kind.name == "prompt"
+        for live in layer.live()
+    ]
+    return max(lengths, default=0)
+
+
 def adapter_parameters(module: nn.Module, adapter: str) -> dict[str, nn.Parameter]:
     """Return the parameters of one adapter by their path in the module, also those that are never trained."""
     return {
