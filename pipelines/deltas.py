@@ -12,9 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trainers.adapter import AdapterPart
+from trainers.adapter import KEY_PREFIX, AdapterPart
 from trainers.errors import UserError
-from trainers.methods._peft_bridge import KEY_PREFIX
 
 
 @dataclass(frozen=True)

@@ -31,9 +31,15 @@ class PictureRequest:
 
     def __post_init__(self) -> None:
         """Refuse values that no sampler can use."""
-        for name, low, high in (("steps", 1, 1000), ("guidance", 0, 100), ("seed", 0, 2**63 - 1)):
+        for name, low, high in (
+            ("steps", 1, 1000),
+            ("guidance", 0, 100),
+            ("seed", 0, 2**63 - 1),
+            ("width_px", 8, 4096),
+            ("height_px", 8, 4096),
+        ):
             value = getattr(self, name)
-            if not low <= value <= high:
+            if value is not None and not low <= value <= high:
                 raise UserError(f"{name} {value} is out of range; {low} to {high} is possible.")
         for adapter, weight in self.weights.items():
             if not abs(weight) <= _LIMIT_WEIGHT:  # also refuses NaN

@@ -4,11 +4,13 @@ The shipped judge was trained on the pocket world; any CLIPModel folder can take
 are never comparable, so every table names its judge.
 """
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from PIL import Image
+from safetensors import SafetensorError
 from torch import Tensor
 
 from pipelines.bases import choose_device, pocket_folder, quiet_libraries
@@ -39,9 +41,13 @@ class Judge:
         with quiet_libraries():
             from transformers import AutoTokenizer, CLIPImageProcessorPil, CLIPModel
 
-            self._model = CLIPModel.from_pretrained(folder, use_safetensors=True, dtype=torch.float32)
-            self._processor = CLIPImageProcessorPil.from_pretrained(folder)
-            self._tokenizer = AutoTokenizer.from_pretrained(folder)
+            try:
+                self._model = CLIPModel.from_pretrained(folder, use_safetensors=True, dtype=torch.float32)
+                self._processor = CLIPImageProcessorPil.from_pretrained(folder)
+                self._tokenizer = AutoTokenizer.from_pretrained(folder)
+            except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+                reason = " ".join(str(error).split())[:300]
+                raise UserError(f"The judge {name!r} cannot be loaded: {reason}") from error
         self._model.requires_grad_(False).eval().to(self.device)
 
     @torch.no_grad()
@@ -72,15 +78,24 @@ def style_scores(pictures: Tensor, references: Tensor) -> Tensor:
 
 
 def own_style_score(references: Tensor) -> float:
-    """Return the mean CLIP-I among references themselves, each with all others: what a real picture scores."""
+    """Return the mean CLIP-I among references themselves, each with all others: what a real picture scores.
+
+    Not a number for a single reference, which has no other.
+    """
     similarity = references @ references.T
     count = len(references)
+    if count < 2:
+        return math.nan
     return float((similarity.sum() - similarity.trace()) / (count * (count - 1)))
 
 
 def share_of_style(score: float, base_score: float, real_score: float) -> float:
-    """Scale a CLIP-I so that the base without adapter is 0 and real pictures of the style are 1."""
-    return (score - base_score) / (real_score - base_score)
+    """Scale a CLIP-I so that the base without adapter is 0 and real pictures of the style are 1.
+
+    Not a number when the base scores what real pictures do, and then nothing can be said.
+    """
+    distance = real_score - base_score
+    return (score - base_score) / distance if distance else math.nan
 
 
 def _unit(rows: Tensor) -> Tensor:

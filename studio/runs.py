@@ -112,9 +112,13 @@ def create_run(library: Library, config: RunConfig) -> Run:
         if getattr(config, name) not in _RESERVED and place.is_dir():
             changes[name] = str(place.resolve())
     absolute = config.model_copy(update=changes)
-    write_text(folder / CONFIG_NAME, config_as_yaml(absolute))
     run = Run(folder, library)
-    run.update(status="created", step=0, total=config.steps)
+    try:
+        write_text(folder / CONFIG_NAME, config_as_yaml(absolute))
+        run.update(status="created", step=0, total=config.steps)
+    except UserError:
+        discard_unstarted(run)
+        raise
     return run
 
 

@@ -1,5 +1,6 @@
 """What is written on a comparison sheet: scores under the cells, means under the columns."""
 
+import math
 from collections.abc import Sequence
 
 from pipelines.compare.grid import LookSummary, ScoredCell
@@ -21,7 +22,7 @@ def column_notes(summaries: Sequence[LookSummary]) -> dict[str, list[str]]:
 
 def summary_lines(summary: LookSummary) -> list[str]:
     """Return one look's means as lines."""
-    lines = [f"{name} style {share:.0%}" for name, share in summary.style_shares.items()]
+    lines = [f"{name} style {share:.0%}" for name, share in summary.style_shares.items() if math.isfinite(share)]
     if summary.prompt_kept is not None:
         lines.append(f"prompt kept {summary.prompt_kept:.0%}")
     return lines

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
+from torch import Tensor
 
 from pipelines.attach import Attachments
 from pipelines.bases import POCKET, choose_device, load_base
@@ -46,6 +47,7 @@ def work(run: Run, journal: Journal, should_stop: Callable[[], bool]) -> Path | 
         cpu=device.type == "cpu",
         mixed_precision="bf16" if base.parts["unet"].dtype == torch.bfloat16 else "no",
     )
+    references = _references(config, pictures.pictures)
     training = begin(config, base, _encode(journal, config, base, pictures.pictures), accelerator)
     _say_parts(journal, training)
     checkpoint = newest_checkpoint(run.checkpoints)
@@ -63,7 +65,7 @@ def work(run: Run, journal: Journal, should_stop: Callable[[], bool]) -> Path | 
     finished = _train(run, journal, training, base, should_stop, main=accelerator.is_main_process)
     if not finished or not accelerator.is_main_process:
         return None
-    return _write(run, journal, training, base, pictures.pictures)
+    return _write(run, journal, training, base, pictures.pictures, references)
 
 
 def _train(
@@ -108,14 +110,25 @@ def _final_samples(run: Run, config: RunConfig) -> list[Path]:
     return sorted((run.folder / "samples").glob(f"step-{config.steps:08d}-*.png"))
 
 
-def _write(run: Run, journal: Journal, training: Training, base: LoadedBase, pictures: Sequence[Picture]) -> Path:
+def _references(config: RunConfig, pictures: Sequence[Picture]) -> dict[str, Tensor]:
+    """Embed the pictures with the judge, for later scores; before training, so that a wrong judge is told at once."""
+    name = _judge_name(config)
+    if name is None:
+        return {}
+    judge = Judge(name, device=config.device)
+    return {judge.fingerprint: judge.embed_pictures([open_picture(picture.path) for picture in pictures])}
+
+
+def _write(
+    run: Run,
+    journal: Journal,
+    training: Training,
+    base: LoadedBase,
+    pictures: Sequence[Picture],
+    references: Mapping[str, Tensor],
+) -> Path:
     """Write the adapter into the library."""
     config = training.config
-    judge_name = _judge_name(config)
-    references = {}
-    if judge_name is not None:
-        judge = Judge(judge_name, device=config.device)
-        references[judge.fingerprint] = judge.embed_pictures([open_picture(p.path) for p in pictures])
     card = AdapterCard(
         name=config.name,
         base=BaseCard(

@@ -25,6 +25,8 @@ from trainers.errors import UserError, raise_problems
 from trainers.storage import new_folder, read_json, read_tensors, write_json, write_tensors
 
 CARD_NAME = "adapter.json"
+KEY_PREFIX = "base_model.model."
+"""What PEFT puts before a module's path in the keys of a file."""
 _LIMIT_BYTES = 4 << 30
 
 

@@ -127,7 +127,8 @@ class LookSummary:
     style_scores: Mapping[str, float]
     """Mean CLIP-I by adapter."""
     style_shares: Mapping[str, float]
-    """How much of each style arrived: 0 is the base, 1 is the style's own pictures; empty without a base."""
+    """How much of each style arrived: 0 is the base, 1 is the style's own pictures; empty without a base, and not a
+    number when the references cannot tell."""
 
 
 def summarise(scored: Sequence[ScoredCell], references: Mapping[str, Tensor]) -> list[LookSummary]:
@@ -149,7 +150,8 @@ def summarise(scored: Sequence[ScoredCell], references: Mapping[str, Tensor]) ->
                 )
                 for name in references
             }
-        kept = prompt / _mean([item.prompt_score for item in base]) if base is not None else None
+        base_prompt = _mean([item.prompt_score for item in base]) if base is not None else 0.0
+        kept = prompt / base_prompt if base_prompt else None
         summaries.append(LookSummary(label, prompt, kept, styles, shares))
     return summaries
 

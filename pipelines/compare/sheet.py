@@ -10,6 +10,7 @@ SOFT_INK = (104, 110, 122)
 PAPER = (255, 255, 255)
 RULE = (222, 225, 230)
 _ELLIPSIS = "…"
+_LIMIT_CHARACTERS = 1000
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,8 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
 
 
 def _fit(text: str, font: ImageFont.FreeTypeFont, width_px: int) -> str:
-    """Cut a line to a width, with an ellipsis."""
+    """Cut a text to one line of a width, with an ellipsis."""
+    text = " ".join(text[:_LIMIT_CHARACTERS].split())
     if font.getlength(text) <= width_px:
         return text
     return _shorten(text, lambda cut: font.getlength(cut + _ELLIPSIS) <= width_px) + _ELLIPSIS
@@ -97,7 +99,7 @@ def _shorten(text: str, fits: Callable[[str], bool]) -> str:
 
 def _wrap(text: str, font: ImageFont.FreeTypeFont, width_px: int) -> list[str]:
     lines: list[str] = []
-    for word in text.split():
+    for word in text[:_LIMIT_CHARACTERS].split():
         joined = f"{lines[-1]} {word}" if lines else word
         if lines and font.getlength(joined) <= width_px:
             lines[-1] = joined

@@ -2,7 +2,6 @@
 
 import argparse
 
-from studio.blending import blend_into_library
 from studio.commands._command import Command, add_library, library_of
 from studio.library import parse_adapters
 
@@ -15,6 +14,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
+    from studio.blending import blend_into_library  # torch; not needed to show the other commands' help
+
     weights = parse_adapters(options.adapters)
     folder, proofs = blend_into_library(library_of(options), weights, options.name, options.blend)
     print(f"{'part':<14} {'layer':<72} {'rank':>4} {'error':>9}")

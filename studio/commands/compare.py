@@ -39,6 +39,8 @@ def _run(options: argparse.Namespace) -> None:
     out = Path(options.out).expanduser()
     if out.suffix.lower() != ".png":
         raise UserError(f"--out {str(out)!r} must be a .png file.")
+    if out.is_dir():
+        raise UserError(f"--out {str(out)!r} is a folder; give a file name ending in .png.")
     weights = numbers(options.weights, float, "--weights")
     seeds = [int(seed) for seed in numbers(options.seeds, int, "--seeds")]
     mixtures = {name: {name: 1.0} for name in options.adapter}

@@ -19,9 +19,13 @@ def _run(options: argparse.Namespace) -> None:
     else:
         print(f"No adapters in {library.folder} yet. Train one with 'studio train', or see 'studio demo'.")
     for name in open_run_names(library):
-        state = Run(library.runs_folder / name, library).state()
+        try:
+            state = Run(library.runs_folder / name, library).state()
+        except UserError as error:
+            print(f"run {name}: broken: {error}")
+            continue
         if state.get("status") != "done":
-            print(f"run {name}: {state.get('status')}, step {state.get('step')} of {state.get('total')}")
+            print(f"run {name}: {state.get('status')}, step {state.get('step', 0)} of {state.get('total', 'unknown')}")
 
 
 def _row(library: Library, name: str) -> tuple[str, ...]:

@@ -50,7 +50,7 @@ PATTERN_KEYS = ("to_q", "0.to_q", "blocks.1.to_q", "to_out.0", "blocks.0.conv1",
     alpha_pattern=st.dictionaries(st.sampled_from(PATTERN_KEYS), st.floats(0.1, 20), max_size=3),
     seed=st.integers(0, 10**6),
 )
-@hypothesis_settings(max_examples=80)
+@hypothesis_settings(max_examples=50)
 def test_deltas_equal_the_live_peft_layers(
     targets: list[str],
     rank: int,

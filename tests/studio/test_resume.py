@@ -32,8 +32,8 @@ def config(base: Path, pictures: Path, **values: Any) -> RunConfig:
 @pytest.mark.parametrize(
     ("settings", "stride"),
     [
-        ({"steps": 2, "checkpoint_every": 1}, 17),
-        ({"steps": 2, "checkpoint_every": 1, "accumulation": 3, "parts": {"unet": {}}}, 41),
+        ({"steps": 2, "checkpoint_every": 1}, 23),
+        ({"steps": 2, "checkpoint_every": 1, "accumulation": 3, "parts": {"unet": {}}}, 61),
     ],
     ids=["both parts", "frozen text encoder and accumulation"],
 )

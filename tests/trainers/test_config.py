@@ -148,7 +148,7 @@ CONFIGS = st.fixed_dictionaries(
 
 
 @given(values=CONFIGS)
-@hypothesis_settings(max_examples=150)
+@hypothesis_settings(max_examples=80)
 def test_a_config_survives_the_round_trip_through_yaml(values: dict[str, Any], tmp_path: Path) -> None:
     config = parse_config(values)
     path = tmp_path / "config.yaml"
@@ -166,7 +166,7 @@ def test_a_config_survives_the_round_trip_through_yaml(values: dict[str, Any], t
         b"",
         b"steps: !!python/object/apply:os.system ['true']",
         b"created: 2024-13-45",
-        b"[" * 5000,
+        b"[" * 1200,
         b"a: &a [*a]\nb: \x00",
     ],
 )

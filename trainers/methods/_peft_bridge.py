@@ -19,12 +19,12 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils import set_peft_model_state_dict
 from torch import Tensor, nn
 
+from trainers.adapter import KEY_PREFIX
 from trainers.errors import UserError
 from trainers.methods import methods
 from trainers.methods._sidecar import Sidecar, unhook
 from trainers.methods._weighing import weigh
 
-KEY_PREFIX = "base_model.model."
 _IGNORED_FIELDS = frozenset(
     {
         *("peft_type", "peft_version", "task_type", "base_model_name_or_path", "revision", "inference_mode"),

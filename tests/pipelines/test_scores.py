@@ -1,0 +1,173 @@
+"""The judge's scores against numpy, and the grid: what varies, the same noise, means, and the table."""
+
+import csv
+import io
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pipelines.attach import attached
+from pipelines.compare.grid import BASE_LABEL, ScoredCell, grid_csv, plan_grid, render_grid, summarise
+from pipelines.families import LoadedBase
+from pipelines.generate import PictureRequest, generate
+from pipelines.judge import Judge, own_style_score, share_of_style, style_scores
+from tests.support import draw_pictures, random_adapter
+from trainers.data.pictures import open_picture
+from trainers.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def judge(tiny_judge: Path) -> Judge:
+    return Judge(str(tiny_judge), device="cpu")
+
+
+def units(count: int, seed: int = 0) -> torch.Tensor:
+    rows = torch.randn(count, 6, generator=torch.Generator().manual_seed(seed))
+    return torch.nn.functional.normalize(rows, dim=1)
+
+
+def test_scores_follow_their_formulas() -> None:
+    pictures, references = units(3), units(5, 1)
+    a, b = pictures.double().numpy(), references.double().numpy()
+    cosines = np.array([[x @ y for y in b] for x in a])
+    assert np.allclose(style_scores(pictures, references).numpy(), cosines.mean(axis=1), atol=1e-6)
+    own = [b[i] @ b[j] for i in range(5) for j in range(5) if i != j]
+    assert own_style_score(references) == pytest.approx(np.mean(own), abs=1e-6)
+    assert share_of_style(0.4, 0.4, 0.9) == 0
+    assert share_of_style(0.9, 0.4, 0.9) == 1
+    assert share_of_style(0.65, 0.4, 0.9) == pytest.approx(0.5)
+    assert math.isnan(share_of_style(0.5, 0.4, 0.4))
+    assert math.isnan(own_style_score(units(1)))
+
+
+def test_embeddings_are_unit_and_do_not_depend_on_the_batch(judge: Judge, tmp_path: Path) -> None:
+    pictures = [open_picture(path) for path in sorted(draw_pictures(tmp_path, 5).glob("*.png"))]
+    embedded = judge.embed_pictures(pictures, batch_size=2)
+    assert torch.allclose(embedded.norm(dim=1), torch.ones(5), atol=1e-5)
+    assert torch.allclose(embedded, judge.embed_pictures(pictures), atol=1e-5)
+    texts = ["a red boat", "a much longer prompt about houses and trees"]
+    alone = torch.cat([judge.embed_texts([text]) for text in texts])
+    assert torch.allclose(judge.embed_texts(texts), alone, atol=1e-5)
+    expected = (embedded[:2] * alone).sum(1)
+    assert torch.allclose(judge.prompt_scores(embedded[:2], texts), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["nowhere", "/nowhere"])
+def test_a_judge_that_is_not_there_is_refused(name: str) -> None:
+    with pytest.raises(UserError, match="is not a folder with a CLIPModel"):
+        Judge(name)
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"not tensors at all"])
+def test_a_broken_judge_is_refused(tiny_judge: Path, tmp_path: Path, content: bytes) -> None:
+    import shutil
+
+    shutil.copytree(tiny_judge, tmp_path / "judge")
+    (tmp_path / "judge" / "model.safetensors").write_bytes(content)
+    with pytest.raises(UserError, match="cannot be loaded"):
+        Judge(str(tmp_path / "judge"))
+
+
+TEMPLATE = PictureRequest("", steps=2, guidance=3.0)
+
+
+def test_every_axis_can_run_along_rows_or_columns() -> None:
+    mixtures = {"a": {"a": 1.0}, "b": {"b": 1.0}}
+    cells = plan_grid(mixtures, [0, 0.5, 1], ["p", "q"], [1, 2], TEMPLATE)
+    columns = list(dict.fromkeys(cell.column for cell in cells))
+    assert columns == [BASE_LABEL, "a 0.5", "a 1", "b 0.5", "b 1"]
+    assert len(cells) == 5 * 4
+    assert len({cell.row for cell in cells}) == 4
+    for cell in cells:
+        assert (cell.request.steps, cell.request.guidance) == (2, 3.0)
+        if cell.column == BASE_LABEL:
+            assert cell.request.weights == {}
+        else:
+            name, weight = cell.column.split()
+            assert cell.request.weights == {name: float(weight)}
+        assert cell.request.prompt in cell.row
+        assert f"seed {cell.request.seed}" in cell.row
+    turned = plan_grid(
+        mixtures, [0, 0.5, 1], ["p", "q"], [1, 2], TEMPLATE, rows=("adapter", "weight"), columns=("prompt", "seed")
+    )
+    assert {(c.row, c.column, str(c.request)) for c in turned} == {(c.column, c.row, str(c.request)) for c in cells}
+
+
+def test_a_mixture_is_scaled_as_a_whole() -> None:
+    cells = plan_grid({"mix": {"a": 0.6, "b": -0.4}}, [0.5], ["p"], [1], TEMPLATE)
+    assert [dict(cell.request.weights) for cell in cells] == [{"a": 0.3, "b": -0.2}]
+
+
+@pytest.mark.parametrize(
+    "rows", [("prompt",), ("prompt", "prompt", "seed"), ("prompt", "seed", "adapter"), ("colour",)]
+)
+def test_axes_that_do_not_add_up_are_refused(rows: tuple[str, ...]) -> None:
+    with pytest.raises(UserError):
+        plan_grid({"a": {"a": 1}}, [1], ["p"], [1], TEMPLATE, rows=rows)
+
+
+@pytest.fixture
+def scored(base: LoadedBase, judge: Judge, tmp_path: Path) -> tuple[list[ScoredCell], dict[str, torch.Tensor]]:
+    pictures = [open_picture(path) for path in sorted(draw_pictures(tmp_path / "style", 4).glob("*.png"))]
+    references = {"a": judge.embed_pictures(pictures)}
+    cells = plan_grid({"a": {"a": 1.0}}, [0, 1], ["a boat", "a house"], [1], TEMPLATE)
+    with attached(base, {"a": random_adapter(base, size=0.3)}) as attachments:
+        found = render_grid(attachments, cells, judge, references)
+        again = dict(generate(attachments, [cell.request for cell in cells]))
+    for number, item in enumerate(found):
+        assert (np.asarray(item.picture) == np.asarray(again[number])).all()
+    return found, references
+
+
+def test_cells_are_scored_by_their_own_prompt_and_means_are_means(
+    scored: tuple[list[ScoredCell], dict[str, torch.Tensor]], judge: Judge
+) -> None:
+    items, references = scored
+    for item in items:
+        embedded = judge.embed_pictures([item.picture])
+        expected = float(judge.prompt_scores(embedded, [item.cell.request.prompt])[0])
+        assert item.prompt_score == pytest.approx(expected, abs=1e-4)
+        assert item.style_scores["a"] == pytest.approx(float((embedded @ references["a"].T).mean()), abs=1e-4)
+    base, styled = summarise(items, references)
+    assert (base.label, styled.label) == (BASE_LABEL, "a 1")
+    plain, adapted = ([item for item in items if item.cell.look == label] for label in (BASE_LABEL, "a 1"))
+    assert base.style_scores["a"] == pytest.approx(np.mean([item.style_scores["a"] for item in plain]))
+    assert styled.prompt_score == pytest.approx(np.mean([item.prompt_score for item in adapted]))
+    assert base.style_shares["a"] == pytest.approx(0)
+    assert base.prompt_kept == pytest.approx(1)
+    real = own_style_score(references["a"])
+    moved = styled.style_scores["a"] - base.style_scores["a"]
+    assert styled.style_shares["a"] == pytest.approx(moved / (real - base.style_scores["a"]))
+    without_base = summarise([item for item in items if item.cell.look != BASE_LABEL], references)[0]
+    assert without_base.style_shares == {}
+    assert without_base.prompt_kept is None
+
+
+def test_the_table_has_a_line_per_cell_and_names_its_judge(
+    scored: tuple[list[ScoredCell], dict[str, torch.Tensor]], judge: Judge
+) -> None:
+    items, _ = scored
+    rows = list(csv.DictReader(io.StringIO(grid_csv(items, judge))))
+    assert len(rows) == len(items) == 4
+    for row, item in zip(rows, items, strict=True):
+        assert (row["row"], row["column"]) == (item.cell.row, item.cell.column)
+        assert float(row["clip_t"]) == pytest.approx(item.prompt_score, abs=1e-4)
+        assert float(row["clip_i:a"]) == pytest.approx(item.style_scores["a"], abs=1e-4)
+        assert row["judge"] == f"tiny-judge:{judge.fingerprint[:12]}"
+        assert (row["seed"], row["steps"], row["guidance"]) == ("1", "2", "3")
+    assert [row["adapters"] for row in rows] == ["", "a:1", "", "a:1"]
+
+
+def test_one_reference_alone_gives_scores_and_no_share(
+    scored: tuple[list[ScoredCell], dict[str, torch.Tensor]],
+) -> None:
+    items, references = scored
+    summary = summarise(items, {"a": references["a"][:1]})[1]
+    assert math.isnan(summary.style_shares["a"])
+    from studio.sheets import column_notes, sheet_cells
+
+    assert column_notes([summary])["a 1"] == [f"prompt kept {summary.prompt_kept:.0%}"]
+    assert sheet_cells(items)[0].lines[0] == f"CLIP-T {items[0].prompt_score:.3f}"
