@@ -137,10 +137,13 @@ def set_weights(module: nn.Module, weights: Mapping[str, float]) -> None:
 
 
 def drop_first_blocks(module: nn.Module, adapter: str, count: int) -> None:
-    """Leave an adapter of our own out of the first blocks of a part, and let it act in all others (AdapterDrop)."""
+    """Leave an adapter of our own out of the first blocks of a part, and let it act in all others (AdapterDrop).
+
+    It always stays in the last block: with none at all nothing would be left to train.
+    """
     for path, layer in tuner_layers(module):
         if isinstance(layer, Sidecar) and _holds(layer, adapter):
-            dropped = tuple(f"{block}." for block in layer.settings[adapter].get("blocks", ())[:count])
+            dropped = tuple(f"{block}." for block in layer.settings[adapter].get("blocks", ())[:-1][:count])
             off = bool(dropped) and canonical(path).startswith(dropped)
             layer.silent = layer.silent | {adapter} if off else layer.silent - {adapter}
 

@@ -12,6 +12,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from trainers.adapter import KEY_PREFIX
 from trainers.errors import UserError
 from trainers.methods import _peft_bridge as bridge
 from trainers.methods._method import Course, Folded, Learner, Method, Recommendation, ResolveTargets
@@ -117,13 +118,13 @@ def _fold(config: dict[str, Any], tensors: dict[str, Tensor]) -> Folded:
         scale = config["lora_alpha"] / (down.shape[0] + 1e-5)  # PEFT divides by the first rank, and adds this
         folded[f"{path}.lora_A.weight"] = (down[kept] * values[kept, None] * scale).contiguous()
         folded[f"{path}.lora_B.weight"] = up[:, kept].contiguous()
-        ranks[path.removeprefix(bridge.KEY_PREFIX)] = int(kept.sum())
+        ranks[path.removeprefix(KEY_PREFIX)] = int(kept.sum())
     if not ranks:  # a fresh adapter: nothing has been learned yet
         for key, down in tensors.items():
             path, found, _ = key.partition(".lora_A")
             if found:
                 folded[f"{path}.lora_A.weight"], folded[f"{path}.lora_B.weight"] = down, 0 * tensors[f"{path}.lora_B"]
-                ranks[path.removeprefix(bridge.KEY_PREFIX)] = down.shape[0]
+                ranks[path.removeprefix(KEY_PREFIX)] = down.shape[0]
     common = max(set(ranks.values()), key=list(ranks.values()).count)
     pattern = {path: rank for path, rank in ranks.items() if rank != common}
     plain = {"peft_type": "LORA", "r": common, "lora_alpha": common, "rank_pattern": pattern, "alpha_pattern": pattern}
