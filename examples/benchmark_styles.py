@@ -66,7 +66,7 @@ def main() -> int:
     judge = Judge(device=options.device)
     base = load_base("pocket", device=options.device)
     prompts = [caption(scene) for scene in scenes]
-    base_pictures = draw_prompts(Attachments(base), prompts, {})
+    base_pictures = draw_prompts(Attachments(base), prompts, {}, options.sampling_steps)
     with tempfile.TemporaryDirectory() as folder, Terminal() as report:
         rows = [
             measure(style, settings, scenes, base, base_pictures, judge, Library(Path(folder)), options, report)
@@ -97,11 +97,11 @@ def measure(
     training_seconds = time.monotonic() - started
     assert folder is not None
     with attached(base, {style: read_adapter(folder)}) as attachments:
-        pictures = draw_prompts(attachments, [caption(scene) for scene in scenes], {style: 1.0})
+        pictures = draw_prompts(attachments, [caption(scene) for scene in scenes], {style: 1.0}, options.sampling_steps)
     if options.sheets:
         write_strip(Path(options.sheets) / f"{style}.png", [*base_pictures[:8], *pictures[:8]])
-    real = judge.embed_pictures(unseen_drawings(style, 48, seed=101))
-    other = judge.embed_pictures(unseen_drawings(style, 48, seed=202))
+    real = judge.embed_pictures(unseen_drawings(style, options.drawings, seed=101))
+    other = judge.embed_pictures(unseen_drawings(style, options.drawings, seed=202))
     found = judge.embed_pictures(pictures)
     row = Row(
         style=style,
@@ -146,9 +146,11 @@ def unseen_drawings(style: str, count: int, seed: int) -> list[Image.Image]:
     return [draw(scene, style, seed + number) for number, scene in enumerate(unseen_scenes(count, seed))]
 
 
-def draw_prompts(attachments: Attachments, prompts: Sequence[str], weights: dict[str, float]) -> list[Image.Image]:
+def draw_prompts(
+    attachments: Attachments, prompts: Sequence[str], weights: dict[str, float], steps: int
+) -> list[Image.Image]:
     """Draw one picture per prompt; prompt k has seed 500 + k."""
-    requests = [PictureRequest(prompt, seed=500 + k, weights=weights) for k, prompt in enumerate(prompts)]
+    requests = [PictureRequest(prompt, seed=500 + k, weights=weights, steps=steps) for k, prompt in enumerate(prompts)]
     found = dict(generate(attachments, requests, batch_size=8))
     return [found[k] for k in range(len(prompts))]
 
@@ -196,6 +198,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--styles", type=lambda text: text.split(","), default=list(STYLES))
     parser.add_argument("--set", action="append", default=[], metavar="KEY=YAML", help="other settings of the runs")
     parser.add_argument("--pictures", type=int, default=40, help="prompts per style")
+    parser.add_argument("--drawings", type=int, default=48, help="unseen drawings that stand for the style")
+    parser.add_argument("--sampling-steps", type=int, default=20)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--sheets", metavar="FOLDER", help="also write base above adapter pictures")
     parser.add_argument("--out", metavar="FILE", help="write the table here, such as examples/results/styles.md")

@@ -16,8 +16,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     traceback and exits with 1.
     """
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    # Threads that spin while they wait make torch ten times slower as soon as another program wants the processor. It is
-    # read when torch is first imported, which the commands' modules do.
+    # Threads that spin while they wait make torch ten times slower as soon as another program wants the processor. The
+    # setting is read when torch is first imported, which commands do later.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     options = _parser().parse_args(arguments)
     try:

@@ -70,7 +70,7 @@ class RunConfig(_Frozen):
         description="Training size in pixels; empty takes the base's own.",
     )
     flip: bool = Field(False, description="Also train on mirrored pictures. Wrong for lettering and faces.")
-    steps: int = Field(250, ge=1, le=1_000_000, description="Number of optimiser steps.")
+    steps: int = Field(150, ge=1, le=1_000_000, description="Number of optimiser steps.")
     batch_size: int = Field(4, ge=1, le=4096, description="Pictures per step on each device.")
     accumulation: int = Field(1, ge=1, le=1024, description="Batches whose gradients are added for one step.")
     optimiser: Literal["adamw", "sgd"] = Field("adamw", description="Optimiser.")

@@ -1,11 +1,13 @@
-"""Measures the pocket base and its judge, and writes the figures into their model cards.
+"""Measures the pocket base and its judge.
 
-    python examples/pocket/evaluate.py --base pipelines/pocket/base --judge pipelines/pocket/judge \\
-        --sheets pocket-sheets --cards
+    python examples/pocket/evaluate.py --base pipelines/pocket/base --judge pipelines/pocket/judge
 
-Figures go to `metrics.json` in the judge's and the base's folder: the autoencoder's PSNR per style, the
-judge's accuracy on real drawings, the share of right nouns and colours in pictures of combinations that
-the base has never seen, and the time per picture on two CPU threads (`--time`).
+gives `metrics.json` in both folders, which write_cards.py puts into the model cards. `--measure` picks:
+
+drawings  on unseen drawings: the autoencoder's PSNR and the judge's own accuracy, style by style
+base      the share of right nouns and colours in pictures of combinations that the base has never seen
+time      the time per picture, 20 steps with guidance, on two CPU threads
+sheets    contact sheets to look at, into `--sheets`
 """
 
 from __future__ import annotations
@@ -15,11 +17,11 @@ import json
 import os
 import random
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from diffusers import StableDiffusionPipeline
-from training.cards import write_cards
 from training.data import to_bytes, to_model
 from training.loop import pick_device, seed_everything
 from training.measures import (
@@ -37,101 +39,135 @@ from transformers import CLIPModel, CLIPTokenizer
 from world import BASE_STYLES, caption, render_many, sample_scene
 
 SHEET_COLUMNS = 8
+SHEET_PICTURES = 40
+SHEET_CELL_PX = 192
+TIMED_STEPS = 20
+DECIMALS = 4
 
 
 def parse() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parts = ("drawings", "base", "time", "sheets")
     parser.add_argument("--base", type=Path, required=True)
     parser.add_argument("--judge", type=Path, required=True)
+    parser.add_argument("--measure", nargs="+", choices=parts, default=parts[:2])
     parser.add_argument("--per-style", type=int, default=32, help="unseen drawings per style")
     parser.add_argument("--combinations", type=int, default=200, help="unseen ones to generate")
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--guidance", type=float, nargs="+", default=[5.0])
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--device")
-    parser.add_argument("--sheets", type=Path, help="a folder for contact sheets")
-    parser.add_argument("--time", action="store_true", help="time a picture on two CPU threads")
-    parser.add_argument("--cards", action="store_true", help="write the model cards")
+    parser.add_argument("--sheets", type=Path, default=Path("pocket-sheets"))
     return parser.parse_args()
 
 
-def measure_drawings(options: argparse.Namespace, pipeline, judge, tokenizer, drawings) -> dict:
-    """The figures that need no generated picture: autoencoder and judge."""
-    jobs, pictures = drawings
-    colourless = json.loads((options.judge / "training.json").read_text())["colourless"]
-    psnr = by_style(jobs, psnr_db(pipeline.vae, pictures))
-    nouns, colours = judge_figures(judge, tokenizer, jobs, pictures, colourless)
-    return {
-        "autoencoder_psnr_db": {"mean": float(np.mean(list(psnr.values()))), **psnr},
-        "judge_noun": {"mean": float(np.mean(list(nouns.values()))), **nouns},
-        "judge_colour": {"mean": float(np.mean(list(colours.values()))), **colours},
-        "colourless_styles": colourless,
-    }
+class Evaluation:
+    """The loaded models and the drawings that they are measured on."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.colourless = json.loads((options.judge / "training.json").read_text())["colourless"]
+        self.jobs = unseen_jobs(options.per_style, options.seed)
+        # Before CUDA starts, because drawing forks.
+        self.pictures = torch.from_numpy(np.array(render_many(self.jobs, os.cpu_count() or 1)))
+        device = pick_device(options.device)
+        self.pipeline = StableDiffusionPipeline.from_pretrained(str(options.base)).to(device)
+        self.judge = CLIPModel.from_pretrained(options.judge).to(device).eval()
+        self.tokenizer = CLIPTokenizer.from_pretrained(options.judge)
+
+    def drawings(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Figures for the base's and the judge's folder that need no generated picture."""
+        psnr = by_style(self.jobs, psnr_db(self.pipeline.vae, self.pictures))
+        nouns, colours = judge_figures(self.judge, self.tokenizer, self.jobs, self.pictures, self.colourless)
+        return (
+            {"autoencoder_psnr_db": with_mean(psnr)},
+            {
+                "drawings": len(self.jobs),
+                "noun": with_mean(nouns),
+                "colour": with_mean(colours),
+                "styles_without_colour": self.colourless,
+            },
+        )
+
+    def base(self) -> dict[str, Any]:
+        """Right nouns and colours, in the default look and in named styles, at each guidance."""
+        options, rng = self.options, random.Random(self.options.seed)
+        scenes = held_out_scenes(options.combinations, options.seed)
+        coloured = [style for style in BASE_STYLES if style not in self.colourless]
+        looks = {"default": [None] * len(scenes), "named": [rng.choice(coloured) for _ in scenes]}
+        results: dict[str, Any] = {"combinations": len(scenes), "steps": options.steps}
+        for guidance in options.guidance:
+            for look, styles in looks.items():
+                figures, pictures = base_figures(
+                    self.pipeline, self.judge, self.tokenizer, scenes, styles, options.steps, guidance
+                )
+                results[f"{look} style, guidance {guidance:g}"] = figures
+                print(look, guidance, figures, flush=True)
+                if "sheets" in options.measure:
+                    labels = [caption(scene, style) for scene, style in zip(scenes, styles, strict=True)]
+                    self.write(f"{look}_{guidance:g}", pictures[:SHEET_PICTURES], labels[:SHEET_PICTURES])
+        return {"unseen_combinations": results}
+
+    def time(self) -> dict[str, Any]:
+        """Seconds per picture on two CPU threads."""
+        torch.set_num_threads(2)
+        seconds = seconds_per_picture(self.pipeline.to("cpu"), TIMED_STEPS, self.options.guidance[0])
+        return {"cpu_seconds_per_picture": {"steps": TIMED_STEPS, "threads": 2, "seconds": round(seconds, 2)}}
+
+    def sheets(self) -> None:
+        """A scene in every base style, several things, and the autoencoder's round trips."""
+        prompts = [f"a red boat, sea, {style.replace('_', ' ')} style" for style in BASE_STYLES]
+        rng = random.Random(self.options.seed)
+        prompts += [caption(sample_scene(rng, count=count)) for count in (2, 2, 2, 2, 3)]
+        made = generate(self.pipeline, prompts, self.options.steps, self.options.guidance[0], first_seed=1)
+        self.write("styles", made, prompts)
+        chosen = range(0, len(self.jobs), self.options.per_style)
+        images = self.pictures[list(chosen)]
+        with torch.no_grad():
+            decoded = to_bytes(self.pipeline.vae(to_model(images).to(self.pipeline.device)).sample).cpu()
+        labels = [name for index in chosen for name in (self.jobs[index][1], "decoded")]
+        self.write("autoencoder", torch.stack([images, decoded], dim=1).flatten(0, 1), labels)
+
+    def write(self, name: str, pictures: torch.Tensor, labels: list[str]) -> None:
+        """One contact sheet."""
+        path = self.options.sheets / f"{name}.png"
+        write_sheet(pictures.numpy(), labels, path, SHEET_COLUMNS, SHEET_CELL_PX)
 
 
-def measure_base(options: argparse.Namespace, pipeline, judge, tokenizer, colourless) -> dict:
-    """Right nouns and colours, in the default look and in named styles, at each guidance."""
-    rng = random.Random(options.seed)
-    scenes = held_out_scenes(options.combinations, options.seed)
-    plain = [None] * len(scenes)
-    named = [rng.choice([s for s in BASE_STYLES if s not in colourless]) for _ in scenes]
-    results = {}
-    for guidance in options.guidance:
-        for look, styles in (("default", plain), ("named", named)):
-            figures, pictures = base_figures(pipeline, judge, tokenizer, scenes, styles, options.steps, guidance)
-            results[f"{look}, guidance {guidance:g}"] = figures
-            print(look, guidance, figures, flush=True)
-            if options.sheets:
-                labels = [caption(s, look) for s, look in zip(scenes, styles, strict=True)]
-                path = options.sheets / f"{look}_{guidance:g}.png"
-                write_sheet(pictures[:40].numpy(), labels[:40], path, SHEET_COLUMNS, 192)
-    return results
+def with_mean(figures: dict[str, float]) -> dict[str, float]:
+    """The mean over the styles in front of the styles."""
+    return {"mean": float(np.mean(list(figures.values()))), **figures}
 
 
-def draw_sheets(options: argparse.Namespace, pipeline, drawings) -> None:
-    """A scene in every base style, several things, and the autoencoder's round trips."""
-    prompts = [f"a red boat, sea, {style.replace('_', ' ')} style" for style in BASE_STYLES]
-    rng = random.Random(options.seed)
-    prompts += [caption(sample_scene(rng, count=count)) for count in (2, 2, 2, 2, 3)]
-    made = generate(pipeline, prompts, options.steps, options.guidance[0], first_seed=1)
-    write_sheet(made.numpy(), prompts, options.sheets / "styles.png", SHEET_COLUMNS, 192)
-    jobs, pictures = drawings
-    chosen = range(0, len(jobs), options.per_style)
-    images = pictures[list(chosen)]
-    with torch.no_grad():
-        decoded = pipeline.vae(to_model(images).to(pipeline.device)).sample
-    pairs = torch.stack([images, to_bytes(decoded).cpu()], dim=1).flatten(0, 1)
-    labels = [name for index in chosen for name in (jobs[index][1], "decoded")]
-    write_sheet(pairs.numpy(), labels, options.sheets / "autoencoder.png", SHEET_COLUMNS)
+def rounded(value: Any) -> Any:
+    """The same figures with four decimals."""
+    if isinstance(value, dict):
+        return {key: rounded(inner) for key, inner in value.items()}
+    return round(value, DECIMALS) if isinstance(value, float) else value
+
+
+def update(path: Path, figures: dict[str, Any]) -> None:
+    """Puts the figures into a JSON file, beside those that are there."""
+    before = json.loads(path.read_text()) if path.is_file() else {}
+    path.write_text(json.dumps(before | rounded(figures), indent=2) + "\n")
+    print(json.dumps(rounded(figures), indent=2), flush=True)
 
 
 def main() -> None:
-    """Measures everything and writes it down."""
+    """Measures what is asked for and writes it down."""
     options = parse()
     seed_everything(options.seed)
-    jobs = unseen_jobs(options.per_style, options.seed)
-    # Before CUDA starts, because drawing forks.
-    drawings = (jobs, torch.from_numpy(np.array(render_many(jobs, os.cpu_count() or 1))))
-    device = pick_device(options.device)
-    pipeline = StableDiffusionPipeline.from_pretrained(str(options.base)).to(device)
-    judge = CLIPModel.from_pretrained(options.judge).to(device).eval()
-    tokenizer = CLIPTokenizer.from_pretrained(options.judge)
-    metrics = measure_drawings(options, pipeline, judge, tokenizer, drawings)
-    print(json.dumps(metrics, indent=2), flush=True)
-    metrics["base"] = measure_base(options, pipeline, judge, tokenizer, metrics["colourless_styles"])
-    metrics["sampling"] = {"steps": options.steps, "guidance": options.guidance[0]}
-    if options.sheets:
-        draw_sheets(options, pipeline, drawings)
-    if options.time:
-        torch.set_num_threads(2)
-        seconds = seconds_per_picture(pipeline.to("cpu"), 20, options.guidance[0])
-        metrics["seconds_per_picture_cpu"] = round(seconds, 2)
-        print(f"{seconds:.2f} s per picture on two CPU threads")
-    for folder in (options.base, options.judge):
-        (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
-    if options.cards:
-        write_cards(options.base, options.judge)
+    evaluation = Evaluation(options)
+    if "drawings" in options.measure:
+        for folder, figures in zip((options.base, options.judge), evaluation.drawings(), strict=True):
+            update(folder / "metrics.json", figures)
+    if "base" in options.measure:
+        update(options.base / "metrics.json", evaluation.base())
+    if "sheets" in options.measure:
+        evaluation.sheets()
+    if "time" in options.measure:
+        update(options.base / "metrics.json", evaluation.time())
 
 
 if __name__ == "__main__":

@@ -6,6 +6,12 @@
 gives an ordinary AutoencoderKL folder (fp16 safetensors). The first steps see many 128-pixel crops, the others
 whole pictures, where group normalisation has other statistics and textures have their place. `--tiny` is
 a thin model for tests.
+
+    python examples/pocket/train_autoencoder.py --data pocket-data/all pocket-data/texture \\
+        --decoder-only --minutes 5 --compile --out pipelines/pocket/base/vae
+
+goes on with the decoder of that folder alone, for decibels alone. Latents stay what they are, so a base
+that was trained on them stays right.
 """
 
 from __future__ import annotations
@@ -58,13 +64,15 @@ PSNR_PICTURES = 480
 class Reconstruction(nn.Module):
     """The autoencoder with its loss as one module, so that all of it is compiled together."""
 
-    def __init__(self, autoencoder: AutoencoderKL) -> None:
+    def __init__(self, autoencoder: AutoencoderKL, decoder_only: bool) -> None:
         super().__init__()
         self.autoencoder = autoencoder
+        self.decoder_only = decoder_only
 
     def forward(self, images: torch.Tensor, noise: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Loss, squared error, divergence for images [b, 3, h, w] in -1..1, noise [b, 8, h/8, w/8]."""
-        moments = self.autoencoder.quant_conv(self.autoencoder.encoder(images))
+        with torch.set_grad_enabled(not self.decoder_only):
+            moments = self.autoencoder.quant_conv(self.autoencoder.encoder(images))
         mean, log_variance = moments.float().chunk(2, dim=1)
         log_variance = log_variance.clamp(-30, 20)
         latents = mean + noise * (0.5 * log_variance).exp()
@@ -72,12 +80,12 @@ class Reconstruction(nn.Module):
         difference = decoded - images
         squares = difference.square().mean(dim=(1, 2, 3))
         edges = difference.diff(dim=2).abs().mean() + difference.diff(dim=3).abs().mean()
+        decibels = (squares + DECIBEL_FLOOR).log().mean()
         divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
+        if self.decoder_only:
+            return decibels, squares.mean(), divergence
         loss = (
-            difference.abs().mean()
-            + DECIBEL_WEIGHT * (squares + DECIBEL_FLOOR).log().mean()
-            + EDGE_WEIGHT * edges
-            + DIVERGENCE_WEIGHT * divergence
+            difference.abs().mean() + DECIBEL_WEIGHT * decibels + EDGE_WEIGHT * edges + DIVERGENCE_WEIGHT * divergence
         )
         return loss, squares.mean(), divergence
 
@@ -98,18 +106,19 @@ def crops(pictures: torch.Tensor, batch: int, size_px: int) -> torch.Tensor:
     return to_model(picked).contiguous(memory_format=torch.channels_last)
 
 
-def train(
-    autoencoder: AutoencoderKL, pictures: torch.Tensor, budget: Budget, batch: int, graph: bool, compiled: bool
-) -> None:
+def train(autoencoder: AutoencoderKL, pictures: torch.Tensor, budget: Budget, options: argparse.Namespace) -> None:
     """Trains in place; ends with the averaged weights."""
-    device = pictures.device
-    model = Reconstruction(autoencoder).to(device, memory_format=torch.channels_last)
-    parameters = list(autoencoder.parameters())
+    device, batch = pictures.device, options.batch
+    model = Reconstruction(autoencoder, options.decoder_only).to(device, memory_format=torch.channels_last)
+    if options.decoder_only:
+        autoencoder.encoder.requires_grad_(False)
+        autoencoder.quant_conv.requires_grad_(False)
+    parameters = [parameter for parameter in autoencoder.parameters() if parameter.requires_grad]
     optimizer = make_optimizer(parameters, decay=1e-4)
     average, log = Average(parameters), Log(budget)
 
     # Compiling takes as long as a thousand steps, so only the long stage is compiled.
-    whole = torch.compile(model, dynamic=False) if compiled else model
+    whole = torch.compile(model, dynamic=False) if options.compile else model
 
     def step(count: int, size_px: int) -> dict[str, torch.Tensor]:
         images = crops(pictures, count, size_px)
@@ -124,12 +133,15 @@ def train(
         return {"loss": loss, "square": square, "divergence": divergence, "gradient": norm}
 
     set_rate(optimizer, PEAK_RATE, 0)
-    stages = [(0.0, batch, CROP_PX), (WHOLE_PICTURES_FROM, max(1, batch // 4), PICTURE_PX)]
+    whole_from = 0.0 if options.decoder_only else WHOLE_PICTURES_FROM
+    stages = [(0.0, batch, CROP_PX), (whole_from, max(1, batch // 4), PICTURE_PX)]
     for progress in budget:
         set_rate(optimizer, PEAK_RATE, progress)
         if stages and progress >= stages[0][0]:
-            _, count, size_px = stages.pop(0)
-            run = recorded(partial(step, count, size_px), device, graph)
+            due = [stage for stage in stages if progress >= stage[0]]
+            stages = stages[len(due) :]
+            _, count, size_px = due[-1]
+            run = recorded(partial(step, count, size_px), device, not options.no_graph)
         figures = run()
         average.update()
         log.add(**figures)
@@ -149,6 +161,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--device")
     parser.add_argument("--compile", action="store_true", help="compile for speed, in a minute")
     parser.add_argument("--no-graph", action="store_true", help="launch every kernel by itself")
+    parser.add_argument("--decoder-only", action="store_true", help="go on with the decoder in --out")
     parser.add_argument("--tiny", action="store_true", help="a thin model, for tests")
     return parser.parse_args()
 
@@ -161,18 +174,24 @@ def main() -> None:
     torch.backends.cudnn.benchmark = True
     device = pick_device(options.device)
     pictures = load_pictures(options.data, device)
-    autoencoder = build_autoencoder(TINY if options.tiny else POCKET).to(device)
+    if options.decoder_only:
+        autoencoder = AutoencoderKL.from_pretrained(options.out, torch_dtype=torch.float32)
+    else:
+        autoencoder = build_autoencoder(TINY if options.tiny else POCKET)
+    autoencoder.to(device)
     budget = Budget(options.minutes, options.steps)
-    train(autoencoder, pictures, budget, options.batch, not options.no_graph, options.compile)
-    # The scale of the latents is measured on scenes alone: textures are not what the base draws.
-    scenes = read_recipe(options.data[0]).pictures
-    normalise(autoencoder, pictures[: min(scenes, NORMALISE_PICTURES)])
+    train(autoencoder, pictures, budget, options)
+    if not options.decoder_only:
+        # The scale of the latents is measured on scenes alone: textures are not what the base draws.
+        scenes = read_recipe(options.data[0]).pictures
+        normalise(autoencoder, pictures[: min(scenes, NORMALISE_PICTURES)])
     shown = jobs(read_recipe(options.data[0]))[:PSNR_PICTURES]
     psnr = by_style(shown, psnr_db(autoencoder, pictures[: len(shown)]))
     print("PSNR in dB on training pictures:", {name: round(db, 1) for name, db in psnr.items()})
     autoencoder.to(torch.float16, memory_format=torch.contiguous_format).save_pretrained(options.out)
     recipes = [str(read_recipe(folder)) for folder in options.data]
-    write_record(options.out, device, budget, seed=options.seed, data=recipes)
+    name = "decoder_training" if options.decoder_only else "training"
+    write_record(options.out, device, budget, name, seed=options.seed, data=recipes)
     print(f"saved {options.out} after {budget.step} steps")
 
 

@@ -10,7 +10,7 @@ from studio.report import Terminal
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", default="demo-results", metavar="FOLDER", help="default demo-results")
-    parser.add_argument("--steps", type=int, default=250, help="training steps per style (default 250)")
+    parser.add_argument("--steps", type=int, default=150, help="training steps per style (default 150)")
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda or cuda:N")
 
 

@@ -157,8 +157,8 @@ def file_hash(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def write_record(folder: Path, device: torch.device, budget: Budget, **facts: Any) -> None:
-    """`training.json`: what a model card repeats about the training."""
+def write_record(folder: Path, device: torch.device, budget: Budget, name: str = "training", **facts: Any) -> None:
+    """`<name>.json`: what a model card repeats about the training."""
     record = {
         "command": " ".join(["python", *sys.argv]),
         "date": datetime.date.today().isoformat(),
@@ -168,4 +168,4 @@ def write_record(folder: Path, device: torch.device, budget: Budget, **facts: An
         "seconds": round(budget.elapsed_s),
         **facts,
     }
-    (folder / "training.json").write_text(json.dumps(record, indent=2) + "\n")
+    (folder / f"{name}.json").write_text(json.dumps(record, indent=2) + "\n")

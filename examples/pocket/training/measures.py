@@ -111,9 +111,9 @@ def base_figures(
 
 
 def seconds_per_picture(pipeline: StableDiffusionPipeline, steps: int, guidance: float) -> float:
-    """Wall time of one picture in a warmed-up pipeline, best of three."""
+    """Wall time of one picture in a warmed-up pipeline, best of five."""
     times = []
-    for _ in range(4):
+    for _ in range(6):
         started = time.perf_counter()
         generate(pipeline, ["a red boat, sea"], steps, guidance, first_seed=1)
         times.append(time.perf_counter() - started)

@@ -36,8 +36,8 @@ def learn_tokenizer(captions: Iterable[str], size: int = VOCABULARY_SIZE) -> CLI
 def word_counts(captions: Iterable[str]) -> Counter[tuple[str, ...]]:
     """How often each word occurs, as a tuple of byte letters, the last one marked as the end.
 
-    Rare words, among them all made-up ones, are left out. Captions are ASCII letters, spaces and commas, so that bytes are letters and the regular expression
-    of CLIP is a split at spaces and commas.
+    Rare words, among them all made-up ones, are left out. Captions are ASCII letters, spaces and
+    commas, so that bytes are letters and the regular expression of CLIP is a split at spaces and commas.
     """
     words: Counter[tuple[str, ...]] = Counter()
     for caption in captions:

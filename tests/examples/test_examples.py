@@ -1,0 +1,50 @@
+"""Every script in examples/ runs, at a small size and on the real pocket base."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from pipelines.families import families
+
+EXAMPLES = Path(__file__).parent.parent.parent / "examples"
+
+
+def run(script: str, *arguments: str, folder: Path) -> str:
+    """Run a script as a user would, and return what it printed."""
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / script), *arguments], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def test_scripted_training_writes_an_adapter(tmp_path: Path) -> None:
+    families()["sd1"].tiny(tmp_path / "tiny")
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from train_style import main; "
+        "main(library_folder=sys.argv[2], base=sys.argv[3], steps=2, sample_prompts=['a red boat, sea'])"
+    )
+    library = tmp_path / "library"
+    subprocess.run([sys.executable, "-c", code, str(EXAMPLES), str(library), str(tmp_path / "tiny")], check=True)
+    assert (library / "adapters" / "my-blueprint" / "adapter.json").exists()
+
+
+def test_the_scripted_example_is_short() -> None:
+    assert len((EXAMPLES / "train_style.py").read_text().splitlines()) < 25
+
+
+def test_the_style_benchmark_prints_its_table_and_bars(tmp_path: Path) -> None:
+    settings = ("--set", "steps=1", "--set", 'sample_prompts=["a red boat, sea"]', "--set", "batch_size=1")
+    printed = run(
+        "benchmark_styles.py",
+        *("--styles", "neon", "--pictures", "2", "--drawings", "3", "--sampling-steps", "2", *settings),
+        *("--out", str(tmp_path / "styles.md")),
+        folder=tmp_path,
+    )
+    assert "| neon |" in printed
+    assert "bar 0.70" in (tmp_path / "styles.md").read_text()
+
+
+def test_the_file_tree_names_every_package(tmp_path: Path) -> None:
+    printed = run("file_tree.py", folder=tmp_path)
+    assert all(f"{package}/" in printed for package in ("trainers", "pipelines", "studio", "examples"))

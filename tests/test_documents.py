@@ -1,0 +1,53 @@
+"""The README and the pins say what is true."""
+
+import importlib.util
+import re
+import tomllib
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+ROOT = Path(__file__).parent.parent
+
+
+def _pins() -> dict[str, Version]:
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if line and line[0] != "#"]
+    pairs = [line.split("==") for line in lines]
+    return {name.lower().replace("_", "-"): Version(version) for name, version in pairs}
+
+
+def test_the_readme_shows_every_file_with_its_line() -> None:
+    spec = importlib.util.spec_from_file_location("file_tree", ROOT / "examples" / "file_tree.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert module.readme_with_tree(readme) == readme, "run: python examples/file_tree.py --write"
+
+
+def test_every_link_and_picture_of_the_documents_exists() -> None:
+    for name in ("README.md", "CONTRIBUTING.md"):
+        text = (ROOT / name).read_text(encoding="utf-8")
+        for target in re.findall(r"\]\(([^)#]+)\)", text):
+            assert (ROOT / target).exists(), f"{name} points to {target}"
+
+
+def test_every_requirement_is_pinned_within_its_range() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    pins = _pins()
+    for text in [*project["dependencies"], *project["optional-dependencies"]["dev"]]:
+        requirement = Requirement(text)
+        pinned = pins[requirement.name.lower().replace("_", "-")]
+        assert pinned in requirement.specifier, f"{requirement} is pinned to {pinned}"
+
+
+def test_nothing_pulls_torchvision_in() -> None:
+    assert "torchvision" not in _pins()
+    assert importlib.util.find_spec("torchvision") is None
+
+
+def test_the_pocket_models_leave_room_for_a_language_model() -> None:
+    files = [path for path in (ROOT / "pipelines" / "pocket").rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) <= 40_000_000
