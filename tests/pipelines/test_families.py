@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pipelines.bases import load_base
 from pipelines.families import LoadedBase, families
-from pipelines.families.sd1 import TARGETS
+from pipelines.families._picture_targets import TARGETS
 from trainers.errors import UserError
 
 
