@@ -195,7 +195,11 @@ def read_config(path: Path) -> dict[str, Any]:
 
 def config_as_yaml(config: RunConfig) -> str:
     """Return the config as YAML with its keys in the schema's order."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    values = config.model_dump(mode="json")
+    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    if yaml.safe_load(text) != values:  # PyYAML folds U+0085, a line end of old mainframes, into a space
+        text = yaml.safe_dump(values, sort_keys=False)
+    return text
 
 
 def _sentences(error: ValidationError, model: type[BaseModel], prefix: str = "") -> list[str]:
