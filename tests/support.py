@@ -71,7 +71,8 @@ def random_adapter(
         state = bridge.read_state(base.parts[part], "made")
         bridge.detach(base.parts[part], "made")
         tensors = {key: torch.randn(value.shape, generator=generator) * size for key, value in state.items()}
-        contents[part] = AdapterPart(config_as_json(config), tensors)
+        values = config_as_json(config)
+        contents[part] = AdapterPart(*(chosen.fold(values, tensors) if chosen.fold else (values, tensors)))
     return Adapter(card_for(base, name, contents, method), contents, {})
 
 

@@ -17,6 +17,9 @@ NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXY
 _LIMIT_TENSORS = 20_000
 _LIMIT_PATTERNS = 5_000
 _LIMIT_RANK = 16_384
+_LIMIT_SETTINGS = 50
+_ALWAYS_ALLOWED = 64  # a whole number up to this allocates nothing to speak of
+_OWN_PREFIX = "STUDIO_"
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 # Fields of PEFT's config that are checked below, or that nothing here acts on.
 _CHECKED_FIELDS = frozenset(
@@ -42,6 +45,7 @@ def part_problems(config: Any, tensors: Mapping[str, Tensor]) -> list[str]:
     problems += [f"{name} {problem}" for name, tensor in tensors.items() if (problem := _value_problem(tensor))]
     problems += _pair_problems(tensors)
     problems += _rank_problems(config, tensors)
+    problems += _size_problems(config, tensors)
     return problems
 
 
@@ -97,10 +101,53 @@ def _variant_problems(config: Mapping[str, Any]) -> list[str]:
             continue
         if key.startswith("init_") and (value is True or value in _HARMLESS_STARTS):
             continue
-        if config.get("peft_type") != "LORA" and _is_factor(value):  # a number in another method's own field
+        # Other methods' own fields: PEFT looks words up in tables of its own, and `_size_problems` bounds the numbers.
+        word = _is_word(value) and not key.startswith("init_")
+        if config.get("peft_type") != "LORA" and (word or _is_factor(value)):
+            continue
+        if _is_own(config) and key == "settings":
+            problems += _settings_problems(value)
             continue
         problems.append(f"{key} = {_shown(value)} is not accepted")
     return problems
+
+
+def _is_own(config: Mapping[str, Any]) -> bool:
+    """Return whether the part is of a method that this project brings along."""
+    return str(config.get("peft_type")).startswith(_OWN_PREFIX)
+
+
+def _settings_problems(settings: Any) -> list[str]:
+    """Our own methods' settings are numbers, words, and lists of plain names."""
+    if not isinstance(settings, dict) or len(settings) > _LIMIT_SETTINGS:
+        return [f"settings must be a short mapping, not {_shown(settings)}"]
+    return [
+        f"settings: {_shown(key)} = {_shown(value)} is not accepted"
+        for key, value in settings.items()
+        if not (_is_word(key) and (value is None or _is_factor(value) or _is_word(value) or _is_names(value)))
+    ]
+
+
+def _size_problems(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> list[str]:
+    """Bound the whole numbers of other methods than LoRA, from which they allocate, by the tensors that are there."""
+    if config.get("peft_type") == "LORA":
+        return []
+    largest = max([_ALWAYS_ALLOWED, *(size for tensor in tensors.values() for size in tensor.shape)])
+    settings = config.get("settings") if _is_own(config) else None
+    values = {**config, **(settings if isinstance(settings, dict) else {})}
+    return [
+        f"{_shown(key)} = {value} is more than the tensors' {largest}"
+        for key, value in values.items()
+        if type(value) is int and value > largest and not str(key).endswith(("seed", "prng_key"))
+    ]
+
+
+def _is_word(value: Any) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= 40 and set(value) <= NAME_CHARACTERS
+
+
+def _is_names(value: Any) -> bool:
+    return isinstance(value, list) and len(value) <= _LIMIT_TENSORS and all(map(_is_module_name, value))
 
 
 def _is_module_name(name: Any) -> bool:

@@ -73,9 +73,9 @@ def newest_checkpoint(folder: Path) -> Checkpoint | None:
 
 
 def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Return an optimiser's state as named tensors, ``<parameter number>.<name>``."""
+    """Return copies of an optimiser's state as named tensors, ``<parameter number>.<name>``."""
     return {
-        f"{number}.{name}": value if isinstance(value, Tensor) else torch.tensor(value)
+        f"{number}.{name}": value.clone() if isinstance(value, Tensor) else torch.tensor(value)
         for number, values in optimiser.state_dict()["state"].items()
         for name, value in values.items()
         if value is not None

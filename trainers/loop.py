@@ -18,8 +18,8 @@ from trainers.checkpoint import Checkpoint, optimiser_tensors, restore_optimiser
 from trainers.config import RunConfig
 from trainers.data.latents import Latents, mixed_seed, picture_order
 from trainers.errors import UserError
+from trainers.methods import Course, Learner, find_method
 from trainers.methods import _peft_bridge as bridge
-from trainers.methods import find_method
 from trainers.objectives.denoise import denoise
 from trainers.optimisers import build_optimiser, rate_factor
 from trainers.roles import Conditioning, Denoiser
@@ -56,6 +56,8 @@ class Training:
     attached: Mapping[str, bridge.Attached]
     part_configs: Mapping[str, Any]
     optimiser: torch.optim.Optimizer
+    courses: Mapping[str, Course]
+    """What each part's method does beside its forward."""
     cached_text: Mapping[str, Conditioning] | None
     """Conditioning by caption when no text encoder is trained, else None."""
     step: int = 0
@@ -78,7 +80,7 @@ def begin(config: RunConfig, role: Denoiser, latents: Latents, accelerator: Acce
     part_configs: dict[str, Any] = {}
     for part, plan in config.parts.items():
         attached[part], part_configs[part] = attach_part(role, part, plan.method, plan.settings)
-    own = {part: list(bridge.adapter_parameters(role.parts[part], ADAPTER).values()) for part in config.parts}
+    courses = {part: _course(config, role, part) for part in config.parts}
     text_trained = any(part.startswith("text_encoder") for part in config.parts)
     if config.gradient_checkpointing:
         for part in config.parts:
@@ -90,7 +92,8 @@ def begin(config: RunConfig, role: Denoiser, latents: Latents, accelerator: Acce
         accelerator=accelerator,
         attached=attached,
         part_configs=part_configs,
-        optimiser=build_optimiser(config, own),
+        optimiser=build_optimiser(config, {part: _rated(config, role, part) for part in config.parts}),
+        courses=courses,
         cached_text=None if text_trained else _encode_captions(role, latents.captions),
     )
 
@@ -104,7 +107,10 @@ def attach_part(
     method = find_method(method_name)
     checked = method.settings.model_validate(settings)
     peft_config = method.peft_config(checked, lambda wanted: role.targets(part, wanted))
-    return bridge.attach(role.parts[part], peft_config, ADAPTER, what=part), peft_config
+    attached = bridge.attach(role.parts[part], peft_config, ADAPTER, what=part)
+    if method.prepare is not None:
+        method.prepare(role.parts[part], ADAPTER, checked)
+    return attached, peft_config
 
 
 def train(training: Training) -> Iterator[Step]:
@@ -117,10 +123,15 @@ def train(training: Training) -> Iterator[Step]:
     while training.step < config.steps:
         _set_mode(training, learning=True)
         rates = _set_rates(training)
+        for part, course in training.courses.items():
+            seed = mixed_seed(config.seed, f"course of {part}", training.step)
+            course.before_step(training.step, torch.Generator().manual_seed(seed))
         loss, norm = _gradients(training)
         usable = math.isfinite(loss) and math.isfinite(norm)
         if usable:
             training.optimiser.step()
+        for course in training.courses.values():
+            course.after_step(training.step, skipped=not usable)
         training.optimiser.zero_grad(set_to_none=True)
         training.step += 1
         training.skipped += not usable
@@ -137,6 +148,7 @@ def train(training: Training) -> Iterator[Step]:
 def snapshot(training: Training) -> Checkpoint:
     """Return copies of everything that the remaining steps depend on."""
     groups = {part: bridge.read_state(training.role.parts[part], ADAPTER) for part in training.config.parts}
+    groups |= {f"{part}-course": course.state() for part, course in training.courses.items() if course.state()}
     groups["optimiser"] = optimiser_tensors(training.optimiser)
     state = {
         "skipped": training.skipped,
@@ -150,20 +162,21 @@ def restore(training: Training, checkpoint: Checkpoint) -> None:
     """Put a run that has begun back into the state of a snapshot."""
     for part in training.config.parts:
         bridge.load_state(training.role.parts[part], ADAPTER, checkpoint.groups[part], what=part)
+        training.courses[part].restore(checkpoint.groups.get(f"{part}-course", {}))
     restore_optimiser(training.optimiser, checkpoint.groups["optimiser"])
     training.step = checkpoint.step
     training.skipped = int(checkpoint.state["skipped"])
 
 
 def trained_parts(training: Training) -> dict[str, AdapterPart]:
-    """Return the adapter as it stands, ready to be written."""
-    return {
-        part: AdapterPart(
-            config_as_json(training.part_configs[part]),
-            bridge.read_state(training.role.parts[part], ADAPTER),
-        )
-        for part in training.config.parts
-    }
+    """Return the adapter as it stands, ready to be written: without what only training needs."""
+    parts: dict[str, AdapterPart] = {}
+    for part, plan in training.config.parts.items():
+        config = config_as_json(training.part_configs[part])
+        tensors = bridge.read_state(training.role.parts[part], ADAPTER)
+        fold = find_method(plan.method).fold
+        parts[part] = AdapterPart(*(fold(config, tensors) if fold is not None else (config, tensors)))
+    return parts
 
 
 def _gradients(training: Training) -> tuple[float, float]:
@@ -191,8 +204,10 @@ def _gradients(training: Training) -> tuple[float, float]:
                 generator,
                 snr_gamma=config.snr_gamma,
             )
+            penalties = [course.penalty() for course in training.courses.values()]
+            total += float(loss.detach()) / config.accumulation
+            loss = sum((penalty for penalty in penalties if penalty is not None), start=loss)
         accelerator.backward(loss / config.accumulation)
-        total += float(loss.detach()) / config.accumulation
     if processes > 1:
         # Adapters are small: averaging their gradients by hand spares wrapping the base for distribution.
         for parameter in training.parameters:
@@ -201,6 +216,26 @@ def _gradients(training: Training) -> tuple[float, float]:
         total = float(accelerator.reduce(torch.tensor(total, device=training.role.device), "mean"))
     norm = torch.nn.utils.clip_grad_norm_(training.parameters, config.maximum_gradient_norm)
     return total, float(norm)
+
+
+def _learner(config: RunConfig, role: Denoiser, part: str) -> Learner:
+    method = find_method(config.parts[part].method)
+    settings = method.settings.model_validate(config.parts[part].settings)
+    return Learner(role.parts[part], ADAPTER, settings, config.steps)
+
+
+def _course(config: RunConfig, role: Denoiser, part: str) -> Course:
+    return find_method(config.parts[part].method).course(_learner(config, role, part))
+
+
+def _rated(config: RunConfig, role: Denoiser, part: str) -> dict[float, list[nn.Parameter]]:
+    """Return a part's trained parameters by the factor on its learning rate."""
+    learner, factor = _learner(config, role, part), find_method(config.parts[part].method).rate_factor
+    rated: dict[float, list[nn.Parameter]] = {}
+    for path, parameter in bridge.adapter_parameters(learner.module, ADAPTER).items():
+        if parameter.requires_grad:
+            rated.setdefault(1.0 if factor is None else factor(path, learner.settings), []).append(parameter)
+    return rated
 
 
 def _conditioning(training: Training, captions: Sequence[str]) -> Conditioning:
@@ -226,7 +261,7 @@ def _set_rates(training: Training) -> dict[str, float]:
     factor = rate_factor(training.config, training.step)
     for group in training.optimiser.param_groups:
         group["lr"] = group["base_rate"] * factor
-    return {group["name"]: group["lr"] for group in training.optimiser.param_groups}
+    return {group["name"]: group["lr"] for group in training.optimiser.param_groups if group["main"]}
 
 
 def _checkpoint_gradients(module: nn.Module) -> None:

@@ -9,11 +9,22 @@ from torch import nn
 from trainers.config import RunConfig
 
 
-def build_optimiser(config: RunConfig, parameters: Mapping[str, Sequence[nn.Parameter]]) -> torch.optim.Optimizer:
-    """Build the optimiser with one group per part, each with its part's learning rate as ``base_rate``."""
+def build_optimiser(
+    config: RunConfig, parameters: Mapping[str, Mapping[float, Sequence[nn.Parameter]]]
+) -> torch.optim.Optimizer:
+    """Build the optimiser over the parameters by part and by the factor on the part's learning rate.
+
+    Every group has its rate at the schedule's top as ``base_rate``; one group of each part is its ``main``.
+    """
     groups = [
-        {"params": list(own), "lr": config.parts[part].step_size(part), "name": part}
-        for part, own in parameters.items()
+        {
+            "params": list(own),
+            "lr": config.parts[part].step_size(part) * factor,
+            "name": part,
+            "main": factor == min(rated),
+        }
+        for part, rated in parameters.items()
+        for factor, own in rated.items()
     ]
     for group in groups:
         group["base_rate"] = group["lr"]

@@ -14,27 +14,13 @@ from PIL import Image
 from torch import Tensor, nn
 
 from pipelines.families._family import Family, LoadedBase
+from pipelines.families._leaves import leaf_targets
+from pipelines.families._picture_targets import TARGETS, host_targets
 from pipelines.fingerprint import fingerprint_of_folder
 from trainers.errors import UserError
+from trainers.methods._peft_bridge import words_displaced
 from trainers.roles import Conditioning
 
-TARGETS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
-    "unet": {
-        "attention": ("to_q", "to_k", "to_v", "to_out.0"),
-        "feed_forward": ("ff.net.0.proj", "ff.net.2"),
-        "convolution": (
-            "conv1",
-            "conv2",
-            "conv_shortcut",
-            "downsamplers.0.conv",
-            "upsamplers.0.conv",
-        ),
-    },
-    "text_encoder": {
-        "attention": ("q_proj", "k_proj", "v_proj", "out_proj"),
-        "feed_forward": ("fc1", "fc2"),
-    },
-}
 # Without a floor, steps of pure noise weigh nothing under zero terminal SNR, and they decide the ground's brightness.
 _LOSS_WEIGHT_FLOOR = 0.1
 
@@ -67,6 +53,10 @@ class StableDiffusion1:
             module.requires_grad_(False).eval().to(device)
         self.sampler = _scheduler(folder)
         self.noise_schedule = DDPMScheduler.from_config(self.sampler.config)
+        self._targets = {  # found now, while the parts are bare
+            part: {**TARGETS[part], **host_targets(part, module), **leaf_targets(module)}
+            for part, module in self.parts.items()
+        }
         self._pipeline = StableDiffusionPipeline(
             vae=self.autoencoder,
             text_encoder=self.text_encoder,
@@ -95,7 +85,7 @@ class StableDiffusion1:
         return int(self.noise_schedule.config.num_train_timesteps)
 
     def targets(self, part: str, wanted: Sequence[str]) -> tuple[str, ...]:
-        return tuple(name for word in wanted for name in TARGETS[part].get(word, (word,)))
+        return tuple(name for word in wanted for name in self._targets[part].get(word, (word,)))
 
     def encode_pictures(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         posterior = self.autoencoder.encode(pixels.to(self.device, self.autoencoder.dtype)).latent_dist
@@ -115,7 +105,8 @@ class StableDiffusion1:
 
     def cut_text(self, prompt: str) -> str:
         ids = self.tokenizer(prompt, add_special_tokens=False, verbose=False).input_ids
-        room = int(self.tokenizer.model_max_length) - 2  # the start and end tokens take two places
+        # The start and end tokens take two places, and learned tokens theirs.
+        room = int(self.tokenizer.model_max_length) - 2 - words_displaced(self.text_encoder)
         return str(self.tokenizer.decode(ids[room:])) if len(ids) > room else ""
 
     def add_noise(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:

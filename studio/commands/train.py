@@ -4,7 +4,7 @@ import argparse
 import signal
 import threading
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
@@ -13,6 +13,7 @@ from studio.report import Terminal
 from studio.runs import create_run, discard_unstarted, execute, find_run
 from trainers.config import RunConfig, parse_config, read_config
 from trainers.errors import UserError
+from trainers.methods import find_method
 
 # Flags that are built from the schema; the others below need a shape of their own on a command line.
 _OWN_SHAPE = {"parts", "sample_prompts"}
@@ -34,6 +35,13 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         ("targets", "kinds of layers or module names joined by +, for all parts or by part"),
     ):
         parser.add_argument(f"--{name}", default=None, metavar="VALUE", help=text)
+    parser.add_argument(
+        "--setting",
+        action="append",
+        dest="settings",
+        metavar="[PART.]KEY=VALUE",
+        help="any setting of the method, for all parts or one; may be repeated ('studio methods NAME' lists them)",
+    )
     parser.add_argument(
         "--sample-prompt",
         action="append",
@@ -85,7 +93,7 @@ def _parts(options: argparse.Namespace, from_file: Any) -> dict[str, Any] | None
         "alpha": options.alpha,
         "targets": options.targets,
     }
-    if options.parts is None and not any(flags.values()):
+    if options.parts is None and not any(flags.values()) and not options.settings:
         return from_file
     parts: dict[str, Any] = dict(from_file or {"unet": {}, "text_encoder": {}})
     if options.parts is not None:
@@ -99,7 +107,26 @@ def _parts(options: argparse.Namespace, from_file: Any) -> dict[str, Any] | None
                 checked: Any = value.split("+") if key == "targets" else value
                 plan["settings"] = {**plan.get("settings", {}), key: checked}
             parts[part] = plan
+    for text in options.settings or ():
+        _apply_setting(parts, text)
     return parts
+
+
+def _apply_setting(parts: dict[str, Any], text: str) -> None:
+    """Put ``KEY=VALUE`` into every part's settings, or ``PART.KEY=VALUE`` into one's."""
+    name, equals, value = text.partition("=")
+    part, dot, key = name.rpartition(".")
+    if not equals or (dot and part not in parts):
+        raise UserError(
+            f"--setting {text} cannot be read. Write KEY=VALUE, or PART.KEY=VALUE for one of the trained parts "
+            f"{', '.join(parts)}."
+        )
+    for chosen in [part] if dot else list(parts):
+        plan = dict(parts[chosen])
+        field = find_method(plan.get("method", "lora")).settings.model_fields.get(key)
+        several = field is not None and get_origin(field.annotation) is tuple
+        checked: Any = None if value == "none" else value.split("+") if several else value
+        parts[chosen] = {**plan, "settings": {**plan.get("settings", {}), key: checked}}
 
 
 def _by_part(key: str, text: str | None, parts: list[str]) -> dict[str, str]:
@@ -124,9 +151,20 @@ def _may_be_empty(field: FieldInfo) -> bool:
 
 
 def _given_beside_resume(options: argparse.Namespace) -> list[str]:
-    others = ("config", "parts", "method", "learning_rate", "rank", "alpha", "targets", *RunConfig.model_fields)
+    others = (
+        "config",
+        "parts",
+        "method",
+        "learning_rate",
+        "rank",
+        "alpha",
+        "targets",
+        "settings",
+        *RunConfig.model_fields,
+    )
     names = [name for name in dict.fromkeys(others) if getattr(options, name, None) is not None]
-    return ["--" + ("sample-prompt" if name == "sample_prompts" else name.replace("_", "-")) for name in names]
+    shown = {"sample_prompts": "sample-prompt", "settings": "setting"}
+    return ["--" + shown.get(name, name.replace("_", "-")) for name in names]
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pipelines.bases import load_base
 from pipelines.families import LoadedBase, families
-from pipelines.families.sd1 import TARGETS
+from pipelines.families._picture_targets import TARGETS
 from trainers.errors import UserError
 
 
@@ -51,7 +51,7 @@ class TestEveryFamily:
                 names = any_base.targets(part, [kind])
                 for name in names:
                     if name not in ("conv_shortcut", "upsamplers.0.conv", "downsamplers.0.conv"):
-                        found = [path for path, _ in module.named_modules() if path.endswith("." + name)]
+                        found = [path for path, _ in module.named_modules() if f".{path}".endswith(f".{name}")]
                         assert found, f"{part}: {name}"
             assert any_base.targets(part, ["my_layer", "attention"])[0] == "my_layer"
 

@@ -114,7 +114,7 @@ def test_train_list_show_generate_compare_blend_remove(
     assert sorted(path.name for path in (library / "adapters").iterdir()) == ["one"]
     assert sorted(path.name for path in (library / "runs").iterdir()) == ["one"]
     assert main(["methods", "--settings"]) == 0
-    assert "lora  LoRA: unet, text_encoder" in capsys.readouterr().out
+    assert "LoRA" in capsys.readouterr().out
 
 
 def test_every_setting_of_a_run_has_a_flag(capsys: CAPTURE) -> None:

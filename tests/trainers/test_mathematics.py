@@ -54,7 +54,7 @@ def test_the_learning_rate_follows_its_formula(schedule: str) -> None:
 
 def test_each_part_has_its_own_learning_rate() -> None:
     chosen = config(parts={"unet": {"learning_rate": 0.5}, "text_encoder": {}}, optimiser="sgd")
-    parameters = {part: [nn.Parameter(torch.ones(2))] for part in chosen.parts}
+    parameters = {part: {1.0: [nn.Parameter(torch.ones(2))]} for part in chosen.parts}
     groups = build_optimiser(chosen, parameters).param_groups
     assert {group["name"]: group["base_rate"] for group in groups} == {"unet": 0.5, "text_encoder": 5e-4}
 

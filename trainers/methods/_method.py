@@ -1,13 +1,21 @@
-"""What a method's file states: one frozen record and one documented settings class."""
+"""What a method's file states: one frozen record, one documented settings class, and what it does while it learns."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
 
 ResolveTargets = Callable[[Sequence[str]], tuple[str, ...]]
 """Turns kinds of layers (``attention`` …) into a part's literal module names; other words pass through."""
+
+Folded = tuple[dict[str, Any], dict[str, Tensor]]
+"""A part's PEFT config (as plain JSON) and tensors (under PEFT's keys), as they are saved."""
+
+TIMES_THE_DELTA = "w times the weight delta, exactly"
+BETWEEN = "each layer's output moves w of the way from the base's to the adapted one's; several adapters' ways add up"
 
 
 class MethodSettings(BaseModel):
@@ -24,6 +32,47 @@ class Recommendation:
     """Step size of AdamW."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Settings that differ from the method's defaults on this part."""
+
+
+@dataclass(frozen=True)
+class Learner:
+    """One attached adapter while it is trained, as a method's functions see it."""
+
+    module: nn.Module
+    """The part that carries the adapter."""
+    adapter: str
+    """The adapter's name on the module."""
+    settings: Any
+    """The method's checked settings."""
+    steps: int
+    """Length of the whole run."""
+
+
+class Course:
+    """What a method does in training beside its forward. This one does nothing; a method overrides what it needs.
+
+    The state must be all that the remaining steps depend on, so that a resumed run is bit-equal.
+    """
+
+    def __init__(self, learner: Learner) -> None:
+        self.learner = learner
+
+    def before_step(self, step: int, generator: torch.Generator) -> None:
+        """Prepare step `step` (from 0), with a generator of the step's own."""
+
+    def penalty(self) -> Tensor | None:
+        """Return a scalar that is added to the loss of every batch, or None."""
+        return None
+
+    def after_step(self, step: int, *, skipped: bool) -> None:
+        """Follow the optimiser in step `step` (from 0), while the gradients are there; `skipped`: it did nothing."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Return what a checkpoint must hold."""
+        return {}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Put the state of a checkpoint back."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +93,24 @@ class Method:
     """(settings, resolver) -> the PEFT config that attaches it."""
     mergeable: bool
     """Whether its effect is a weight delta that can be added into the base."""
+    live_weight: str = TIMES_THE_DELTA
+    """What the live weight w of an attached adapter means; 0 is the base bit for bit, 1 the plain method."""
+    merge_tolerance: float = 1e-5
+    """Largest relative difference between the merged base and the live adapter, in float32."""
+    needs_studio: bool = False
+    """Whether the saved parts can be loaded by this project alone; else plain PEFT loads them."""
+    transposed: bool = True
+    """Whether it fits linear layers that are stored transposed, as GPT-2's are."""
+    starts_changed: str = ""
+    """Why a fresh adapter already changes the output; empty where it does not."""
+    prepare: Callable[[nn.Module, str, Any], None] | None = None
+    """(module, adapter, settings): called once after a fresh attach, for beginnings that PEFT does not offer."""
+    rate_factor: Callable[[str, Any], float] | None = None
+    """(parameter's path in the module, settings) -> factor on the part's learning rate."""
+    course: type[Course] = Course
+    """What it does in training beside its forward."""
+    fold: Callable[[dict[str, Any], dict[str, Tensor]], Folded] | None = None
+    """(config, tensors) as trained -> as saved, with the same effect: what only training needed is left out."""
 
     @property
     def parts(self) -> tuple[str, ...]:

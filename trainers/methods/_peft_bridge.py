@@ -1,8 +1,9 @@
 """All that this project knows of PEFT's internals: attach, weigh, detach, read and write one adapter on one module.
 
-PEFT injects a tuner layer around (or beside) each target. `attach` counts the matches, `detach` puts the very module
-objects back that were there before, so the base is bit-identical afterwards. Keys on disk are PEFT's own
-(``base_model.model.<path>.lora_A.weight``), so that plain PEFT loads them.
+PEFT injects a tuner layer around (or beside) each target; tuners of different kinds on one target nest. `attach` counts
+the matches, `detach` puts the very module objects back that were there before, so the base is bit-identical afterwards.
+Keys on disk are PEFT's own (``base_model.model.<path>.lora_A.weight``), so that plain PEFT loads them, and the same
+whatever else is attached.
 """
 
 import copy
@@ -12,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from peft import PeftConfig, get_peft_model_state_dict, inject_adapter_in_model
+from peft import get_peft_model_state_dict, inject_adapter_in_model
 from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils import set_peft_model_state_dict
@@ -20,6 +21,9 @@ from torch import Tensor, nn
 
 from trainers.adapter import KEY_PREFIX
 from trainers.errors import UserError
+from trainers.methods import methods
+from trainers.methods._sidecar import Sidecar, unhook
+from trainers.methods._weighing import weigh
 
 _IGNORED_FIELDS = frozenset(
     {
@@ -36,7 +40,7 @@ class Attached:
     matched: tuple[str, ...]
     """Paths of the modules that carry the adapter."""
     trainable: int
-    """Number of the adapter's parameters."""
+    """Number of the adapter's parameters that are trained."""
     total: int
     """Number of the base module's parameters."""
 
@@ -48,13 +52,15 @@ def config_from_json(values: Mapping[str, Any], *, what: str) -> Any:
         UserError: PEFT does not know the type, or a field.
     """
     kind = values.get("peft_type")
+    methods()  # our own kinds are made known to PEFT by their methods' files
     if kind not in PEFT_TYPE_TO_CONFIG_MAPPING:
         raise UserError(f"The adapter config of {what} has the peft_type {kind!r}, which PEFT does not know.")
     config_class = PEFT_TYPE_TO_CONFIG_MAPPING[kind]
-    numeric = {field.name for field in dataclasses.fields(config_class) if isinstance(field.default, int | float)}
+    kept = {"feedforward_modules"}  # IA3 tells an empty list from none
+    kept |= {field.name for field in dataclasses.fields(config_class) if isinstance(field.default, int | float)}
     # An empty value means PEFT's default, whatever PEFT makes of it; how the weights began does not matter, because
     # they are in the file; and no name of a base in it is ever followed.
-    given = {k: v for k, v in values.items() if k not in _IGNORED_FIELDS and (v or k in numeric)}
+    given = {k: v for k, v in values.items() if k not in _IGNORED_FIELDS and (v or k in kept)}
     try:
         return config_class(**given)
     except (TypeError, ValueError) as error:
@@ -74,36 +80,49 @@ def attach(module: nn.Module, config: Any, adapter: str, *, what: str) -> Attach
             before the failure; `detach` unwraps them.
     """
     total = sum(parameter.numel() for parameter in module.parameters())
+    # PEFT's tuners compare a new config with every other one on the module, also with those of another method, and
+    # some refuse a second; the layers keep the adapters apart by themselves.
+    others = module.__dict__.pop("peft_config", {})
     try:
         with warnings.catch_warnings():  # PEFT warns of a second adapter on one module, which is meant
             warnings.simplefilter("ignore")
             inject_adapter_in_model(copy.deepcopy(config), module, adapter)
-    except (TypeError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
+    except (TypeError, ValueError, RuntimeError, KeyError) as error:
+        reason = " ".join(str(error).split())[:300]
+        reason = f"the setting {reason} is missing." if isinstance(error, KeyError) else reason
         raise UserError(
             f"The adapter cannot be attached to the {what}: {reason} Its layers are called "
             f"{', '.join(_leaf_names(module))}."
         ) from error
+    finally:
+        own_configs = module.__dict__.get("peft_config", {})
+        if others or own_configs:
+            module.peft_config = {**others, **own_configs}
     matched = tuple(path for path, layer in tuner_layers(module) if _holds(layer, adapter))
     if not matched:
         raise UserError(f"The adapter {adapter!r} attached to no layer of the {what}.")
     own = adapter_parameters(module, adapter)
     for parameter in own.values():
         parameter.data = parameter.data.float()
-    return Attached(matched, sum(p.numel() for p in own.values()), total)
+    return Attached(matched, sum(p.numel() for p in own.values() if p.requires_grad), total)
 
 
 def detach(module: nn.Module, adapter: str) -> None:
     """Take one adapter off a module; layers that carry no other adapter become the original objects again."""
-    for path, layer in list(tuner_layers(module)):
+    for path, layer in reversed(list(tuner_layers(module))):  # the innermost of nested layers first: its path holds
         if not _holds(layer, adapter):
             continue
         layer.set_adapter([name for name in layer.active_adapters if name != adapter])
         layer.delete_adapter(adapter)
-        if not _adapters_of(layer):
-            parent_path, _, leaf = path.rpartition(".")
-            setattr(module.get_submodule(parent_path), leaf, layer.get_base_layer())
-    configs: dict[str, PeftConfig] = getattr(module, "peft_config", {})
+        if _adapters_of(layer):
+            continue
+        parent_path, _, leaf = path.rpartition(".")
+        parent = module.get_submodule(parent_path)
+        if isinstance(layer, Sidecar):
+            unhook(parent, layer)
+        else:
+            setattr(parent, leaf, layer.base_layer)
+    configs: dict[str, Any] = getattr(module, "peft_config", {})
     configs.pop(adapter, None)
     if not configs and hasattr(module, "peft_config"):
         del module.peft_config
@@ -114,16 +133,34 @@ def set_weights(module: nn.Module, weights: Mapping[str, float]) -> None:
 
     An adapter at weight 0, or not named, is off and costs nothing: the base's own arithmetic runs, bit for bit.
     """
-    active = [name for name, weight in weights.items() if weight != 0]
-    for _, layer in tuner_layers(module):
-        layer.set_adapter(active)
-        for name in active:
-            if _holds(layer, name):
-                layer.set_scale(name, weights[name])
+    weigh(module, {name: weight for name, weight in weights.items() if weight != 0})
+
+
+def drop_first_blocks(module: nn.Module, adapter: str, count: int) -> None:
+    """Leave an adapter of our own out of the first blocks of a part, and let it act in all others (AdapterDrop).
+
+    It always stays in the last block: with none at all nothing would be left to train.
+    """
+    for path, layer in tuner_layers(module):
+        if isinstance(layer, Sidecar) and _holds(layer, adapter):
+            dropped = tuple(f"{block}." for block in layer.settings[adapter].get("blocks", ())[:-1][:count])
+            off = bool(dropped) and canonical(path).startswith(dropped)
+            layer.silent = layer.silent | {adapter} if off else layer.silent - {adapter}
+
+
+def words_displaced(module: nn.Module) -> int:
+    """Return how many places of the text encoder's limit the active prompts take from the words."""
+    lengths = [
+        int(live.settings["length"])
+        for _, layer in tuner_layers(module)
+        if isinstance(layer, Sidecar) and layer.kind.name == "prompt"
+        for live in layer.live()
+    ]
+    return max(lengths, default=0)
 
 
 def adapter_parameters(module: nn.Module, adapter: str) -> dict[str, nn.Parameter]:
-    """Return the parameters of one adapter by their path in the module."""
+    """Return the parameters of one adapter by their path in the module, also those that are never trained."""
     return {
         name: parameter
         for path, layer in tuner_layers(module)
@@ -133,8 +170,7 @@ def adapter_parameters(module: nn.Module, adapter: str) -> dict[str, nn.Paramete
 
 def read_state(module: nn.Module, adapter: str) -> dict[str, Tensor]:
     """Return copies of an adapter's tensors under the keys that PEFT writes."""
-    state = get_peft_model_state_dict(module, adapter_name=adapter)
-    return {KEY_PREFIX + name: tensor.detach().clone() for name, tensor in state.items()}
+    return {canonical(KEY_PREFIX + name): tensor.detach().clone() for name, tensor in _state(module, adapter).items()}
 
 
 def load_state(module: nn.Module, adapter: str, state: Mapping[str, Tensor], *, what: str) -> None:
@@ -143,6 +179,7 @@ def load_state(module: nn.Module, adapter: str, state: Mapping[str, Tensor], *, 
     Raises:
         UserError: keys are missing or left over, or a shape differs.
     """
+    places = {canonical(KEY_PREFIX + name): name for name in _state(module, adapter)}
     expected = {name: tensor.shape for name, tensor in read_state(module, adapter).items()}
     missing = sorted(expected.keys() - state.keys())
     extra = sorted(state.keys() - expected.keys())
@@ -154,15 +191,25 @@ def load_state(module: nn.Module, adapter: str, state: Mapping[str, Tensor], *, 
             f"{len(expected)} tensors match, {len(missing)} are missing, {len(extra)} are left over and {len(wrong)} "
             f"have another shape (for example {', '.join(examples)}). Load the base that it was trained on."
         )
-    plain = {name.removeprefix(KEY_PREFIX): tensor for name, tensor in state.items()}
-    set_peft_model_state_dict(module, plain, adapter_name=adapter)
+    set_peft_model_state_dict(module, {places[name]: tensor for name, tensor in state.items()}, adapter_name=adapter)
 
 
 def tuner_layers(module: nn.Module) -> Iterator[tuple[str, Any]]:
-    """Yield (path, tuner layer) for every layer that carries an adapter."""
+    """Yield (path, tuner layer) for every layer that carries an adapter, outer layers first."""
     for path, layer in module.named_modules():
         if isinstance(layer, BaseTunerLayer):
             yield path, layer
+
+
+def canonical(path: str) -> str:
+    """Return a path or key as it is when nothing else is attached: without the names of outer tuner layers."""
+    return path.replace(".base_layer.", ".")
+
+
+def _state(module: nn.Module, adapter: str) -> dict[str, Tensor]:
+    own_layers = tuple(f"{path}." for path, layer in tuner_layers(module) if _holds(layer, adapter))
+    state = get_peft_model_state_dict(module, adapter_name=adapter)
+    return {name: tensor for name, tensor in state.items() if name.startswith(own_layers)}
 
 
 def _own_parameters(path: str, layer: Any, adapter: str) -> Iterator[tuple[str, nn.Parameter]]:
@@ -190,3 +237,10 @@ def _leaf_names(module: nn.Module) -> list[str]:
     kinds = (nn.Linear, nn.Conv2d)
     names = {path.rpartition(".")[2] for path, layer in module.named_modules() if isinstance(layer, kinds)}
     return sorted(name for name in names if not name.isdigit())
+
+
+def rank_allocator(module: nn.Module, config: Any, adapter: str) -> Any:
+    """Return PEFT's rank allocator of AdaLoRA for an attached adapter."""
+    from peft.tuners.adalora.layer import RankAllocator
+
+    return RankAllocator(module, config, adapter)

@@ -1,7 +1,8 @@
 """LoRA: a low-rank delta beside frozen weights, W + (alpha / rank) · B · A.
 
 The method to start with: small files, exact blends, read by every tool. Source: Hu et al. 2021, arXiv 2106.09685,
-equation 3; rank-stabilised scaling alpha / sqrt(rank): Kalajdzievski 2023, arXiv 2312.03732.
+equation 3; rank-stabilised scaling alpha / sqrt(rank) (rsLoRA): Kalajdzievski 2023, arXiv 2312.03732; faster steps for
+B (LoRA+): Hayou et al. 2024, arXiv 2402.12354. On convolutions (target ``convolution``) it is what others call LoCon.
 """
 
 from typing import Any
@@ -30,6 +31,12 @@ class LoraSettings(MethodSettings):
         False,
         description="Multiply by alpha / sqrt(rank) instead, so that high ranks learn as well (rsLoRA).",
     )
+    rate_ratio: float = Field(
+        1.0,
+        ge=1,
+        le=64,
+        description="B learns this many times faster than A (LoRA+); 1 is plain LoRA, the paper takes 16.",
+    )
     targets: tuple[str, ...] = Field(
         ("attention",),
         min_length=1,
@@ -50,6 +57,10 @@ def _peft_config(settings: LoraSettings, resolve: ResolveTargets) -> Any:
     )
 
 
+def _rate_factor(path: str, settings: LoraSettings) -> float:
+    return settings.rate_ratio if ".lora_B." in path else 1.0
+
+
 METHOD = Method(
     name="lora",
     title="LoRA",
@@ -58,7 +69,9 @@ METHOD = Method(
     recommended={
         "unet": Recommendation(1e-3, {"targets": ("attention", "feed_forward")}),
         "text_encoder": Recommendation(5e-4, {"rank": 8}),
+        "language_model": Recommendation(2e-4),
     },
     peft_config=_peft_config,
     mergeable=True,
+    rate_factor=_rate_factor,
 )

@@ -1,0 +1,178 @@
+"""The methods' mathematics against a few lines of torch written from the papers."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pipelines.families._language import tiny_gpt2, tiny_llama
+from tests.trainers.methods import cells
+from trainers.methods import Learner, find_method
+from trainers.methods import _peft_bridge as bridge
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def own_parameters(module: nn.Module, adapter: str = "a") -> dict[str, dict[str, Tensor]]:
+    """Return the adapter's parameters by host and name."""
+    found: dict[str, dict[str, Tensor]] = {}
+    for path, value in bridge.adapter_parameters(module, adapter).items():
+        host, _, name = f".{path}".partition(".sidecar_")
+        found.setdefault(host.removeprefix("."), {})[name.rpartition(".")[2]] = value.detach()
+    return found
+
+
+def attention(q: Tensor, k: Tensor, v: Tensor, heads: int, bias: Tensor) -> Tensor:
+    """Return softmax(q kᵀ / √d + bias) v with heads cut from [b, t, d]."""
+    q, k, v = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (q, k, v))
+    logits = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1]) + bias
+    return (logits.softmax(-1) @ v).transpose(1, 2).flatten(2)
+
+
+@pytest.mark.parametrize("weight", [1.0, 0.3])
+def test_a_prefix_is_attention_over_more_keys(tiny_base: Path, weight: float) -> None:
+    model = cells.own_model("unet", tiny_base)
+    cells.attach(find_method("p_tuning_v2"), model, length=3)
+    cells.disturb(model, size=1.0)
+    bridge.set_weights(model.module, {"a": weight})
+    for path, own in own_parameters(model.module).items():
+        host: Any = model.module.get_submodule(path)
+        x = torch.randn(2, 6, host.to_q.in_features)
+        context = torch.randn(2, 5, host.to_k.in_features) if host.is_cross_attention else x
+        k = torch.cat([own["key"].expand(2, -1, -1), host.to_k(context)], 1)
+        v = torch.cat([own["value"].expand(2, -1, -1), host.to_v(context)], 1)
+        bias = torch.cat([torch.full((3,), math.log(weight)), torch.zeros(context.shape[1])])
+        wanted = host.to_out[0](attention(host.to_q(x), k, v, host.heads, bias))
+        found = host(x, encoder_hidden_states=context if host.is_cross_attention else None)
+        assert torch.allclose(found, wanted, atol=1e-5), path
+
+
+def test_mam_is_a_prefix_and_a_scaled_parallel_adapter(tiny_base: Path) -> None:
+    model = cells.own_model("text_encoder", tiny_base)
+    plain = cells.own_model("text_encoder", tiny_base)
+    cells.attach(find_method("mam"), model, scale=4.0, size=5)
+    cells.disturb(model)
+    bridge.set_weights(model.module, {"a": 0.5})
+    for path, own in own_parameters(model.module).items():
+        if path.endswith("mlp"):
+            x = torch.randn(2, 4, 32)
+            branch = functional.relu(x @ own["down"].T + own["down_bias"]) @ own["up"].T + own["up_bias"]
+            wanted = plain.module.get_submodule(path)(x) + 0.5 * 4.0 * branch
+            assert torch.allclose(model.module.get_submodule(path)(x), wanted, atol=1e-5)
+
+
+def test_unipelt_gates_all_three(tiny_base: Path) -> None:
+    model = cells.own_model("unet", tiny_base)
+    plain = cells.own_model("unet", tiny_base)
+    cells.attach(find_method("unipelt"), model)
+    cells.disturb(model, size=0.5)
+    for path, own in own_parameters(model.module).items():
+        host, bare = model.module.get_submodule(path), plain.module.get_submodule(path)
+
+        def gate(name: str, h: Tensor, own: dict[str, Tensor] = own) -> Tensor:
+            return torch.sigmoid(h @ own[f"{name}_gate"].T + own[f"{name}_gate_bias"]).mean(1, keepdim=True)
+
+        if path.endswith("ff"):
+            x = torch.randn(2, 4, bare.net[0].proj.in_features)  # type: ignore[union-attr, index]
+            y = bare(x)
+            branch = functional.relu(y @ own["down"].T + own["down_bias"]) @ own["up"].T + own["up_bias"]
+            assert torch.allclose(host(x), y + gate("adapter", x) * branch, atol=1e-5), path
+        elif path.endswith("attn1"):
+            attn: Any = bare
+            x = torch.randn(2, 6, attn.to_q.in_features)
+            opened = gate("lora", x)
+            q = attn.to_q(x) + opened * (x @ own["query_down"].T @ own["query_up"].T)
+            v = attn.to_v(x) + opened * (x @ own["value_down"].T @ own["value_up"].T)
+            keys = torch.cat([gate("prefix", x) * own["key"], attn.to_k(x)], 1)
+            values = torch.cat([gate("prefix", x) * own["value"], v], 1)
+            wanted = attn.to_out[0](attention(q, keys, values, attn.heads, torch.zeros(keys.shape[1])))
+            assert torch.allclose(host(x), wanted, atol=1e-5), path
+
+
+def test_unet_prompts_are_more_context(tiny_base: Path) -> None:
+    model = cells.own_model("unet", tiny_base)
+    cells.attach(find_method("prompt_tuning"), model, length=4)
+    cells.disturb(model, size=1.0)
+    (own,) = own_parameters(model.module).values()
+    noisy, times, context = torch.randn(2, 4, 8, 8), torch.tensor([10, 900]), torch.randn(2, 7, 32)
+    with torch.no_grad():
+        found = model.module(noisy, times, context).sample
+        bridge.set_weights(model.module, {})
+        wanted = model.module(noisy, times, torch.cat([context, own["tokens"].expand(2, -1, -1)], 1)).sample
+    assert torch.allclose(found, wanted, atol=1e-5)
+
+
+def test_text_prompts_stand_behind_the_start_token_and_keep_the_end(tiny_base: Path) -> None:
+    model = cells.own_model("text_encoder", tiny_base)
+    encoder: Any = model.module
+    cells.attach(find_method("prompt_tuning"), model, length=2)
+    cells.disturb(model)
+    (own,) = own_parameters(encoder).values()
+    start, end = 512, 513
+    for words in (3, 75):
+        ids = torch.tensor([[start, *range(5, 5 + words), *[end] * (76 - words)]])
+        with torch.no_grad():
+            bridge.set_weights(encoder, {"a": 1.0})
+            found = encoder(ids).last_hidden_state
+            bridge.set_weights(encoder, {})
+            longer = torch.tensor([[start, 0, 0, *range(5, 5 + min(words, 73)), *[end] * max(1, 74 - words)]])
+            table = encoder.embeddings.token_embedding
+
+            def learned(_: Any, __: Any, out: Tensor) -> Tensor:
+                return torch.cat([out[:, :1], own["tokens"][None], out[:, 3:]], 1)
+
+            handle = table.register_forward_hook(learned)
+            wanted = encoder(longer).last_hidden_state
+            handle.remove()
+        assert torch.equal(found, wanted), words
+
+
+@pytest.mark.parametrize("make", [tiny_llama, tiny_gpt2])
+@pytest.mark.parametrize("method", ["p_tuning_v2", "mam"])
+def test_prefixes_generate_the_same_with_cache_beams_and_left_padding(make: Any, method: str) -> None:
+    from pipelines.families._language import language_targets
+
+    language = make()
+    model = cells.Model("language_model", language, language_targets(language), lambda module: module)
+    cells.attach(find_method(method), model)
+    cells.disturb(model, size=1.0)
+    ids = torch.tensor([[5, 9, 11, 40], [7, 8, 30, 31]])
+    options = {"max_new_tokens": 8, "do_sample": False, "pad_token_id": 0, "eos_token_id": None}
+    for beams in (1, 3):
+        fast = language.generate(ids, num_beams=beams, use_cache=True, **options)
+        slow = language.generate(ids, num_beams=beams, use_cache=False, **options)
+        assert torch.equal(fast, slow)
+    padded = torch.cat([torch.zeros(2, 3, dtype=torch.long), ids], 1)
+    mask = torch.cat([torch.zeros(2, 3, dtype=torch.long), torch.ones_like(ids)], 1)
+    left = language.generate(padded, attention_mask=mask, **options)
+    assert torch.equal(left[:, 3:], language.generate(ids, **options))
+
+
+def test_adalora_keeps_its_budget(tiny_base: Path) -> None:
+    method, model = find_method("adalora"), cells.own_model("text_encoder", tiny_base)
+    config = cells.attach(method, model, rank=2, start_rank=4, interval=1)
+    settings = cells.settings_of(method, "text_encoder", rank=2, start_rank=4, interval=1)
+    steps = 20
+    course = method.course(Learner(model.module, "a", settings, steps))
+    values = {k: v for k, v in bridge.adapter_parameters(model.module, "a").items() if "lora_E" in k}
+    optimiser = torch.optim.Adam(
+        [p for p in bridge.adapter_parameters(model.module, "a").values() if p.requires_grad], lr=1e-2
+    )
+    first, last, warm, final = 4 * len(values), 2 * len(values), 2, 6
+    for step in range(steps):
+        (cells.loss(model) + course.penalty()).backward()
+        optimiser.step()
+        course.after_step(step, skipped=False)
+        optimiser.zero_grad(set_to_none=True)
+        t = step + 1
+        share = 1 - (t - warm) / (steps - final - warm)
+        budget = first if t <= warm else last if t >= steps - final else int(last + (first - last) * share**3)
+        assert sum(int((v != 0).sum()) for v in values.values()) == budget, t
+    part = cells.saved(method, model, config)
+    ranks = [t.shape[0] for key, t in part.tensors.items() if "lora_A" in key]
+    assert sum(ranks) == last
+    assert part.config["peft_type"] == "LORA"

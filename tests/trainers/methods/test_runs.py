@@ -1,0 +1,69 @@
+"""Every method in the real loop: a run that resumes is bit-equal to one that never stopped."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from accelerate import Accelerator
+
+from pipelines.families import LoadedBase
+from tests.support import bits
+from trainers.checkpoint import Checkpoint
+from trainers.config import parse_config
+from trainers.data.latents import Latents
+from trainers.loop import ADAPTER, Training, begin, restore, snapshot, train
+from trainers.methods import _peft_bridge as bridge
+from trainers.methods import methods
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def run(base: LoadedBase, work: Callable[[Training], Any], **values: Any) -> Any:
+    mean = torch.randn(3, 4, 8, 8, generator=torch.Generator().manual_seed(5))
+    data = Latents(mean, torch.full_like(mean, 0.01), ("one", "two", "three"))
+    config = parse_config({"data": "d", "name": "n", "steps": 4, "batch_size": 1, "warmup_steps": 0, **values})
+    training = begin(config, base, data, Accelerator(cpu=True))
+    try:
+        return work(training)
+    finally:
+        for part in config.parts:
+            bridge.detach(base.parts[part], ADAPTER)
+
+
+@pytest.mark.parametrize("name", [name for name, method in methods().items() if "text_encoder" in method.parts])
+def test_a_resumed_run_is_bit_equal(base: LoadedBase, name: str) -> None:
+    settings = {"interval": 1} if name == "adalora" else {"drop_up_to": 2} if name in ("houlsby", "pfeiffer") else {}
+    parts = {"text_encoder": {"method": name, "settings": settings}}
+
+    def whole(training: Training) -> tuple[Any, Checkpoint]:
+        steps = train(training)
+        next(steps)
+        next(steps)
+        middle = snapshot(training)
+        list(steps)
+        return _bits(snapshot(training)), middle
+
+    def rest(training: Training) -> Any:
+        restore(training, middle)
+        list(train(training))
+        return _bits(snapshot(training))
+
+    wanted, middle = run(base, whole, parts=parts)
+    assert run(base, rest, parts=parts) == wanted
+
+
+def _bits(checkpoint: Checkpoint) -> dict[str, dict[str, str]]:
+    return {group: bits(tensors) for group, tensors in checkpoint.groups.items()}
+
+
+def test_each_part_can_have_its_own_method(base: LoadedBase) -> None:
+    parts = {"unet": {"method": "mam"}, "text_encoder": {"method": "prompt_tuning"}}
+    losses = run(base, lambda training: [step.loss for step in train(training)], parts=parts)
+    assert len(losses) == 4
+
+
+def test_lora_plus_steps_faster_in_b(base: LoadedBase) -> None:
+    parts = {"text_encoder": {"method": "lora", "learning_rate": 1e-3, "settings": {"rate_ratio": 16}}}
+    rates = run(base, lambda training: [g["base_rate"] for g in training.optimiser.param_groups], parts=parts)
+    assert sorted(rates) == pytest.approx([1e-3, 1.6e-2])

@@ -1,0 +1,50 @@
+"""Deltas of whole weights: what full fine-tuning, training of some layers, of biases or of norms have in common.
+
+The base's tensor W is never changed. While its layer runs it stands for W + Σ wᵢ·Δᵢ, so every adapter keeps its own
+Δ in float32, weights are exact, and taking an adapter off needs no copy of the base.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from trainers.methods._sidecar import Live, Sidecar, SidecarKind, Uninstall, register
+
+
+def delta_config(targets: Sequence[str], tensors: Sequence[str]) -> Any:
+    """Return the PEFT config that trains these tensors (``weight``, ``bias``) of the target layers."""
+    return register(KIND)(target_modules=list(targets), settings={"tensors": list(tensors)})
+
+
+def _fresh(host: nn.Module, settings: Mapping[str, Any]) -> dict[str, Tensor]:
+    own = {name: host._parameters.get(name) for name in settings["tensors"]}
+    return {name: value.detach().new_zeros(value.shape) for name, value in own.items() if value is not None}
+
+
+def _install(host: nn.Module, sidecar: Sidecar) -> Uninstall:
+    """Shadow the host's parameters for the length of its forward; an instance attribute is found before a parameter."""
+
+    def before(_: nn.Module, __: Any) -> None:
+        for name, value in _sums(host, sidecar.live()).items():
+            host.__dict__[name] = value
+
+    def after(_: nn.Module, __: Any, ___: Any) -> None:
+        for name in ("weight", "bias"):
+            host.__dict__.pop(name, None)
+
+    handles = [host.register_forward_pre_hook(before), host.register_forward_hook(after, always_call=True)]
+    return lambda: [handle.remove() for handle in handles].clear()
+
+
+def _sums(host: nn.Module, live: Sequence[Live]) -> dict[str, Tensor]:
+    sums: dict[str, Tensor] = {}
+    for adapter in live:
+        for name, delta in adapter.parameters.items():
+            sums[name] = sums.get(name, 0) + adapter.weight * delta
+    own = {name: host._parameters[name] for name in sums}
+    return {name: (own[name].float() + total).to(own[name].dtype) for name, total in sums.items()}
+
+
+KIND = SidecarKind("delta", _fresh, install=_install)
+register(KIND)

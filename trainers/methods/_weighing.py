@@ -1,0 +1,115 @@
+"""Live weights of several adapters on one layer, whatever their methods make of a scale.
+
+Additive tuners (LoRA and its plain cousins) are weighed by PEFT's own scale. Others have no scale, or one that means
+something else: a rotation by half is not half a rotation. Their layer gives
+
+    base(x) + Σ wᵢ · (adaptedᵢ(x) − base(x))
+
+where adaptedᵢ is the layer with adapter i alone. One such adapter alone at weight 1 runs as PEFT wrote it.
+"""
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from peft.tuners.adalora.layer import AdaLoraLayer
+from peft.tuners.loha.layer import LoHaLayer
+from peft.tuners.lokr.layer import LoKrLayer
+from peft.tuners.lora.layer import LoraLayer
+from peft.tuners.tuners_utils import BaseTunerLayer
+from torch import nn
+
+from trainers.methods._sidecar import Sidecar
+
+
+def weigh(module: nn.Module, weights: Mapping[str, float]) -> None:
+    """Set the weight of every adapter on a module; those not named are off. No weight is 0."""
+    layers = [layer for layer in module.modules() if isinstance(layer, BaseTunerLayer)]
+    for layer in layers:
+        held = [name for name in weights if name in _adapters(layer)]
+        layer.set_adapter(held)
+        layer._disable_adapters = not held  # some tuners compute an identity even with nothing active
+        for name in held:
+            if isinstance(layer, Sidecar) or _is_additive(layer, name):
+                layer.set_scale(name, weights[name])
+    inner = {id(layer.base_layer) for layer in layers if not isinstance(layer, Sidecar)}
+    for layer in layers:
+        if not isinstance(layer, Sidecar) and id(layer) not in inner:
+            _mix(layer, weights)
+
+
+class _Mixed:
+    """The forward of a layer whose adapters must be told apart."""
+
+    def __init__(self, outer: Any, chain: Sequence[Any], shares: Mapping[str, float]) -> None:
+        self.outer, self.chain, self.shares = outer, chain, shares
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        base = self.outer.get_base_layer()
+        sidecars = [child for child in base.children() if isinstance(child, Sidecar)]
+        output = base(*args, **kwargs)
+        beside = any(sidecar.live() for sidecar in sidecars)
+        with _silenced(sidecars):
+            plain = base(*args, **kwargs) if beside else output
+            for name, share in self.shares.items():
+                with _alone(self.chain, name):
+                    adapted = type(self.outer).forward(self.outer, *args, **kwargs)
+                output = output + share * (adapted - plain)
+        return output
+
+
+def _mix(outer: Any, weights: Mapping[str, float]) -> None:
+    """Give the outermost layer of a chain its own forward, or one that keeps the adapters apart where they must be."""
+    if isinstance(outer.__dict__.get("forward"), _Mixed):
+        del outer.__dict__["forward"]
+    chain = list(_chain(outer))
+    active = [(layer, name) for layer in chain for name in layer.active_adapters if name in _adapters(layer)]
+    shares = {name: 1.0 if _is_additive(layer, name) else weights[name] for layer, name in active}
+    if all(_is_additive(layer, name) for layer, name in active):
+        return
+    beside = any(isinstance(child, Sidecar) and child.live() for child in outer.get_base_layer().children())
+    if len(active) > 1 or beside or set(shares.values()) != {1.0}:
+        outer.__dict__["forward"] = _Mixed(outer, chain, shares)
+
+
+def _chain(layer: Any) -> Iterator[Any]:
+    while isinstance(layer, BaseTunerLayer):
+        yield layer
+        layer = layer.base_layer
+
+
+@contextlib.contextmanager
+def _alone(chain: Sequence[Any], name: str) -> Iterator[None]:
+    """Let one adapter of a chain act. The flags are set directly: PEFT's own switches also touch gradients."""
+    before = [(layer._active_adapter, layer._disable_adapters) for layer in chain]
+    for layer in chain:
+        holds = name in _adapters(layer)
+        layer._active_adapter, layer._disable_adapters = [name] if holds else [], not holds
+    try:
+        yield
+    finally:
+        for layer, (active, disabled) in zip(chain, before, strict=True):
+            layer._active_adapter, layer._disable_adapters = active, disabled
+
+
+@contextlib.contextmanager
+def _silenced(sidecars: Sequence[Sidecar]) -> Iterator[None]:
+    before = [sidecar._disable_adapters for sidecar in sidecars]
+    for sidecar in sidecars:
+        sidecar._disable_adapters = True
+    try:
+        yield
+    finally:
+        for sidecar, disabled in zip(sidecars, before, strict=True):
+            sidecar._disable_adapters = disabled
+
+
+def _is_additive(layer: Any, name: str) -> bool:
+    """Return whether PEFT's scale multiplies a delta that is added to the base's output."""
+    if isinstance(layer, LoraLayer | AdaLoraLayer):
+        return name not in layer.lora_variant  # DoRA and other variants scale inside a norm
+    return isinstance(layer, LoHaLayer | LoKrLayer)
+
+
+def _adapters(layer: Any) -> set[str]:
+    return {name for group in layer.adapter_layer_names for name in getattr(layer, group)}

@@ -1,0 +1,43 @@
+"""BOFT: a rotation made of sparse butterfly factors, so that few numbers mix all inputs.
+
+y = W R₁ … R_m x. Source: Liu et al. 2023, arXiv 2311.06243.
+"""
+
+from typing import Any
+
+from pydantic import Field
+
+from trainers.methods._method import BETWEEN, Method, Recommendation, ResolveTargets
+from trainers.methods._stock import UNET_TARGETS, TargetSettings, peft_config
+
+
+class BoftSettings(TargetSettings):
+    """Settings of BOFT."""
+
+    block_size: int = Field(
+        4, ge=2, le=256, description="Rows and columns of a block; it must divide the layers' widths."
+    )
+    factors: int = Field(1, ge=1, le=8, description="Number of butterfly factors.")
+
+
+def _config(settings: BoftSettings, resolve: ResolveTargets) -> Any:
+    return peft_config(
+        "BOFTConfig", settings, resolve, boft_block_size=settings.block_size, boft_n_butterfly_factor=settings.factors
+    )
+
+
+METHOD = Method(
+    name="boft",
+    title="BOFT",
+    source="Liu et al. 2023, arXiv 2311.06243",
+    settings=BoftSettings,
+    recommended={
+        "unet": Recommendation(0.001, {"targets": UNET_TARGETS}),
+        "text_encoder": Recommendation(0.0005),
+        "language_model": Recommendation(0.0005),
+    },
+    peft_config=_config,
+    mergeable=True,
+    transposed=False,
+    live_weight=BETWEEN,
+)

@@ -1,0 +1,38 @@
+"""C3A: the delta is a circular convolution, in blocks.
+
+ΔW x = Σ over blocks of w ⋆ x, by Fourier transforms. Source: Chen et al. 2024, arXiv 2407.19342.
+"""
+
+from typing import Any
+
+from pydantic import Field
+
+from trainers.methods._method import BETWEEN, Method, Recommendation, ResolveTargets
+from trainers.methods._stock import UNET_TARGETS, TargetSettings, peft_config
+
+
+class C3aSettings(TargetSettings):
+    """Settings of C3A."""
+
+    block_size: int = Field(8, ge=1, le=4096, description="Length of a block; it must divide the layers' widths.")
+
+
+def _config(settings: C3aSettings, resolve: ResolveTargets) -> Any:
+    return peft_config("C3AConfig", settings, resolve, block_size=settings.block_size, init_weights=True)
+
+
+METHOD = Method(
+    name="c3a",
+    title="C3A",
+    source="Chen et al. 2024, arXiv 2407.19342",
+    settings=C3aSettings,
+    recommended={
+        "unet": Recommendation(0.1, {"targets": UNET_TARGETS}),
+        "text_encoder": Recommendation(0.1),
+        "language_model": Recommendation(0.1),
+    },
+    peft_config=_config,
+    mergeable=True,
+    transposed=False,
+    live_weight=BETWEEN,
+)

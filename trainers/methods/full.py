@@ -1,0 +1,34 @@
+"""Full fine-tuning: every weight of the part gets a delta of its own.
+
+y = f(x; W + ΔW) for all W. The base itself stays as it is, the file holds the whole delta, and weights of the adapter
+are exact. The strongest method, with the largest file and the most memory; LoRA comes close at a hundredth of both.
+"""
+
+from typing import Any
+
+from trainers.methods._delta import delta_config
+from trainers.methods._method import Method, MethodSettings, Recommendation, ResolveTargets
+
+
+class FullSettings(MethodSettings):
+    """Full fine-tuning has no settings of its own."""
+
+
+def _config(settings: FullSettings, resolve: ResolveTargets) -> Any:
+    return delta_config(resolve(("weighted",)), ("weight", "bias"))
+
+
+METHOD = Method(
+    name="full",
+    title="Full fine-tuning",
+    source="gradient descent on all weights",
+    settings=FullSettings,
+    recommended={
+        "unet": Recommendation(5e-5),
+        "text_encoder": Recommendation(2e-5),
+        "language_model": Recommendation(2e-5),
+    },
+    peft_config=_config,
+    mergeable=True,
+    needs_studio=True,
+)

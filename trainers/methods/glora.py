@@ -1,0 +1,34 @@
+"""GLoRA: one form for a delta of the weight, of the bias and of the input, each scaled or low-rank.
+
+y = (W + W A + B) x + C W + D b + E + b. Source: Chavan et al. 2023, arXiv 2306.07967.
+"""
+
+from typing import Any
+
+from trainers.methods._method import BETWEEN, Method, Recommendation, ResolveTargets
+from trainers.methods._stock import UNET_TARGETS, RankSettings, peft_config
+
+
+class GloraSettings(RankSettings):
+    """Settings of GLoRA."""
+
+
+def _config(settings: GloraSettings, resolve: ResolveTargets) -> Any:
+    return peft_config("GloraConfig", settings, resolve, r=settings.rank)
+
+
+METHOD = Method(
+    name="glora",
+    title="GLoRA",
+    source="Chavan et al. 2023, arXiv 2306.07967",
+    settings=GloraSettings,
+    recommended={
+        "unet": Recommendation(0.001, {"targets": UNET_TARGETS}),
+        "text_encoder": Recommendation(0.0005),
+        "language_model": Recommendation(0.0005),
+    },
+    peft_config=_config,
+    mergeable=True,
+    transposed=False,
+    live_weight=BETWEEN,
+)

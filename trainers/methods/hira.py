@@ -1,0 +1,33 @@
+"""HiRA: the delta is the frozen weight times a low-rank matrix, entry by entry, so its rank is as high as the weight's.
+
+ΔW = W ∘ (B A). Source: Huang et al. 2025 (ICLR).
+"""
+
+from typing import Any
+
+from trainers.methods._method import BETWEEN, Method, Recommendation, ResolveTargets
+from trainers.methods._stock import UNET_TARGETS, RankSettings, peft_config
+
+
+class HiraSettings(RankSettings):
+    """Settings of HiRA."""
+
+
+def _config(settings: HiraSettings, resolve: ResolveTargets) -> Any:
+    return peft_config("HiraConfig", settings, resolve, r=settings.rank)
+
+
+METHOD = Method(
+    name="hira",
+    title="HiRA",
+    source="Huang et al. 2025, ICLR",
+    settings=HiraSettings,
+    recommended={
+        "unet": Recommendation(0.003, {"targets": UNET_TARGETS}),
+        "text_encoder": Recommendation(0.002),
+        "language_model": Recommendation(0.002),
+    },
+    peft_config=_config,
+    mergeable=True,
+    live_weight=BETWEEN,
+)

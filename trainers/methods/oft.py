@@ -1,0 +1,44 @@
+"""OFT: the input of a layer is rotated in blocks, which keeps the angles between its neurons.
+
+y = W R x, R block-diagonal and orthogonal by the Cayley map of skew-symmetric Q. Linear layers only: with larger
+convolution kernels PEFT sums overlapping patches. Source: Qiu et al. 2023, arXiv 2306.07280.
+"""
+
+from typing import Any
+
+from pydantic import Field
+
+from trainers.methods._method import BETWEEN, Method, Recommendation, ResolveTargets
+from trainers.methods._stock import UNET_TARGETS, TargetSettings, peft_config
+
+
+class OftSettings(TargetSettings):
+    """Settings of OFT."""
+
+    block_size: int = Field(
+        8, ge=2, le=1024, description="Rows and columns of a block; it must divide the layers' widths."
+    )
+    exact: bool = Field(True, description="Invert exactly for the Cayley map, not by a short series.")
+
+
+def _config(settings: OftSettings, resolve: ResolveTargets) -> Any:
+    return peft_config(
+        "OFTConfig", settings, resolve, r=0, oft_block_size=settings.block_size, use_cayley_neumann=not settings.exact
+    )
+
+
+METHOD = Method(
+    name="oft",
+    title="OFT",
+    source="Qiu et al. 2023, arXiv 2306.07280",
+    settings=OftSettings,
+    recommended={
+        "unet": Recommendation(0.001, {"targets": UNET_TARGETS}),
+        "text_encoder": Recommendation(0.0005),
+        "language_model": Recommendation(0.0005),
+    },
+    peft_config=_config,
+    mergeable=True,
+    transposed=False,
+    live_weight=BETWEEN,
+)

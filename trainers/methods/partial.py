@@ -1,0 +1,43 @@
+"""Training of some layers in full: the last blocks, or layers called by name; all others stay frozen.
+
+y = f(x; W + ΔW) for the chosen W only. The base itself stays as it is and the file holds the delta.
+"""
+
+from typing import Any
+
+from pydantic import Field
+
+from trainers.methods._delta import delta_config
+from trainers.methods._method import Method, MethodSettings, Recommendation, ResolveTargets
+
+
+class PartialSettings(MethodSettings):
+    """Settings of training some layers."""
+
+    last_blocks: int = Field(1, ge=0, le=1000, description="How many of the last transformer blocks are trained whole.")
+    targets: tuple[str, ...] = Field(
+        (), description="More layers: attention, feed_forward, convolution, norm, or literal module names."
+    )
+
+
+def _config(settings: PartialSettings, resolve: ResolveTargets) -> Any:
+    blocks = resolve(("block",))[-settings.last_blocks :] if settings.last_blocks else ()
+    inside = tuple(f"{block}." for block in blocks)
+    names = [path for path in resolve(("weighted",)) if path.startswith(inside)] if inside else []
+    return delta_config([*names, *resolve(settings.targets)], ("weight", "bias"))
+
+
+METHOD = Method(
+    name="partial",
+    title="Partial fine-tuning",
+    source="gradient descent on chosen weights",
+    settings=PartialSettings,
+    recommended={
+        "unet": Recommendation(1e-4, {"last_blocks": 2}),
+        "text_encoder": Recommendation(5e-5),
+        "language_model": Recommendation(5e-5),
+    },
+    peft_config=_config,
+    mergeable=True,
+    needs_studio=True,
+)

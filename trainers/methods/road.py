@@ -1,0 +1,38 @@
+"""RoAd: pairs of outputs are rotated and stretched in their plane.
+
+y = R W x with 2 x 2 blocks α (cos θ, −sin θ; sin θ, cos θ). Source: Liao and Monz 2024, arXiv 2409.00119.
+"""
+
+from typing import Any
+
+from pydantic import Field
+
+from trainers.methods._method import BETWEEN, Method, Recommendation, ResolveTargets
+from trainers.methods._stock import UNET_TARGETS, TargetSettings, peft_config
+
+
+class RoadSettings(TargetSettings):
+    """Settings of RoAd."""
+
+    group_size: int = Field(8, ge=2, le=1024, description="Outputs are paired within groups of this even size.")
+
+
+def _config(settings: RoadSettings, resolve: ResolveTargets) -> Any:
+    return peft_config("RoadConfig", settings, resolve, variant="road_1", group_size=settings.group_size)
+
+
+METHOD = Method(
+    name="road",
+    title="RoAd",
+    source="Liao and Monz 2024, arXiv 2409.00119",
+    settings=RoadSettings,
+    recommended={
+        "unet": Recommendation(0.005, {"targets": UNET_TARGETS}),
+        "text_encoder": Recommendation(0.002),
+        "language_model": Recommendation(0.002),
+    },
+    peft_config=_config,
+    mergeable=True,
+    transposed=False,
+    live_weight=BETWEEN,
+)

@@ -1,0 +1,146 @@
+"""UniPELT: LoRA, a prefix and a bottleneck adapter together, each behind a learned gate that the input opens.
+
+G = mean over tokens of σ(w · h + b), one gate per module and method. LoRA on queries and values: y = W x + G · B A x,
+the gate in place of alpha / rank. Prefix: K ← [G · P_k; K], V ← [G · P_v; V]. Bottleneck behind the feed-forward:
+h ← h + G · Up(f(Down(h))). Source: Mao et al. 2021, arXiv 2110.07577, section 3. The prefix has no network here. Not
+for language models: a mean over all tokens would let a causal model see the tokens to come.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from trainers.methods._bottleneck import branch, fresh_branch
+from trainers.methods._hosts import features, first, hidden_input, is_attention, width, with_first
+from trainers.methods._keys import Rows, extend
+from trainers.methods._method import Method, MethodSettings, Recommendation, ResolveTargets
+from trainers.methods._prefix import STARTS_CHANGED, fresh_prefix
+from trainers.methods._sidecar import Live, Sidecar, SidecarKind, Uninstall, register
+
+
+class UnipeltSettings(MethodSettings):
+    """Settings of UniPELT."""
+
+    rank: int = Field(8, ge=1, le=1024, description="Rank of the deltas of queries and values.")
+    length: int = Field(10, ge=1, le=512, description="Number of learned keys and values in each attention module.")
+    size: int = Field(16, ge=1, le=4096, description="Width of the bottleneck behind each feed-forward module.")
+
+
+def _config(settings: UnipeltSettings, resolve: ResolveTargets) -> Any:
+    kept = {**settings.model_dump(mode="json"), "activation": "relu", "scale": 1.0}
+    return register(KIND)(target_modules=list(resolve(("attention_block", "feed_forward_block"))), settings=kept)
+
+
+def gate(own: Mapping[str, Tensor], name: str, h: Tensor) -> Tensor:
+    """Return the gates [b, 1, 1] of a batch of hidden states [b, t, d]: the mean over tokens of σ(w · h + b)."""
+    logits = functional.linear(h.to(own[f"{name}_gate"].dtype), own[f"{name}_gate"], own[f"{name}_gate_bias"])
+    return torch.sigmoid(logits).mean(dim=1, keepdim=True)
+
+
+def _projections(host: Any) -> dict[str, Any]:
+    """Return a host's query and value projections by name."""
+    if hasattr(host, "to_q"):
+        return {"query": host.to_q, "value": host.to_v}
+    return {"query": host.q_proj, "value": host.v_proj}
+
+
+def _fresh(host: nn.Module, settings: Mapping[str, Any]) -> dict[str, Tensor]:
+    d = width(host)
+    if not is_attention(host):
+        return {**fresh_branch(d, settings), **_fresh_gate("adapter", d)}
+    own = {**fresh_prefix(host, {"length": settings["length"]}), **_fresh_gate("prefix", d), **_fresh_gate("lora", d)}
+    for name, layer in _projections(host).items():
+        inputs, outputs = features(layer)
+        own[f"{name}_down"] = torch.randn(settings["rank"], inputs) / inputs**0.5
+        own[f"{name}_up"] = torch.zeros(outputs, settings["rank"])
+    return own
+
+
+def _fresh_gate(name: str, d: int) -> dict[str, Tensor]:
+    return {f"{name}_gate": 0.02 * torch.randn(1, d), f"{name}_gate_bias": torch.zeros(1)}
+
+
+def _install(host: nn.Module, sidecar: Sidecar) -> Uninstall:
+    if is_attention(host):
+        return _install_attention(host, sidecar)
+    return host.register_forward_hook(_behind(sidecar), with_kwargs=True).remove
+
+
+def _behind(sidecar: Sidecar) -> Callable[..., Any]:
+    def after(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
+        found, h = first(output), hidden_input(args, kwargs)
+        total = found
+        for live in sidecar.live():
+            opened = gate(live.parameters, "adapter", h)
+            total = total + (live.weight * opened * branch(live.parameters, found, live.settings)).to(found.dtype)
+        return with_first(output, total)
+
+    return after
+
+
+def _install_attention(host: nn.Module, sidecar: Sidecar) -> Uninstall:
+    hidden: list[Tensor] = []  # what the host was called with, while it runs
+    pending: list[Any] = []
+
+    def before(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        hidden.append(hidden_input(args, kwargs))
+        live = sidecar.live()
+        for name, layer in _projections(host).items() if live else ():
+            pending.append(layer.register_forward_hook(_add_lora(live, name, hidden[-1])))
+
+    def after(*_: Any) -> None:
+        hidden.clear()
+        while pending:
+            pending.pop().remove()
+
+    def rows() -> list[Rows]:
+        found = []
+        for live in sidecar.live():
+            opened = gate(live.parameters, "prefix", hidden[-1])
+            found.append(Rows(opened * live.parameters["key"], opened * live.parameters["value"], live.weight))
+        return found
+
+    # The gates need the input before the rows are asked for, whoever asks first.
+    first_hook = host.register_forward_pre_hook(before, prepend=True, with_kwargs=True)
+    last_hook = host.register_forward_hook(after, always_call=True)
+    stop = extend(host, rows)
+
+    def uninstall() -> None:
+        stop()
+        first_hook.remove()
+        last_hook.remove()
+
+    return uninstall
+
+
+def _add_lora(live: list[Live], name: str, h: Tensor) -> Callable[..., Tensor]:
+    def hook(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        for adapter in live:
+            own = adapter.parameters
+            x = inputs[0].to(own[f"{name}_down"].dtype)
+            change = functional.linear(functional.linear(x, own[f"{name}_down"]), own[f"{name}_up"])
+            output = output + (adapter.weight * gate(own, "lora", h) * change).to(output.dtype)
+        return output
+
+    return hook
+
+
+KIND = SidecarKind("unipelt", _fresh, install=_install)
+register(KIND)
+
+METHOD = Method(
+    name="unipelt",
+    title="UniPELT",
+    source="Mao et al. 2021, arXiv 2110.07577, section 3",
+    settings=UnipeltSettings,
+    recommended={"unet": Recommendation(1e-3), "text_encoder": Recommendation(1e-3)},
+    peft_config=_config,
+    mergeable=False,
+    live_weight="the prefix counts w times in the attention, and w times the gated LoRA and bottleneck are added",
+    needs_studio=True,
+    starts_changed=STARTS_CHANGED,
+)

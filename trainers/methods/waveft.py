@@ -1,0 +1,38 @@
+"""WaveFT: the delta is the inverse wavelet transform of a few learned coefficients.
+
+ΔW = s · IDWT₂(C), C zero but for n entries. Source: Bilican et al. 2025, arXiv 2505.12532.
+"""
+
+from typing import Any
+
+from pydantic import Field
+
+from trainers.methods._method import BETWEEN, Method, Recommendation, ResolveTargets
+from trainers.methods._stock import UNET_TARGETS, TargetSettings, peft_config
+
+
+class WaveftSettings(TargetSettings):
+    """Settings of WaveFT."""
+
+    coefficients: int = Field(256, ge=1, le=1_000_000, description="Number of learned coefficients in each layer.")
+    scale: float = Field(25.0, gt=0, le=10_000, description="Factor on the delta.")
+
+
+def _config(settings: WaveftSettings, resolve: ResolveTargets) -> Any:
+    return peft_config("WaveFTConfig", settings, resolve, n_frequency=settings.coefficients, scaling=settings.scale)
+
+
+METHOD = Method(
+    name="waveft",
+    title="WaveFT",
+    source="Bilican et al. 2025, arXiv 2505.12532",
+    settings=WaveftSettings,
+    recommended={
+        "unet": Recommendation(0.001, {"targets": UNET_TARGETS}),
+        "text_encoder": Recommendation(0.001),
+        "language_model": Recommendation(0.001),
+    },
+    peft_config=_config,
+    mergeable=True,
+    live_weight=BETWEEN,
+)
