@@ -24,9 +24,7 @@ def _run(options: argparse.Namespace) -> None:
     minutes, seconds = divmod(round(time.monotonic() - started), 60)
     print()
     print("\n".join(result.table))
-    print(
-        "(style: 0 % is the base, 100 % the style's own pictures; noun kept: CLIP-T of the prompt's noun against the base)"
-    )
+    print("(0 % is the base, 100 % the style's own pictures; prompt kept: CLIP-T of its noun, against the base)")
     print(f"\nDone in {minutes} min {seconds} s.")
     print(f"Look at   {result.grid}")
     print(f"Numbers   {result.scores}")
