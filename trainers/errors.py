@@ -15,7 +15,7 @@ class UserError(Exception):
 def raise_problems(headline: str, problems: Sequence[str]) -> None:
     """Raise one `UserError` that lists every problem; return quietly when there is none."""
     if problems:
-        raise UserError(headline + "".join(f"\n  - {problem}" for problem in problems))
+        raise UserError(headline + "".join(f"\n  - {problem}" for problem in dict.fromkeys(problems)))
 
 
 def unknown(kind: str, value: str, known: Iterable[str], advice: str = "") -> UserError:
