@@ -236,7 +236,7 @@ def _say_parts(journal: Journal, training: Training) -> None:
         plan = training.config.parts[part]
         journal.say(
             f"{part}: {plan.method} on {len(found.matched)} layers, {found.trainable:,} trainable parameters "
-            f"({found.trainable / found.total:.1%} of {found.total:,}), learning rate {plan.step_size(part):g}"
+            f"({found.trainable / found.total:.1%} of {found.total:,}), learning rate {training.config.step_size(part):g}"
         )
     size = expected_size_bytes([part.tensors for part in parts.values()])
     journal.say(f"The adapter's file will take {size / 1e6:.1f} MB. {training.config.steps} steps.")

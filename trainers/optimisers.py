@@ -19,7 +19,7 @@ def build_optimiser(
     groups = [
         {
             "params": list(own),
-            "lr": config.parts[part].step_size(part) * factor,
+            "lr": config.step_size(part) * factor,
             "name": part,
             "main": factor == min(rated),
         }

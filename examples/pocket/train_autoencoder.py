@@ -22,6 +22,7 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL
+from safetensors.torch import load_file
 from torch import nn
 from training.data import jobs, load_pictures, read_recipe, to_model
 from training.graph import recorded
@@ -175,7 +176,9 @@ def main() -> None:
     device = pick_device(options.device)
     pictures = load_pictures(options.data, device)
     if options.decoder_only:
-        autoencoder = AutoencoderKL.from_pretrained(options.out, torch_dtype=torch.float32)
+        # Not from_pretrained, which notes the folder in the configuration.
+        autoencoder = AutoencoderKL.from_config(AutoencoderKL.load_config(options.out))
+        autoencoder.load_state_dict(load_file(options.out / "diffusion_pytorch_model.safetensors"))
     else:
         autoencoder = build_autoencoder(TINY if options.tiny else POCKET)
     autoencoder.to(device)

@@ -22,13 +22,21 @@ def problems(values: dict[str, Any]) -> str:
 
 def test_recommendations_are_written_out() -> None:
     config = parse_config(NEEDED)
-    assert config.parts["unet"].learning_rate == 1e-3
+    assert config.parts["unet"].learning_rate == 2e-3
     assert config.parts["unet"].settings["targets"] == ["attention", "feed_forward"]
     assert config.parts["text_encoder"].settings["rank"] == 8
     own = parse_config({**NEEDED, "parts": {"unet": {"learning_rate": 0.5, "settings": {"rank": 3}}}})
-    assert own.parts["unet"].step_size("unet") == 0.5
+    assert own.step_size("unet") == 0.5
     assert own.parts["unet"].settings["rank"] == 3
     assert set(own.parts) == {"unet"}
+
+
+def test_a_full_sized_base_takes_smaller_steps_unless_told_otherwise() -> None:
+    config = parse_config({**NEEDED, "base": "somewhere/stable-diffusion-v1-5"})
+    assert config.parts["unet"].learning_rate == pytest.approx(2e-4)
+    assert config.parts["text_encoder"].learning_rate == pytest.approx(5e-5)
+    own = parse_config({**NEEDED, "base": "elsewhere", "parts": {"unet": {"learning_rate": 2e-3}}})
+    assert own.parts["unet"].learning_rate == 2e-3
 
 
 @pytest.mark.parametrize(

@@ -228,8 +228,8 @@ def register(kind: SidecarKind) -> type[SidecarConfig]:
         return known[value]
     member = str.__new__(PeftType, value)
     member._name_, member._value_ = value, value
-    # The enum is closed, and PEFT offers no other way in. Before Python 3.12 a member is looked up in the map, since then
-    # it is an ordinary attribute of the class.
+    # The enum is closed, and PEFT offers no other way in. Before Python 3.12 a member is looked up in the map, since
+    # then it is an ordinary attribute of the class.
     type.__setattr__(PeftType, value, member)
     PeftType._member_map_[value] = member
     PeftType._value2member_map_[value] = member

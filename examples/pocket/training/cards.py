@@ -64,10 +64,11 @@ def base_card(folder: Path) -> str:
         "The autoencoder's PSNR on unseen drawings, mean of pictures in dB; it has seen every style, also those that\n"
         "the base has not:\n\n",
         table(psnr, 1, "{:.1f}"),
-        "\nThe project's aim is a mean of 32. Fine textures, which a small autoencoder cannot keep, decide the mean.\n",
+        "\nThe project's aim is a mean of 32. Fine textures, which a small autoencoder cannot keep, lie below it.\n",
         "\n## Training\n\n",
         training("Autoencoder", folder / "vae" / "training.json"),
         training("UNet and text encoder", folder / "training.json"),
+        training("Decoder of the autoencoder alone, afterwards", folder / "vae" / "decoder_training.json"),
         "Pictures are drawn by `examples/pocket/make_data.py` with the kinds, numbers and seeds named here. Made by\n"
         "this project and under its licence, Apache-2.0.\n",
     ]
