@@ -14,9 +14,11 @@ from pathlib import Path
 
 from trainers.adapter import CARD_NAME, Adapter, AdapterCard, check_name, read_adapter, read_card
 from trainers.errors import UserError, unknown
-from trainers.storage import TEMPORARY_PREFIX, folder_lock
+from trainers.storage import TEMPORARY_PREFIX, folder_lock, sweep_temporary
 
 ENVIRONMENT_VARIABLE = "STUDIO_LIBRARY"
+_LEFTOVER_AGE_S = 24 * 3600
+"""Temporary folders that nothing has touched for so long belong to writers that were killed."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ class Library:
                 f"The library has an adapter {name!r} already. Choose another --name, or remove it first with "
                 f"'studio remove {name}'."
             )
+        sweep_temporary(self.adapters_folder, _LEFTOVER_AGE_S)
         return folder
 
     def remove_if_there(self, name: str) -> None:

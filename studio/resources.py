@@ -1,13 +1,15 @@
-"""The example pictures that travel with the studio: inside an installed wheel, or in the checkout that it runs from."""
+"""What the studio takes from its machine: the example pictures that travel with it, and memory."""
 
 import importlib.resources
+import resource
+import sys
 from pathlib import Path
 
 from trainers.errors import UserError
 
 
 def example_folder(name: str) -> Path:
-    """Return a folder of the examples, such as ``styles/blueprint``.
+    """Return a folder of the examples, such as ``styles/blueprint``: of the wheel, or of the checkout that it runs from.
 
     Raises:
         UserError: it is in neither place.
@@ -18,3 +20,9 @@ def example_folder(name: str) -> Path:
     if found is None:
         raise UserError(f"The example {name!r} is missing from this installation. Install the studio again.")
     return found
+
+
+def peak_memory_bytes() -> int:
+    """Return the most memory that this process has held at once (resident set)."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

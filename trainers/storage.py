@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -152,9 +153,17 @@ def new_folder(target: Path) -> Iterator[Path]:
         _flush_folder(target.parent)
 
 
-def sweep_temporary(folder: Path) -> None:
-    """Remove what a killed writer left behind. Call it only while holding the folder's lock."""
+def sweep_temporary(folder: Path, older_than_s: float | None = None) -> None:
+    """Remove what a killed writer left behind.
+
+    Args:
+        older_than_s: spare what changed within so many seconds, for folders without a lock, where another process
+            may be writing. None removes all: call it so only while holding the folder's lock.
+    """
     for leftover in folder.glob(f"{TEMPORARY_PREFIX}*"):
+        with contextlib.suppress(FileNotFoundError):  # its writer has just finished
+            if older_than_s is not None and time.time() - leftover.stat().st_mtime < older_than_s:
+                continue
         if leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)
         else:

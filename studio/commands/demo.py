@@ -16,6 +16,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     from studio.demo import BLEND, STYLES, run_demo
+    from studio.resources import peak_memory_bytes
 
     started = time.monotonic()
     out = Path(options.out).expanduser()
@@ -25,7 +26,7 @@ def _run(options: argparse.Namespace) -> None:
     print()
     print("\n".join(result.table))
     print("(0 % is the base, 100 % the style's own pictures; prompt kept: CLIP-T of its noun, against the base)")
-    print(f"\nDone in {minutes} min {seconds} s.")
+    print(f"\nDone in {minutes} min {seconds} s, {peak_memory_bytes() / 2**30:.1f} GiB of memory at most.")
     print(f"Look at   {result.grid}")
     print(f"Numbers   {result.scores}")
     library = result.library.folder

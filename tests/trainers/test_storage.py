@@ -6,6 +6,7 @@ import os
 import resource
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -149,6 +150,14 @@ def test_leftovers_of_a_killed_writer_are_swept(tmp_path: Path) -> None:
     (tmp_path / "kept").touch()
     sweep_temporary(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
+def test_only_old_leftovers_are_swept_where_others_may_be_writing(tmp_path: Path) -> None:
+    for name in (".tmp-old", ".tmp-fresh"):
+        (tmp_path / name).mkdir()
+    os.utime(tmp_path / ".tmp-old", (0, time.time() - 7200))
+    sweep_temporary(tmp_path, older_than_s=3600)
+    assert [path.name for path in tmp_path.iterdir()] == [".tmp-fresh"]
 
 
 def test_the_newest_checkpoint_that_verifies_is_taken(tmp_path: Path) -> None:
