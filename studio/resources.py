@@ -9,7 +9,7 @@ from trainers.errors import UserError
 
 
 def example_folder(name: str) -> Path:
-    """Return a folder of the examples, such as ``styles/blueprint``: of the wheel, or of the checkout that it runs from.
+    """Return a folder of the examples, such as ``styles/blueprint``: of the wheel, or of the checkout.
 
     Raises:
         UserError: it is in neither place.

@@ -233,10 +233,10 @@ def _say_pictures(journal: Journal, folder: PictureFolder) -> None:
 def _say_parts(journal: Journal, training: Training) -> None:
     parts = trained_parts(training)
     for part, found in training.attached.items():
-        plan = training.config.parts[part]
+        method, rate = training.config.parts[part].method, training.config.step_size(part)
         journal.say(
-            f"{part}: {plan.method} on {len(found.matched)} layers, {found.trainable:,} trainable parameters "
-            f"({found.trainable / found.total:.1%} of {found.total:,}), learning rate {training.config.step_size(part):g}"
+            f"{part}: {method} on {len(found.matched)} layers, {found.trainable:,} trainable parameters "
+            f"({found.trainable / found.total:.1%} of {found.total:,}), learning rate {rate:g}"
         )
     size = expected_size_bytes([part.tensors for part in parts.values()])
     journal.say(f"The adapter's file will take {size / 1e6:.1f} MB. {training.config.steps} steps.")
