@@ -2,8 +2,8 @@
 
 On a CLIP text encoder they stand behind the start token; prompts keep the encoder's limit, so the last words of a full
 prompt make room for them. On a UNet they join the text that every cross-attention sees, in the conditional and in the
-unconditional half alike. A causal language model reads them before the words. While it learns, a prompt may be what a small network makes of other tokens; the network is
-folded away when the adapter is saved.
+unconditional half alike. A causal language model reads them before the words. While it learns, a prompt may be what a
+small network makes of other tokens; the network is folded away when the adapter is saved.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -124,7 +124,8 @@ def _embeddings(host: nn.Module) -> Any:
     for module in host.modules():
         if hasattr(module, "token_embedding") and hasattr(module, "position_embedding"):
             return module
-    raise ValueError(f"{type(host).__name__} is neither a CLIP text encoder, a UNet with cross-attention nor a causal language model.")
+    kinds = "a CLIP text encoder, a UNet with cross-attention or a causal language model"
+    raise ValueError(f"{type(host).__name__} is not {kinds}.")
 
 
 def _install_text(host: nn.Module, sidecar: Sidecar) -> Uninstall:

@@ -3,7 +3,7 @@
 P tokens never see the words, so what the words see of them depends on the adapter alone: the keys and values of P in
 every layer. They are found by one pass of P through the model, at positions 0 to p − 1, and join every attention like a
 prefix; the words move up by p positions. Logits equal those of the joined sequence, while masks, padding, the cache,
-beams and streaming stay those of the words.
+beams and streaming stay those of the words. Only the last token's own guess of the first word is never asked for.
 """
 
 import contextlib
