@@ -100,14 +100,12 @@ class _Reading:
 
     def _record(self, live: Live, end: int) -> Layers:
         """Return what every layer makes of an adapter's tokens, the last of which stands before position `end`."""
-        from transformers import DynamicCache
-
         table = self.host.get_input_embeddings().weight
         tokens = self.tokens(live)[None].to(table.dtype)
         places = torch.arange(end - tokens.shape[1], end, device=tokens.device)[None]
-        cache = DynamicCache()
         with self._alone():
-            self.host.base_model(inputs_embeds=tokens, position_ids=places, past_key_values=cache, use_cache=True)
+            read = self.host.base_model(inputs_embeds=tokens, position_ids=places, use_cache=True)
+        cache = read.past_key_values
         return {number: (_rows(layer.keys), _rows(layer.values)) for number, layer in enumerate(cache.layers)}
 
     @contextlib.contextmanager
