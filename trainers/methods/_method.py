@@ -93,6 +93,8 @@ class Method:
     """(settings, resolver) -> the PEFT config that attaches it."""
     mergeable: bool
     """Whether its effect is a weight delta that can be added into the base."""
+    why_not_merged: str = "what it adds depends on the input, so no change of the weights equals it"
+    """Said where it cannot be merged."""
     live_weight: str = TIMES_THE_DELTA
     """What the live weight w of an attached adapter means; 0 is the base bit for bit, 1 the plain method."""
     merge_tolerance: float = 1e-5
