@@ -149,7 +149,7 @@ class Bench:
             share=trainable / total,
             file_bytes=size,
             seconds=seconds,
-            learning_rates={part: plan.step_size(part) for part, plan in config.parts.items()},
+            learning_rates={part: config.step_size(part) for part in config.parts},
         )
 
     def _loaded(self) -> LoadedBase:
@@ -267,7 +267,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--methods", type=_words, default=[], metavar="A,B", help="default: the whole registry")
     parser.add_argument("--parts", type=_words, default=list(PARTS), metavar="A,B", help=f"of {', '.join(PARTS)}")
     parser.add_argument("--style", choices=STYLES, default="blueprint")
-    parser.add_argument("--steps", type=int, default=150)
+    parser.add_argument("--steps", type=int, default=RunConfig.model_fields["steps"].default, help="default: a run's")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--learning-rates",
