@@ -114,6 +114,17 @@ class Method:
     fold: Callable[[dict[str, Any], dict[str, Tensor]], Folded] | None = None
     """(config, tensors) as trained -> as saved, with the same effect: what only training needed is left out."""
 
+    shrinks: bool = False
+    """Whether training decides how small the saved file becomes, so that only its largest size is known before."""
+
+    def __post_init__(self) -> None:
+        """Recommend for a second text encoder what is recommended for the first."""
+        if "text_encoder" in self.recommended and "text_encoder_2" not in self.recommended:
+            both: dict[str, Recommendation] = {}
+            for part, own in self.recommended.items():
+                both |= {part: own, "text_encoder_2": own} if part == "text_encoder" else {part: own}
+            object.__setattr__(self, "recommended", both)
+
     @property
     def parts(self) -> tuple[str, ...]:
         """The parts that the method fits."""
