@@ -1,13 +1,15 @@
-"""Attach adapters to a loaded base, weigh them live, and take them off again without a trace."""
+"""Attach adapters to a loaded base, weigh them live or merge them into it, and take them off again without a trace."""
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipelines.families import LoadedBase
 from trainers.adapter import Adapter, AdapterCard
-from trainers.errors import UserError
+from trainers.errors import UserError, raise_problems
 from trainers.methods import _peft_bridge as bridge
+from trainers.methods import methods
+from trainers.methods._merging import merge
 
 
 @dataclass
@@ -19,7 +21,12 @@ class Attachments:
     parts: dict[str, tuple[str, ...]] = field(default_factory=dict)
     matched: dict[str, int] = field(default_factory=dict)
     """How many layers each adapter attached to."""
+    methods: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Which method made each adapter's parts."""
+    merged: dict[str, float] = field(default_factory=dict)
+    """The weights with which adapters are merged into the base now."""
     _count: int = 0
+    _unmerge: list[Callable[[], None]] = field(default_factory=list)
 
     def add(self, name: str, adapter: Adapter) -> None:
         """Attach an adapter at weight 0.
@@ -30,6 +37,7 @@ class Attachments:
         """
         if name in self.slots:
             raise UserError(f"The adapter {name!r} is attached already.")
+        self._refuse_merged("add an adapter")
         check_base(self.base, adapter.card)
         slot = f"adapter{self._count}"  # a user's name may hold dots, which torch does not allow
         self._count += 1
@@ -48,26 +56,77 @@ class Attachments:
             self._apply({})
             raise
         self.slots[name], self.parts[name], self.matched[name] = slot, tuple(adapter.parts), matched
+        self.methods[name] = {part: card.method for part, card in adapter.card.parts.items()}
         self._apply({})
 
     def remove(self, name: str) -> None:
-        """Take an adapter off; the others keep their place, at weight 0."""
+        """Take an adapter off; the others keep their place, at weight 0.
+
+        Raises:
+            UserError: adapters are merged into the base.
+        """
+        self._refuse_merged(f"remove {name!r}")
         slot = self.slots.pop(name)
         for part in self.parts.pop(name):
             bridge.detach(self.base.parts[part], slot)
         del self.matched[name]
+        self.methods.pop(name, None)
+        self._apply({})
+
+    def merge(self, weights: Mapping[str, float]) -> None:
+        """Add adapters into the base's weights: what they do is the same, and costs nothing any more.
+
+        The base's own tensors are kept, and `unmerge` puts them back bit for bit. Attached adapters that are not merged
+        can still be weighed live.
+
+        Raises:
+            UserError: a name is not attached, adapters are merged already, or one does not act by a change of weights.
+                Nothing is changed then.
+        """
+        self._check_names(weights)
+        self._refuse_merged("merge")
+        raise_problems("The adapters cannot be merged into the base:", _unmergeable(self.methods, weights))
+        slots = {self.slots[name]: weight for name, weight in weights.items()}
+        try:
+            for part, module in self.base.parts.items():
+                self._unmerge.append(merge(module, slots, what=part))
+        except BaseException:
+            self.unmerge()
+            raise
+        self.merged = {name: weight for name, weight in weights.items() if weight}
+
+    def unmerge(self) -> None:
+        """Put the base's own weights back; the adapters stay attached, at weight 0."""
+        while self._unmerge:
+            self._unmerge.pop()()
+        self.merged = {}
         self._apply({})
 
     def set_weights(self, weights: Mapping[str, float]) -> None:
         """Set the live weight of every adapter; the ones not named are off.
 
         Raises:
-            UserError: a name is not attached.
+            UserError: a name is not attached, or is merged into the base.
         """
+        self._check_names(weights)
+        twice = [name for name, weight in weights.items() if weight and name in self.merged]
+        if twice:
+            raise UserError(
+                f"The adapter {twice[0]!r} is merged into the base and would act twice. Unmerge it, or leave it at "
+                "weight 0."
+            )
+        self._apply({self.slots[name]: weight for name, weight in weights.items()})
+
+    def _check_names(self, weights: Mapping[str, float]) -> None:
         for name in weights:
             if name not in self.slots:
                 raise UserError(f"The adapter {name!r} is not attached. Attached: {', '.join(self.slots) or 'none'}.")
-        self._apply({self.slots[name]: weight for name, weight in weights.items()})
+
+    def _refuse_merged(self, what: str) -> None:
+        if self.merged:
+            raise UserError(
+                f"Cannot {what} while {', '.join(map(repr, self.merged))} is merged into the base. Unmerge first."
+            )
 
     def _apply(self, weights: Mapping[str, float]) -> None:
         for module in self.base.parts.values():
@@ -83,8 +142,19 @@ def attached(base: LoadedBase, adapters: Mapping[str, Adapter]) -> Iterator[Atta
             attachments.add(name, adapter)
         yield attachments
     finally:
+        attachments.unmerge()
         for name in list(attachments.slots):
             attachments.remove(name)
+
+
+def _unmergeable(made_by: Mapping[str, Mapping[str, str]], weights: Mapping[str, float]) -> list[str]:
+    """Return a sentence for every part that acts by other means than a change of weights."""
+    return [
+        f"{name!r} acts on the {part} by {found.title}: {found.why_not_merged}"
+        for name, weight in weights.items()
+        for part, method in made_by.get(name, {}).items()
+        if weight and (found := methods().get(method)) is not None and not found.mergeable
+    ]
 
 
 def check_base(base: LoadedBase, card: AdapterCard) -> None:

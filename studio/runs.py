@@ -15,7 +15,7 @@ calling it again. A lock refuses a second process in the same folder.
 import contextlib
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -171,11 +171,6 @@ def discard_unstarted(run: Run) -> None:
         with contextlib.suppress(OSError):  # not empty: others live there
             run.library.runs_folder.rmdir()
             run.library.folder.rmdir()
-
-
-def expected_size_bytes(tensors: Sequence[Mapping[str, Any]]) -> int:
-    """Return the bytes that parts' tensors take in a file."""
-    return sum(t.numel() * t.element_size() for part in tensors for t in part.values())
 
 
 def _step_of(line: str) -> int:

@@ -17,14 +17,15 @@ from pipelines.families import LoadedBase
 from pipelines.generate import PictureRequest, generate
 from pipelines.judge import POCKET_JUDGE, Judge
 from pipelines.picture_file import png_bytes
-from studio.runs import Journal, Run, expected_size_bytes
-from trainers.adapter import Adapter, AdapterCard, AdapterPart, BaseCard, PartCard, write_adapter
+from studio.runs import Journal, Run
+from trainers.adapter import Adapter, AdapterCard, AdapterPart, BaseCard, PartCard, parts_size_bytes, write_adapter
 from trainers.checkpoint import newest_checkpoint, write_checkpoint
 from trainers.config import RunConfig
 from trainers.data.latents import Latents, encode_latents
 from trainers.data.pictures import Picture, PictureFolder, open_picture, read_folder
 from trainers.errors import UserError
 from trainers.loop import ADAPTER, Step, Training, begin, restore, snapshot, train, trained_parts
+from trainers.methods import find_method
 from trainers.storage import write_bytes
 
 _SAMPLES = 4
@@ -231,15 +232,18 @@ def _say_pictures(journal: Journal, folder: PictureFolder) -> None:
 
 
 def _say_parts(journal: Journal, training: Training) -> None:
-    parts = trained_parts(training)
+    config, shrinking = training.config, []
     for part, found in training.attached.items():
-        method, rate = training.config.parts[part].method, training.config.step_size(part)
+        method = find_method(config.parts[part].method)
+        shrinking += [method.title] if method.shrinks else []
         journal.say(
-            f"{part}: {method} on {len(found.matched)} layers, {found.trainable:,} trainable parameters "
-            f"({found.trainable / found.total:.1%} of {found.total:,}), learning rate {rate:g}"
+            f"{part}: {method.name} on {len(found.matched)} layers, {found.trainable:,} trainable parameters "
+            f"({found.trainable / found.total:.2%} of {found.total:,}), learning rate {config.step_size(part):g}"
         )
-    size = expected_size_bytes([part.tensors for part in parts.values()])
-    journal.say(f"The adapter's file will take {size / 1e6:.1f} MB. {training.config.steps} steps.")
+    size_bytes = parts_size_bytes(trained_parts(training))
+    most = f"at most (its {' and '.join(dict.fromkeys(shrinking))} may end smaller) " if shrinking else ""
+    shown = f"{size_bytes / 1e6:.1f} MB" if size_bytes >= 1e6 else f"{size_bytes / 1e3:.1f} kB"
+    journal.say(f"The adapter's tensors will take {most}{shown}. {config.steps} steps.")
 
 
 def _record(journal: Journal, step: Step) -> None:

@@ -22,12 +22,13 @@ from torch import Tensor
 
 from trainers.adapter_gate import CONFIG_NAME, NAME_CHARACTERS, TENSORS_NAME, is_finite, part_problems
 from trainers.errors import UserError, raise_problems
-from trainers.storage import new_folder, read_json, read_tensors, write_json, write_tensors
+from trainers.storage import new_folder, read_json, read_tensors, tensors_size_bytes, write_json, write_tensors
 
 CARD_NAME = "adapter.json"
 KEY_PREFIX = "base_model.model."
 """What PEFT puts before a module's path in the keys of a file."""
 _LIMIT_BYTES = 4 << 30
+_METADATA = {"format": "pt"}
 
 
 class PartCard(BaseModel):
@@ -141,7 +142,7 @@ def write_adapter(folder: Path, adapter: Adapter, previews: Mapping[str, bytes] 
     with new_folder(folder) as temporary:
         for part, content in adapter.parts.items():
             write_json(temporary / part / CONFIG_NAME, dict(content.config))
-            write_tensors(temporary / part / TENSORS_NAME, content.tensors, {"format": "pt"})
+            write_tensors(temporary / part / TENSORS_NAME, content.tensors, _METADATA)
         if adapter.references:
             write_tensors(temporary / "references.safetensors", adapter.references)
         for name, png in (previews or {}).items():
@@ -149,6 +150,11 @@ def write_adapter(folder: Path, adapter: Adapter, previews: Mapping[str, bytes] 
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(png)
         write_json(temporary / CARD_NAME, adapter.card.model_dump(mode="json"))
+
+
+def parts_size_bytes(parts: Mapping[str, AdapterPart]) -> int:
+    """Return the bytes that the tensor files of an adapter's parts will take."""
+    return sum(tensors_size_bytes(part.tensors, _METADATA) for part in parts.values())
 
 
 def read_card(folder: Path) -> AdapterCard:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
+import torch
 from torch import Tensor
 
 from trainers.errors import UserError
@@ -79,6 +80,18 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     """Replace a safetensors file atomically. Tensors are copied to the CPU and made contiguous."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     write_bytes(path, safetensors.torch.save(plain, dict(metadata) if metadata else None))
+
+
+def tensors_size_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> int:
+    """Return the size that `write_tensors` gives a file of floating-point tensors, without writing any."""
+    header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
+    end = 0
+    for name, tensor in sorted(tensors.items(), key=lambda item: (-item[1].element_size(), item[0])):
+        start, end = end, end + tensor.numel() * tensor.element_size()
+        kind = f"{'BF' if tensor.dtype == torch.bfloat16 else 'F'}{8 * tensor.element_size()}"
+        header[name] = {"dtype": kind, "shape": list(tensor.shape), "data_offsets": [start, end]}
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    return 8 + -(-len(text) // 8) * 8 + end  # the header's length, the header padded to 8 bytes, the data
 
 
 def read_json(path: Path, what: str) -> Any:

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from pipelines.families import families
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
@@ -43,6 +45,26 @@ def test_the_style_benchmark_prints_its_table_and_bars(tmp_path: Path) -> None:
     )
     assert "| neon |" in printed
     assert "bar 0.70" in (tmp_path / "styles.md").read_text()
+
+
+def test_the_method_benchmark_goes_on_where_it_stopped_and_keeps_failures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(EXAMPLES)
+    import benchmark_methods  # in this process: starting another takes longer than the cells
+
+    small = ("--steps", "1", "--pictures", "2", "--drawings", "2", "--sampling-steps", "1", "--set", "batch_size=1")
+    files = ("--json", str(tmp_path / "cells.jsonl"), "--table", str(tmp_path / "table.md"))
+    script = ("benchmark_methods.py", "--methods", "ia3", "--parts", "text_encoder", *small, *files)
+    monkeypatch.setattr("sys.argv", [*script, "--learning-rates", "1,1e9"])
+    assert benchmark_methods.main() == 0
+    table = (tmp_path / "table.md").read_text()
+    assert "| ia3 | " in table
+    assert "ia3 on text_encoder, rate ×1e+09: The run's settings cannot be used" in table
+    assert "1/2 ia3" in capsys.readouterr().out
+    monkeypatch.setattr("sys.argv", list(script))
+    assert benchmark_methods.main() == 0
+    assert capsys.readouterr().out.strip() == table.strip()
 
 
 def test_the_file_tree_names_every_package(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ and to_v.
 """
 
 import copy
+import itertools
 import math
 import sys
 from collections.abc import Callable, Sequence
@@ -32,6 +33,8 @@ class Rows:
     keys: Tensor
     values: Tensor
     weight: float
+    opened: Tensor | None = None
+    """A factor on keys and values that every query has for itself, [b, q, 1]; only on transformers."""
 
 
 Provider = Callable[[], Sequence[Rows]]
@@ -114,10 +117,55 @@ def _wrapped(registry: Any, kernel: str) -> Callable[..., Any]:
         mask = _full_mask(module, kernel, query, key, attention_mask, more)
         bias = _bias(rows, query).expand(*mask.shape[:-1], -1)
         keys = torch.cat([*(_heads(one.keys, key) for one in rows), key], dim=2)
-        values = torch.cat([*(_heads(one.values, value) for one in rows), value], dim=2)
-        return plain(module, query, keys, values, torch.cat([bias, mask], dim=-1), **{**more, "is_causal": False})
+        more["is_causal"] = False
+        if all(one.opened is None for one in rows):
+            values = torch.cat([*(_heads(one.values, value) for one in rows), value], dim=2)
+            return plain(module, query, keys, values, torch.cat([bias, mask], dim=-1), **more)
+        scale = more.get("scaling") or query.shape[-1] ** -0.5
+        bias = bias + torch.cat([_logits_closed(one, query, key, scale) for one in rows], dim=-1)
+        mask = torch.cat([bias, mask.expand(*bias.shape[:-1], -1)], dim=-1)
+        output, weights = plain(module, query, keys, _side_by_side(rows, value), mask, **more)
+        return _opened(rows, output), weights
 
     return attend
+
+
+def _logits_closed(rows: Rows, query: Tensor, key: Tensor, scale: float) -> Tensor:
+    """Return what each query's gate G takes from its logits q · k, (G − 1) q · k, as [b, heads, q, p]."""
+    keys = _heads(rows.keys, key)
+    if rows.opened is None:
+        return query.new_zeros(*query.shape[:-1], keys.shape[2])
+    logits = scale * (query @ keys.repeat_interleave(query.shape[1] // keys.shape[1], dim=1).transpose(-1, -2))
+    return (rows.opened[:, None].to(query.dtype) - 1) * logits
+
+
+def _side_by_side(rows: Sequence[Rows], value: Tensor) -> Tensor:
+    """Return all values, those behind a gate in columns of their own, so that they can be told apart afterwards."""
+    places = [0, *_places(rows)]
+    blocks = [value, *(_heads(one.values, value) for one in rows)]
+    width, count = value.shape[-1], max(places) + 1
+    padded = [
+        functional.pad(block, (place * width, (count - 1 - place) * width))
+        for block, place in zip(blocks, places, strict=True)
+    ]
+    return torch.cat([*padded[1:], padded[0]], dim=2)
+
+
+def _places(rows: Sequence[Rows]) -> list[int]:
+    """Return 0 for rows without a gate and 1, 2 … for those with one."""
+    numbers = itertools.count(1)
+    return [0 if one.opened is None else next(numbers) for one in rows]
+
+
+def _opened(rows: Sequence[Rows], output: Tensor) -> Tensor:
+    """Return the attention's output [b, q, heads, width] with every gate on its own values."""
+    places = _places(rows)
+    columns = output.chunk(max(places) + 1, dim=-1)
+    total = columns[0]
+    for one, place in zip(rows, places, strict=True):
+        if one.opened is not None:
+            total = total + one.opened[..., None].to(total.dtype) * columns[place]
+    return total
 
 
 def _heads(rows: Tensor, like: Tensor) -> Tensor:

@@ -93,6 +93,8 @@ class Method:
     """(settings, resolver) -> the PEFT config that attaches it."""
     mergeable: bool
     """Whether its effect is a weight delta that can be added into the base."""
+    why_not_merged: str = "what it adds depends on the input, so no change of the weights equals it"
+    """Said where it cannot be merged."""
     live_weight: str = TIMES_THE_DELTA
     """What the live weight w of an attached adapter means; 0 is the base bit for bit, 1 the plain method."""
     merge_tolerance: float = 1e-5
@@ -111,6 +113,17 @@ class Method:
     """What it does in training beside its forward."""
     fold: Callable[[dict[str, Any], dict[str, Tensor]], Folded] | None = None
     """(config, tensors) as trained -> as saved, with the same effect: what only training needed is left out."""
+
+    shrinks: bool = False
+    """Whether training decides how small the saved file becomes, so that only its largest size is known before."""
+
+    def __post_init__(self) -> None:
+        """Recommend for a second text encoder what is recommended for the first."""
+        if "text_encoder" in self.recommended and "text_encoder_2" not in self.recommended:
+            both: dict[str, Recommendation] = {}
+            for part, own in self.recommended.items():
+                both |= {part: own, "text_encoder_2": own} if part == "text_encoder" else {part: own}
+            object.__setattr__(self, "recommended", both)
 
     @property
     def parts(self) -> tuple[str, ...]:

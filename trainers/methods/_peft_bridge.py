@@ -114,7 +114,7 @@ def detach(module: nn.Module, adapter: str) -> None:
             continue
         layer.set_adapter([name for name in layer.active_adapters if name != adapter])
         layer.delete_adapter(adapter)
-        if _adapters_of(layer):
+        if adapters_of(layer):
             continue
         parent_path, _, leaf = path.rpartition(".")
         parent = module.get_submodule(parent_path)
@@ -225,12 +225,13 @@ def _own_parameters(path: str, layer: Any, adapter: str) -> Iterator[tuple[str, 
                 yield f"{path}.{group}.{adapter}.{name}", parameter
 
 
-def _adapters_of(layer: Any) -> set[str]:
+def adapters_of(layer: Any) -> set[str]:
+    """Return the names of the adapters on a tuner layer."""
     return {name for group in layer.adapter_layer_names for name in getattr(layer, group)}
 
 
 def _holds(layer: Any, adapter: str) -> bool:
-    return adapter in _adapters_of(layer)
+    return adapter in adapters_of(layer)
 
 
 def _leaf_names(module: nn.Module) -> list[str]:

@@ -2,8 +2,8 @@
 
 On a CLIP text encoder they stand behind the start token; prompts keep the encoder's limit, so the last words of a full
 prompt make room for them. On a UNet they join the text that every cross-attention sees, in the conditional and in the
-unconditional half alike. While it learns, a prompt may be what a small network makes of other tokens; the network is
-folded away when the adapter is saved.
+unconditional half alike. A causal language model reads them before the words. While it learns, a prompt may be what a
+small network makes of other tokens; the network is folded away when the adapter is saved.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,12 +16,13 @@ from torch.nn import functional
 from trainers.methods._hosts import features
 from trainers.methods._keys import Rows, extend
 from trainers.methods._method import Folded
+from trainers.methods._prompt_language import install_language, is_language_model
 from trainers.methods._sidecar import ROOT, Live, Sidecar, SidecarKind, Uninstall, register
 
 STARTS_CHANGED = "learned tokens are read like words from the first step"
 LIVE_WEIGHT = (
-    "on a UNet the tokens count w times in the attention; a text encoder's output moves w of the way from the base's "
-    "to the prompted one's"
+    "on a UNet and a language model the tokens count w times in the attention, below 0 they are off; a text encoder's "
+    "output moves w of the way from the base's to the prompted one's"
 )
 
 
@@ -78,12 +79,14 @@ def _first_tokens(host: nn.Module, length: int) -> Tensor:
     crossings = _crossings(host)
     if crossings:
         return 0.02 * torch.randn(length, features(crossings[0].to_k)[0])
-    words = _embeddings(host).token_embedding.weight.detach().float()
+    words = _vocabulary(host).detach().float()
     return words[torch.randint(len(words), (length,))].cpu()
 
 
 def _install(host: nn.Module, sidecar: Sidecar) -> Uninstall:
     crossings = _crossings(host)
+    if not crossings and is_language_model(host):
+        return install_language(host, sidecar, lambda live: prompt_tokens(live.parameters))
     if not crossings:
         return _install_text(host, sidecar)
     ends = [extend(crossing, _context_rows(crossing, sidecar)) for crossing in crossings]
@@ -110,11 +113,19 @@ def _projected(crossing: Any, live: Live) -> Rows:
     return Rows(crossing.to_k(tokens)[0], crossing.to_v(tokens)[0], live.weight)
 
 
+def _vocabulary(host: Any) -> Tensor:
+    """Return the vectors of all words [n, d]."""
+    language = not _crossings(host) and is_language_model(host)
+    table = host.get_input_embeddings() if language else _embeddings(host).token_embedding
+    return table.weight
+
+
 def _embeddings(host: nn.Module) -> Any:
     for module in host.modules():
         if hasattr(module, "token_embedding") and hasattr(module, "position_embedding"):
             return module
-    raise ValueError(f"{type(host).__name__} is neither a CLIP text encoder nor a UNet with cross-attention.")
+    kinds = "a CLIP text encoder, a UNet with cross-attention or a causal language model"
+    raise ValueError(f"{type(host).__name__} is not {kinds}.")
 
 
 def _install_text(host: nn.Module, sidecar: Sidecar) -> Uninstall:

@@ -55,6 +55,8 @@ class SidecarKind:
     """(host, sidecar) -> what takes it off again; for effects inside the host."""
     frozen: Callable[[str], bool] = lambda name: False
     """Which of its parameters are kept but never trained."""
+    change: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] | None = None
+    """(parameters of an adapter) -> the delta of the host's own parameters by name, where that is all it does."""
 
 
 @dataclass
@@ -120,13 +122,17 @@ class Sidecar(nn.Module, BaseTunerLayer):
 
     def live(self) -> list[Live]:
         """Return the adapters that act now."""
+        return list(self.live_by_name().values())
+
+    def live_by_name(self) -> dict[str, Live]:
+        """Return the adapters that act now, by name."""
         if self._disable_adapters:
-            return []
-        return [
-            Live(dict(self.beside[name].items()), self.settings[name], self.scaling[name], self.training)
+            return {}
+        return {
+            name: Live(dict(self.beside[name].items()), self.settings[name], self.scaling[name], self.training)
             for name in self.active_adapters
             if name in self.beside and self.scaling[name] != 0 and name not in self.silent
-        ]
+        }
 
     def __getattr__(self, name: str) -> Any:
         # PEFT looks for `weight` through `base_layer`, which a sidecar has not; nn.Module would recurse for ever.

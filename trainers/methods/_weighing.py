@@ -30,7 +30,7 @@ def weigh(module: nn.Module, weights: Mapping[str, float]) -> None:
         layer.set_adapter(held)
         layer._disable_adapters = not held  # some tuners compute an identity even with nothing active
         for name in held:
-            if isinstance(layer, Sidecar) or _is_additive(layer, name):
+            if isinstance(layer, Sidecar) or is_additive(layer, name):
                 layer.set_scale(name, weights[name])
     inner = {id(layer.base_layer) for layer in layers if not isinstance(layer, Sidecar)}
     for layer in layers:
@@ -64,8 +64,8 @@ def _mix(outer: Any, weights: Mapping[str, float]) -> None:
         del outer.__dict__["forward"]
     chain = list(_chain(outer))
     active = [(layer, name) for layer in chain for name in layer.active_adapters if name in _adapters(layer)]
-    shares = {name: 1.0 if _is_additive(layer, name) else weights[name] for layer, name in active}
-    if all(_is_additive(layer, name) for layer, name in active):
+    shares = {name: 1.0 if is_additive(layer, name) else weights[name] for layer, name in active}
+    if all(is_additive(layer, name) for layer, name in active):
         return
     beside = any(isinstance(child, Sidecar) and child.live() for child in outer.get_base_layer().children())
     if len(active) > 1 or beside or set(shares.values()) != {1.0}:
@@ -104,7 +104,7 @@ def _silenced(sidecars: Sequence[Sidecar]) -> Iterator[None]:
             sidecar._disable_adapters = disabled
 
 
-def _is_additive(layer: Any, name: str) -> bool:
+def is_additive(layer: Any, name: str) -> bool:
     """Return whether PEFT's scale multiplies a delta that is added to the base's output."""
     if isinstance(layer, LoraLayer | AdaLoraLayer):
         return name not in layer.lora_variant  # DoRA and other variants scale inside a norm

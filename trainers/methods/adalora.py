@@ -144,5 +144,6 @@ METHOD = Method(
     peft_config=_config,
     mergeable=True,
     course=AdaloraCourse,
+    shrinks=True,
     fold=_fold,
 )

@@ -29,7 +29,11 @@ METHOD = Method(
     title="P-tuning",
     source="Liu et al. 2021, arXiv 2103.10385",
     settings=PTuningSettings,
-    recommended={"unet": Recommendation(3e-3), "text_encoder": Recommendation(1e-3)},
+    recommended={
+        "unet": Recommendation(3e-3),
+        "text_encoder": Recommendation(1e-3),
+        "language_model": Recommendation(3e-3),
+    },
     peft_config=_config,
     mergeable=False,
     live_weight=LIVE_WEIGHT,

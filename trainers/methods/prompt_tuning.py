@@ -1,7 +1,8 @@
 """Prompt tuning: a few learned tokens, read like words; everything else stays frozen.
 
 [P; E(x)], P of p tokens. Source: Lester et al. 2021, arXiv 2104.08691, section 2. On a text encoder the tokens stand
-behind the start token; on a UNet they are appended to the context of the cross-attention.
+behind the start token; on a UNet they are appended to the context of the cross-attention; a language model reads them
+first.
 """
 
 from typing import Any
@@ -27,7 +28,11 @@ METHOD = Method(
     title="Prompt tuning",
     source="Lester et al. 2021, arXiv 2104.08691",
     settings=PromptTuningSettings,
-    recommended={"unet": Recommendation(1e-2), "text_encoder": Recommendation(3e-3)},
+    recommended={
+        "unet": Recommendation(1e-2),
+        "text_encoder": Recommendation(3e-3),
+        "language_model": Recommendation(3e-2),
+    },
     peft_config=_config,
     mergeable=False,
     live_weight=LIVE_WEIGHT,

@@ -2,12 +2,14 @@
 
 G = mean over tokens of σ(w · h + b), one gate per module and method. LoRA on queries and values: y = W x + G · B A x,
 the gate in place of alpha / rank. Prefix: K ← [G · P_k; K], V ← [G · P_v; V]. Bottleneck behind the feed-forward:
-h ← h + G · Up(f(Down(h))). Source: Mao et al. 2021, arXiv 2110.07577, section 3. The prefix has no network here. Not
-for language models: a mean over all tokens would let a causal model see the tokens to come.
+h ← h + G · Up(f(Down(h))). Source: Mao et al. 2021, arXiv 2110.07577, section 3. The prefix has no network here.
+
+In a causal language model a mean over all tokens would see the tokens to come, and would change with every token that
+is generated. There the gate is each token's own, G = σ(w · h + b), and a token weighs the prefix by its own gate too.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
@@ -28,6 +30,9 @@ class UnipeltSettings(MethodSettings):
     rank: int = Field(8, ge=1, le=1024, description="Rank of the deltas of queries and values.")
     length: int = Field(10, ge=1, le=512, description="Number of learned keys and values in each attention module.")
     size: int = Field(16, ge=1, le=4096, description="Width of the bottleneck behind each feed-forward module.")
+    gate: Literal["mean", "token"] = Field(
+        "mean", description="Gates that are a mean over all tokens, as in the paper, or each token's own (causal)."
+    )
 
 
 def _config(settings: UnipeltSettings, resolve: ResolveTargets) -> Any:
@@ -35,28 +40,44 @@ def _config(settings: UnipeltSettings, resolve: ResolveTargets) -> Any:
     return register(KIND)(target_modules=list(resolve(("attention_block", "feed_forward_block"))), settings=kept)
 
 
-def gate(own: Mapping[str, Tensor], name: str, h: Tensor) -> Tensor:
-    """Return the gates [b, 1, 1] of a batch of hidden states [b, t, d]: the mean over tokens of σ(w · h + b)."""
+def gate(live: Live, name: str, h: Tensor) -> Tensor:
+    """Return the gates of a batch of hidden states [b, t, d]: σ(w · h + b) as [b, t, 1], or its mean as [b, 1, 1]."""
+    own = live.parameters
     logits = functional.linear(h.to(own[f"{name}_gate"].dtype), own[f"{name}_gate"], own[f"{name}_gate_bias"])
-    return torch.sigmoid(logits).mean(dim=1, keepdim=True)
+    opened = torch.sigmoid(logits)
+    return opened if _by_token(live.settings) else opened.mean(dim=1, keepdim=True)
 
 
-def _projections(host: Any) -> dict[str, Any]:
-    """Return a host's query and value projections by name."""
-    if hasattr(host, "to_q"):
-        return {"query": host.to_q, "value": host.to_v}
-    return {"query": host.q_proj, "value": host.v_proj}
+def _by_token(settings: Mapping[str, Any]) -> bool:
+    return settings.get("gate") == "token"
+
+
+def _projections(host: Any) -> dict[str, tuple[Any, int, int]]:
+    """Return a host's query and value projections: the layer, and the columns of its output before and behind them."""
+    if hasattr(host, "c_attn"):  # GPT-2 makes queries, keys and values in one layer, in this order
+        d = features(host.c_attn)[1] // 3
+        return {"query": (host.c_attn, 0, 2 * d), "value": (host.c_attn, 2 * d, 0)}
+    query, value = (host.to_q, host.to_v) if hasattr(host, "to_q") else (host.q_proj, host.v_proj)
+    return {"query": (query, 0, 0), "value": (value, 0, 0)}
+
+
+def _check_gate(host: nn.Module, settings: Mapping[str, Any]) -> None:
+    if hasattr(host, "to_q") and _by_token(settings):
+        raise ValueError("The gate 'token' is for language models and text encoders; a UNet takes 'mean'.")
+    if hasattr(host, "layer_idx") and not _by_token(settings):  # only a layer with a cache knows its number
+        raise ValueError("The gate 'mean' would show a language model the tokens to come; it takes 'token'.")
 
 
 def _fresh(host: nn.Module, settings: Mapping[str, Any]) -> dict[str, Tensor]:
     d = width(host)
+    _check_gate(host, settings)
     if not is_attention(host):
         return {**fresh_branch(d, settings), **_fresh_gate("adapter", d)}
     own = {**fresh_prefix(host, {"length": settings["length"]}), **_fresh_gate("prefix", d), **_fresh_gate("lora", d)}
-    for name, layer in _projections(host).items():
+    for name, (layer, before, behind) in _projections(host).items():
         inputs, outputs = features(layer)
         own[f"{name}_down"] = torch.randn(settings["rank"], inputs) / inputs**0.5
-        own[f"{name}_up"] = torch.zeros(outputs, settings["rank"])
+        own[f"{name}_up"] = torch.zeros(outputs - before - behind, settings["rank"])
     return own
 
 
@@ -75,7 +96,7 @@ def _behind(sidecar: Sidecar) -> Callable[..., Any]:
         found, h = first(output), hidden_input(args, kwargs)
         total = found
         for live in sidecar.live():
-            opened = gate(live.parameters, "adapter", h)
+            opened = gate(live, "adapter", h)
             total = total + (live.weight * opened * branch(live.parameters, found, live.settings)).to(found.dtype)
         return with_first(output, total)
 
@@ -89,8 +110,8 @@ def _install_attention(host: nn.Module, sidecar: Sidecar) -> Uninstall:
     def before(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         hidden.append(hidden_input(args, kwargs))
         live = sidecar.live()
-        for name, layer in _projections(host).items() if live else ():
-            pending.append(layer.register_forward_hook(_add_lora(live, name, hidden[-1])))
+        for name, (layer, *sides) in _projections(host).items() if live else ():
+            pending.append(layer.register_forward_hook(_add_lora(live, name, hidden[-1], sides)))
 
     def after(*_: Any) -> None:
         hidden.clear()
@@ -98,11 +119,7 @@ def _install_attention(host: nn.Module, sidecar: Sidecar) -> Uninstall:
             pending.pop().remove()
 
     def rows() -> list[Rows]:
-        found = []
-        for live in sidecar.live():
-            opened = gate(live.parameters, "prefix", hidden[-1])
-            found.append(Rows(opened * live.parameters["key"], opened * live.parameters["value"], live.weight))
-        return found
+        return [_gated_rows(live, hidden[-1]) for live in sidecar.live()]
 
     # The gates need the input before the rows are asked for, whoever asks first.
     first_hook = host.register_forward_pre_hook(before, prepend=True, with_kwargs=True)
@@ -117,13 +134,21 @@ def _install_attention(host: nn.Module, sidecar: Sidecar) -> Uninstall:
     return uninstall
 
 
-def _add_lora(live: list[Live], name: str, h: Tensor) -> Callable[..., Tensor]:
+def _gated_rows(live: Live, h: Tensor) -> Rows:
+    opened, keys, values = gate(live, "prefix", h), live.parameters["key"], live.parameters["value"]
+    if _by_token(live.settings):
+        return Rows(keys, values, live.weight, opened)
+    return Rows(opened * keys, opened * values, live.weight)
+
+
+def _add_lora(live: list[Live], name: str, h: Tensor, sides: list[int]) -> Callable[..., Tensor]:
     def hook(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
         for adapter in live:
             own = adapter.parameters
             x = inputs[0].to(own[f"{name}_down"].dtype)
             change = functional.linear(functional.linear(x, own[f"{name}_down"]), own[f"{name}_up"])
-            output = output + (adapter.weight * gate(own, "lora", h) * change).to(output.dtype)
+            change = functional.pad(adapter.weight * gate(adapter, "lora", h) * change, sides)
+            output = output + change.to(output.dtype)
         return output
 
     return hook
@@ -137,7 +162,11 @@ METHOD = Method(
     title="UniPELT",
     source="Mao et al. 2021, arXiv 2110.07577, section 3",
     settings=UnipeltSettings,
-    recommended={"unet": Recommendation(1e-3), "text_encoder": Recommendation(1e-3)},
+    recommended={
+        "unet": Recommendation(1e-3),
+        "text_encoder": Recommendation(1e-3),
+        "language_model": Recommendation(5e-4, {"gate": "token"}),
+    },
     peft_config=_config,
     mergeable=False,
     live_weight="the prefix counts w times in the attention, and w times the gated LoRA and bottleneck are added",

@@ -137,6 +137,12 @@ def output(model: Model) -> Tensor:
     return model.forward(model.module).clone()
 
 
+def output_at(model: Model, weights: dict[str, float]) -> Tensor:
+    """Return the model's output with its adapters at these weights, and leave them there."""
+    bridge.set_weights(model.module, weights)
+    return output(model)
+
+
 def loss(model: Model) -> Tensor:
     """Return a loss that an adapter can lower: the squared distance from outputs drawn once."""
     found = model.forward(model.module).float()

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipelines.families._language import tiny_gpt2, tiny_llama
 from tests.trainers.methods import cells
 from trainers.methods import Learner, find_method
 from trainers.methods import _peft_bridge as bridge
@@ -77,7 +76,7 @@ def test_unipelt_gates_all_three(tiny_base: Path) -> None:
             return torch.sigmoid(h @ own[f"{name}_gate"].T + own[f"{name}_gate_bias"]).mean(1, keepdim=True)
 
         if path.endswith("ff"):
-            x = torch.randn(2, 4, bare.net[0].proj.in_features)  # type: ignore[union-attr, index]
+            x = torch.randn(2, 4, bare.net[0].proj.in_features)
             y = bare(x)
             branch = functional.relu(y @ own["down"].T + own["down_bias"]) @ own["up"].T + own["up_bias"]
             assert torch.allclose(host(x), y + gate("adapter", x) * branch, atol=1e-5), path
@@ -129,27 +128,6 @@ def test_text_prompts_stand_behind_the_start_token_and_keep_the_end(tiny_base: P
             wanted = encoder(longer).last_hidden_state
             handle.remove()
         assert torch.equal(found, wanted), words
-
-
-@pytest.mark.parametrize("make", [tiny_llama, tiny_gpt2])
-@pytest.mark.parametrize("method", ["p_tuning_v2", "mam"])
-def test_prefixes_generate_the_same_with_cache_beams_and_left_padding(make: Any, method: str) -> None:
-    from pipelines.families._language import language_targets
-
-    language = make()
-    model = cells.Model("language_model", language, language_targets(language), lambda module: module)
-    cells.attach(find_method(method), model)
-    cells.disturb(model, size=1.0)
-    ids = torch.tensor([[5, 9, 11, 40], [7, 8, 30, 31]])
-    options = {"max_new_tokens": 8, "do_sample": False, "pad_token_id": 0, "eos_token_id": None}
-    for beams in (1, 3):
-        fast = language.generate(ids, num_beams=beams, use_cache=True, **options)
-        slow = language.generate(ids, num_beams=beams, use_cache=False, **options)
-        assert torch.equal(fast, slow)
-    padded = torch.cat([torch.zeros(2, 3, dtype=torch.long), ids], 1)
-    mask = torch.cat([torch.zeros(2, 3, dtype=torch.long), torch.ones_like(ids)], 1)
-    left = language.generate(padded, attention_mask=mask, **options)
-    assert torch.equal(left[:, 3:], language.generate(ids, **options))
 
 
 def test_adalora_keeps_its_budget(tiny_base: Path) -> None:

@@ -1,6 +1,7 @@
 """Every method in the real loop: a run that resumes is bit-equal to one that never stopped."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,13 +9,16 @@ import torch
 from accelerate import Accelerator
 
 from pipelines.families import LoadedBase
-from tests.support import bits
+from tests.support import bits, card_for
+from tests.trainers.methods.cells import SIZES
+from trainers.adapter import Adapter, parts_size_bytes, write_adapter
 from trainers.checkpoint import Checkpoint
 from trainers.config import parse_config
 from trainers.data.latents import Latents
-from trainers.loop import ADAPTER, Training, begin, restore, snapshot, train
+from trainers.loop import ADAPTER, Training, begin, restore, snapshot, train, trained_parts
 from trainers.methods import _peft_bridge as bridge
 from trainers.methods import methods
+from trainers.storage import tensors_size_bytes, write_tensors
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -55,6 +59,33 @@ def test_a_resumed_run_is_bit_equal(base: LoadedBase, name: str) -> None:
 
 def _bits(checkpoint: Checkpoint) -> dict[str, dict[str, str]]:
     return {group: bits(tensors) for group, tensors in checkpoint.groups.items()}
+
+
+PLACES = [(name, "text_encoder") for name, method in methods().items() if "text_encoder" in method.parts]
+
+
+@pytest.mark.parametrize(("name", "part"), [*PLACES, ("lora", "unet"), ("mam", "unet")])
+def test_the_size_told_before_is_the_size_of_the_file(base: LoadedBase, tmp_path: Path, name: str, part: str) -> None:
+    def sizes(training: Training) -> tuple[int, int]:
+        told = parts_size_bytes(trained_parts(training))
+        next(iter(train(training)))
+        parts = trained_parts(training)
+        write_adapter(tmp_path / "x", Adapter(card_for(base, "x", parts, name), parts, {}))
+        return told, (tmp_path / "x" / part / "adapter_model.safetensors").stat().st_size
+
+    told, real = run(base, sizes, parts={part: {"method": name, "settings": SIZES.get(name, {})}})
+    assert real <= told if methods()[name].shrinks else real == told
+
+
+def test_the_size_of_a_file_counts_header_and_every_format(tmp_path: Path) -> None:
+    tensors = {
+        "ä.weight": torch.zeros(3, 5, dtype=torch.bfloat16),
+        "b": torch.zeros(7, dtype=torch.float64),
+        "a": torch.zeros(2, 1),
+    }
+    for metadata in (None, {"format": "pt"}):
+        write_tensors(tmp_path / "x", tensors, metadata)
+        assert (tmp_path / "x").stat().st_size == tensors_size_bytes(tensors, metadata)
 
 
 def test_each_part_can_have_its_own_method(base: LoadedBase) -> None:
