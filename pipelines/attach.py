@@ -73,6 +73,33 @@ class Attachments:
         self.methods.pop(name, None)
         self._apply({})
 
+    def drop_blocks(self, counts: Mapping[str, int]) -> None:
+        """Leave all bottleneck adapters out of the first blocks of a part, for speed (AdapterDrop); 0 puts them back.
+
+        Blocks count in the order in which they run. What an adapter loses is least when it was trained with
+        ``drop_up_to``.
+
+        Args:
+            counts: part -> number of blocks; other parts are left as they are.
+
+        Raises:
+            UserError: the base has no such part, no attached adapter has blocks there, or not so many.
+        """
+        for part, count in counts.items():
+            if part not in self.base.parts:
+                raise UserError(f"The base has no part {part!r}. It has: {', '.join(self.base.parts)}.")
+            slots = [slot for name, slot in self.slots.items() if part in self.parts[name]]
+            most = [bridge.drop_first_blocks(self.base.parts[part], slot, 0) for slot in slots]
+            if not any(most):
+                raise UserError(
+                    f"No adapter can be left out of blocks of the {part}: AdapterDrop is for bottleneck adapters "
+                    "(houlsby, pfeiffer, parallel_adapter)."
+                )
+            if not 0 <= count <= max(most):
+                raise UserError(f"{count} blocks of the {part} cannot be dropped; 0 to {max(most)} is possible.")
+            for slot in slots:
+                bridge.drop_first_blocks(self.base.parts[part], slot, count)
+
     def merge(self, weights: Mapping[str, float]) -> None:
         """Add adapters into the base's weights: what they do is the same, and costs nothing any more.
 

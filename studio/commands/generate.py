@@ -23,6 +23,14 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", default="picture.png", metavar="FILE", help="PNG file (default picture.png)")
     parser.add_argument("--width", type=int, metavar="PX", help="default: the base's own size")
     parser.add_argument("--height", type=int, metavar="PX", help="default: the base's own size")
+    parser.add_argument(
+        "--drop-blocks",
+        action="append",
+        default=[],
+        type=_dropped,
+        metavar="PART=N",
+        help="AdapterDrop: leave bottleneck adapters out of the first N blocks of a part, for speed; may be repeated",
+    )
     add_sampling(parser)
     add_base(parser)
     add_library(parser)
@@ -60,6 +68,7 @@ def _run(options: argparse.Namespace) -> None:
             precision=options.precision,
         ) as session,
     ):
+        session.attachments.drop_blocks(dict(options.drop_blocks))
         cut = session.attachments.base.cut_text(options.prompt)
         if cut:
             report.say(f"Note: the prompt is too long for the text encoder, which does not see its end: {cut!r}.")
@@ -71,6 +80,13 @@ def _run(options: argparse.Namespace) -> None:
         for number, picture in pictures:
             write_picture(paths[number], picture, requests[number], session.base_facts())
             report.say(f"{paths[number]}")
+
+
+def _dropped(text: str) -> tuple[str, int]:
+    part, _, count = text.partition("=")
+    if not part or not count.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} cannot be read; write PART=N, such as unet=4")
+    return part, int(count)
 
 
 def _paths(out: Path, count: int) -> list[Path]:

@@ -12,6 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from trainers.errors import UserError
 from trainers.methods import _peft_bridge as bridge
 from trainers.methods._hosts import first, hidden_input, width, with_first
 from trainers.methods._method import Course, MethodSettings, ResolveTargets
@@ -44,8 +45,18 @@ class BottleneckSettings(MethodSettings):
 
 
 def bottleneck_config(settings: BottleneckSettings, resolve: ResolveTargets, hosts: Sequence[str], **more: Any) -> Any:
-    """Return the PEFT config of adapters on kinds of hosts."""
+    """Return the PEFT config of adapters on kinds of hosts.
+
+    Raises:
+        UserError: AdapterDrop would leave no block with an adapter.
+    """
     blocks = resolve(("block",))
+    for name in ("skip_first", "drop_up_to"):
+        count = getattr(settings, name)
+        if count and count >= len(blocks):
+            raise UserError(
+                f"{name} {count} leaves no adapter: there are {len(blocks)} blocks, so take fewer than that."
+            )
     skipped = tuple(f"{block}." for block in blocks[: settings.skip_first])
     targets = [path for path in resolve(tuple(hosts)) if not (skipped and path.startswith(skipped))]
     kept = settings.model_dump(mode="json", include={"size", "activation", "scale"})

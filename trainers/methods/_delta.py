@@ -46,5 +46,5 @@ def _sums(host: nn.Module, live: Sequence[Live]) -> dict[str, Tensor]:
     return {name: (own[name].float() + total).to(own[name].dtype) for name, total in sums.items()}
 
 
-KIND = SidecarKind("delta", _fresh, install=_install, change=lambda parameters: parameters)
+KIND = SidecarKind("delta", _fresh, install=_install, change=lambda host, parameters: parameters)
 register(KIND)

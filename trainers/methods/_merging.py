@@ -62,7 +62,9 @@ def _changes(module: nn.Module, adapter: str, what: str) -> Iterator[tuple[nn.Mo
                     f"The adapter cannot be merged into the {what}: what it does there ({layer.kind.name}) is no "
                     "change of the weights. Leave it attached."
                 )
-            yield module.get_submodule(path.rpartition(".")[0]), layer.kind.change(dict(layer.beside[adapter].items()))
+            host = module.get_submodule(path.rpartition(".")[0])
+            own = {name: value.detach() for name, value in layer.beside[adapter].items()}
+            yield host, layer.kind.change(host, own)
         else:
             yield layer.get_base_layer(), _change_by_peft(layer, adapter, what)
 

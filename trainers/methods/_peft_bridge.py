@@ -136,16 +136,21 @@ def set_weights(module: nn.Module, weights: Mapping[str, float]) -> None:
     weigh(module, {name: weight for name, weight in weights.items() if weight != 0})
 
 
-def drop_first_blocks(module: nn.Module, adapter: str, count: int) -> None:
+def drop_first_blocks(module: nn.Module, adapter: str, count: int) -> int:
     """Leave an adapter of our own out of the first blocks of a part, and let it act in all others (AdapterDrop).
 
-    It always stays in the last block: with none at all nothing would be left to train.
+    Returns the number of blocks that it can be left out of: none of other methods, and for bottleneck adapters all but
+    the last, because with none at all nothing would be left to train.
     """
+    most = 0
     for path, layer in tuner_layers(module):
         if isinstance(layer, Sidecar) and _holds(layer, adapter):
-            dropped = tuple(f"{block}." for block in layer.settings[adapter].get("blocks", ())[:-1][:count])
+            blocks = layer.settings[adapter].get("blocks", ())[:-1]
+            most = max(most, len(blocks))
+            dropped = tuple(f"{block}." for block in blocks[:count])
             off = bool(dropped) and canonical(path).startswith(dropped)
             layer.silent = layer.silent | {adapter} if off else layer.silent - {adapter}
+    return most
 
 
 def words_displaced(module: nn.Module) -> int:

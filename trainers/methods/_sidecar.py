@@ -55,8 +55,8 @@ class SidecarKind:
     """(host, sidecar) -> what takes it off again; for effects inside the host."""
     frozen: Callable[[str], bool] = lambda name: False
     """Which of its parameters are kept but never trained."""
-    change: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] | None = None
-    """(parameters of an adapter) -> the delta of the host's own parameters by name, where that is all it does."""
+    change: Callable[[nn.Module, Mapping[str, Tensor]], Mapping[str, Tensor]] | None = None
+    """(host, parameters of an adapter) -> the delta of the host's own parameters by name, where that is all it does."""
 
 
 @dataclass

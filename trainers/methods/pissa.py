@@ -50,6 +50,11 @@ def _after(host: nn.Module, live: Sequence[Live], arguments: Arguments, output: 
     return output
 
 
+def _change(host: nn.Module, own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    delta = own["up"].double() @ own["down"].double() - own["start_up"].double() @ own["start_down"].double()
+    return {"weight": delta.T if hasattr(host, "nf") else delta}
+
+
 def _config(settings: PissaSettings, resolve: ResolveTargets) -> Any:
     return register(KIND)(target_modules=list(resolve(settings.targets)), settings={"rank": settings.rank})
 
@@ -79,7 +84,7 @@ def _fold(config: dict[str, Any], tensors: dict[str, Tensor]) -> Folded:
     }, folded
 
 
-KIND = SidecarKind("pissa", _fresh, after=_after, frozen=lambda name: name.startswith("start_"))
+KIND = SidecarKind("pissa", _fresh, after=_after, frozen=lambda name: name.startswith("start_"), change=_change)
 register(KIND)
 
 METHOD = Method(

@@ -1,5 +1,6 @@
 """Every cell of the table methods × parts keeps every promise of its record."""
 
+import copy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,11 @@ import torch
 
 from tests.support import bits
 from tests.trainers.methods import cells
+from trainers.errors import UserError
+from trainers.methods import Learner, find_method
 from trainers.methods import _peft_bridge as bridge
-from trainers.methods import find_method
 from trainers.methods._hosts import features
+from trainers.methods._merging import merge
 from trainers.methods._method import TIMES_THE_DELTA
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # PEFT and torch warn of what is meant here
@@ -42,26 +45,56 @@ def every_own() -> Any:
 
 @every_cell()
 def test_a_fresh_adapter_changes_nothing_and_learns_alone(cell: Any) -> None:
+    """And a course that stops half-way and goes on ends bit for bit where it would have ended."""
     method, model = cell
     before = cells.output(model)
     cells.attach(method, model)
     drift = difference(cells.output(model), before)
     assert bool(method.starts_changed) == (drift > 1e-4), drift
+    optimiser, course = _learning(method, model)
+    losses = _steps(model, optimiser, course, range(3))
+    kept = bridge.read_state(model.module, "a"), copy.deepcopy(optimiser.state_dict()), course.state()
+    losses += _steps(model, optimiser, course, range(3, 6))
+    assert losses[-1] < losses[0], losses
+    assert all(value.grad is None for value in _base_parameters(model))
+    assert not torch.equal(cells.output(model), before)
+    bridge.set_weights(model.module, {})
+    assert torch.equal(cells.output(model), before)
+    wanted = bits(bridge.read_state(model.module, "a"))
+    bridge.detach(model.module, "a")
+    cells.attach(method, model, seed=99)
+    optimiser, course = _learning(method, model)
+    bridge.load_state(model.module, "a", kept[0], what=model.part)
+    optimiser.load_state_dict(kept[1])
+    course.restore(kept[2])
+    _steps(model, optimiser, course, range(3, 6))
+    assert bits(bridge.read_state(model.module, "a")) == wanted
+
+
+def _learning(method: Any, model: Any) -> tuple[torch.optim.Optimizer, Any]:
     own = bridge.adapter_parameters(model.module, "a")
     trained = {name for name, parameter in model.module.named_parameters() if parameter.requires_grad}
     assert trained <= own.keys()
     optimiser = torch.optim.Adam([own[name] for name in sorted(trained)], lr=_rate(method, model))
+    return optimiser, method.course(Learner(model.module, "a", cells.settings_of(method, model.part), 6))
+
+
+def _steps(model: Any, optimiser: torch.optim.Optimizer, course: Any, steps: range) -> list[float]:
     losses = []
-    for _ in range(8):
-        value = cells.loss(model)
-        value.backward()
+    for step in steps:
+        course.before_step(step, torch.Generator().manual_seed(step))
+        value, penalty = cells.loss(model), course.penalty()
+        (value if penalty is None else value + penalty).backward()
         losses.append(float(value.detach()))
         optimiser.step()
+        course.after_step(step, skipped=False)
         optimiser.zero_grad(set_to_none=True)
-    assert losses[-1] < losses[0], losses
-    assert not torch.equal(cells.output(model), before)
-    bridge.set_weights(model.module, {})
-    assert torch.equal(cells.output(model), before)
+    return losses
+
+
+def _base_parameters(model: Any) -> list[torch.nn.Parameter]:
+    own = bridge.adapter_parameters(model.module, "a")
+    return [value for name, value in model.module.named_parameters() if name not in own]
 
 
 def _rate(method: Any, model: Any) -> float:
@@ -80,9 +113,10 @@ def test_what_is_saved_loads_with_the_same_effect(cell: Any) -> None:
     torch.manual_seed(99)
     cells.load(model, part, "other")
     found = cells.output(model)
+    assert bits(bridge.read_state(model.module, "other")) == bits(part.tensors)
     if method.fold is None:
         assert torch.equal(found, wanted)
-        assert bits(bridge.read_state(model.module, "other")) == bits(state)
+        assert bits(part.tensors) == bits(state)
     else:
         assert difference(found, wanted) < 2e-5
 
@@ -103,15 +137,33 @@ def test_adapters_coexist_and_each_has_its_weight(cell: Any) -> None:
     both = cells.output(model)
     assert not torch.equal(both, alone["a"])
     assert not torch.equal(both, alone["b"])
-    bridge.set_weights(model.module, {"a": 0.5})
-    half = cells.output(model)
+    half = cells.output_at(model, {"a": 0.5})
     assert not torch.equal(half, alone["a"])
     assert not torch.equal(half, base)
+    _check_merging(method, model, {"a": 0.6, "b": -0.3}, base)
     bridge.set_weights(model.module, {"a": 0.0, "b": 0.0})
     assert torch.equal(cells.output(model), base)
     bridge.detach(model.module, "a")
     bridge.set_weights(model.module, {"b": 1.0})
     assert torch.equal(cells.output(model), alone["b"])
+
+
+def _check_merging(method: Any, model: Any, weights: dict[str, float], base: torch.Tensor) -> None:
+    """Merged is attached within the record's tolerance, unmerging restores, and what cannot be merged says so."""
+    wanted = cells.output_at(model, weights)
+    if not method.mergeable:
+        with pytest.raises(UserError, match="no change of the weights"):
+            merge(model.module, weights, what=model.part)
+        assert torch.equal(cells.output(model), wanted)
+        return
+    own = dict(model.module.named_parameters())
+    unmerge = merge(model.module, weights, what=model.part)
+    merged = cells.output(model)
+    assert not torch.equal(merged, base)
+    assert difference(merged, wanted) <= method.merge_tolerance
+    unmerge()
+    assert torch.equal(cells.output(model), base)
+    assert all(value is own[name] for name, value in model.module.named_parameters())
 
 
 @every_cell()

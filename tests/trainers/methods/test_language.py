@@ -87,6 +87,25 @@ def test_a_prompt_gives_the_logits_of_plain_peft(make: Any, length: int) -> None
 
 
 @MAKES
+def test_a_prefix_gives_the_logits_of_plain_peft(make: Any) -> None:
+    """At the same positions: PEFT's prefix moves the words up, as if its rows were tokens, and ours does not."""
+    from peft import PrefixTuningConfig, get_peft_model
+
+    model = language(make)
+    cells.attach(find_method("p_tuning_v2"), model, length=4)
+    cells.disturb(model, size=1.0)
+    own = list(bridge.adapter_parameters(model.module, "a").items())
+    rows = [value.detach() for name in ("key", "value") for path, value in own if path.endswith(name)]
+    other: Any = get_peft_model(make(), PrefixTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=4)).eval()
+    layers = [torch.cat([rows[number], rows[len(rows) // 2 + number]], dim=1) for number in range(len(rows) // 2)]
+    other.prompt_encoder["default"].embedding.weight.data = torch.cat(layers, dim=1)
+    with torch.no_grad():
+        found = model.module(input_ids=IDS, position_ids=torch.arange(4, 10)[None]).logits
+        wanted = other(input_ids=IDS).logits
+    assert torch.allclose(found, wanted, atol=1e-6)
+
+
+@MAKES
 def test_a_prompt_trains_as_in_plain_peft(make: Any) -> None:
     from peft import PromptTuningConfig, get_peft_model
 

@@ -1,7 +1,5 @@
-"""Adapters merged into the base do what they did beside it, and unmerging restores every bit."""
+"""Merging of attached adapters; `test_contract` compares merged with attached for every method on every part."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,68 +8,11 @@ import torch
 from pipelines.attach import Attachments, attached
 from pipelines.families import LoadedBase
 from tests.support import random_adapter
-from tests.trainers.methods import cells
 from trainers.errors import UserError
 from trainers.methods import _peft_bridge as bridge
 from trainers.methods import find_method, methods
-from trainers.methods._merging import merge
 
 pytestmark = pytest.mark.filterwarnings("ignore")
-
-
-@pytest.fixture
-def cell(request: pytest.FixtureRequest, tiny_base: Path) -> Iterator[Any]:
-    """Give (method, model); the model is checked to be untouched afterwards."""
-    name, model_name = request.param
-    model = cells.model(model_name, tiny_base)
-    with cells.untouched(model):
-        yield find_method(name), model
-
-
-def every_cell(chosen: Any) -> Any:
-    found = cells.cells(chosen)
-    return pytest.mark.parametrize("cell", found, ids=[f"{name}-{model}" for name, model in found], indirect=True)
-
-
-def attach_saved(method: Any, model: Any, names: dict[str, int]) -> None:
-    """Attach random adapters as they come from files."""
-    parts = {}
-    for name, seed in names.items():
-        config = cells.attach(method, model, name, seed)
-        cells.disturb(model, name, seed)
-        if method.fold is not None:
-            parts[name] = cells.saved(method, model, config, name)
-            bridge.detach(model.module, name)
-    for name, part in parts.items():
-        cells.load(model, part, name)
-
-
-@every_cell(lambda method: method.mergeable)
-def test_merged_is_attached_and_unmerging_restores(cell: Any) -> None:
-    method, model = cell
-    attach_saved(method, model, {"a": 1, "b": 2})
-    own = {name: value for name, value in model.module.named_parameters() if not value.requires_grad}
-    plain = cells.output_at(model, {})
-    weights = {"a": 0.6, "b": -0.3}
-    wanted = cells.output_at(model, weights)
-    unmerge = merge(model.module, weights, what=model.part)
-    found = cells.output(model)
-    assert not torch.equal(found, plain)
-    assert float((found - wanted).abs().max()) <= method.merge_tolerance * float(wanted.abs().max())
-    unmerge()
-    assert torch.equal(cells.output(model), plain)
-    after = dict(model.module.named_parameters())
-    assert all(after[name] is value for name, value in own.items())
-
-
-@every_cell(lambda method: not method.mergeable)
-def test_what_is_no_change_of_weights_refuses_and_changes_nothing(cell: Any) -> None:
-    method, model = cell
-    attach_saved(method, model, {"a": 1})
-    wanted = cells.output(model)
-    with pytest.raises(UserError, match="no change of the weights"):
-        merge(model.module, {"a": 1.0}, what=model.part)
-    assert torch.equal(cells.output(model), wanted)
 
 
 @pytest.mark.parametrize("name", [name for name, method in methods().items() if not method.mergeable])
