@@ -7,6 +7,7 @@ bit for bit as if it had never stopped, whatever killed it.
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,7 +19,7 @@ from trainers.checkpoint import Checkpoint, optimiser_tensors, restore_optimiser
 from trainers.config import RunConfig
 from trainers.data.latents import Latents, mixed_seed, picture_order
 from trainers.errors import UserError
-from trainers.methods import Course, Learner, find_method
+from trainers.methods import Course, Fresh, Learner, find_method
 from trainers.methods import _peft_bridge as bridge
 from trainers.objectives.denoise import denoise
 from trainers.optimisers import build_optimiser, rate_factor
@@ -106,10 +107,15 @@ def attach_part(
         raise UserError(f"The base has no part {part!r}. It has: {', '.join(role.parts)}.")
     method = find_method(method_name)
     checked = method.settings.model_validate(settings)
-    peft_config = method.peft_config(checked, lambda wanted: role.targets(part, wanted))
+
+    def resolve(wanted: Sequence[str]) -> tuple[str, ...]:
+        return role.targets(part, wanted)
+
+    peft_config = method.peft_config(checked, resolve)
     attached = bridge.attach(role.parts[part], peft_config, ADAPTER, what=part)
     if method.prepare is not None:
-        method.prepare(role.parts[part], ADAPTER, checked)
+        numbers = partial(role.word_numbers, part)
+        method.prepare(Fresh(role.parts[part], ADAPTER, checked, resolve, numbers))
     return attached, peft_config
 
 

@@ -103,6 +103,11 @@ class StableDiffusion1:
         ).input_ids
         return {"encoder_hidden_states": self.text_encoder(ids.to(self.device))[0]}
 
+    def word_numbers(self, part: str, text: str) -> list[int]:
+        if part != "text_encoder":
+            raise UserError(f"The {part} reads no words; a method that begins with a word fits text encoders alone.")
+        return list(self.tokenizer(text, add_special_tokens=False).input_ids)
+
     def cut_text(self, prompt: str) -> str:
         ids = self.tokenizer(prompt, add_special_tokens=False, verbose=False).input_ids
         # The start and end tokens take two places, and learned tokens theirs.

@@ -137,7 +137,7 @@ def test_prefixes_generate_the_same_with_cache_beams_and_left_padding(make: Any,
     from pipelines.families._language import language_targets
 
     language = make()
-    model = cells.Model("language_model", language, language_targets(language), lambda module: module)
+    model = cells.Model("language_model", language, language_targets(language), lambda module: module, Path())
     cells.attach(find_method(method), model)
     cells.disturb(model, size=1.0)
     ids = torch.tensor([[5, 9, 11, 40], [7, 8, 30, 31]])
@@ -155,7 +155,7 @@ def test_prefixes_generate_the_same_with_cache_beams_and_left_padding(make: Any,
 def test_adalora_keeps_its_budget(tiny_base: Path) -> None:
     method, model = find_method("adalora"), cells.own_model("text_encoder", tiny_base)
     config = cells.attach(method, model, rank=2, start_rank=4, interval=1)
-    settings = cells.settings_of(method, "text_encoder", rank=2, start_rank=4, interval=1)
+    settings = cells.settings_of(method, model, rank=2, start_rank=4, interval=1)
     steps = 20
     course = method.course(Learner(model.module, "a", settings, steps))
     values = {k: v for k, v in bridge.adapter_parameters(model.module, "a").items() if "lora_E" in k}

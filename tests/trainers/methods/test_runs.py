@@ -1,6 +1,7 @@
 """Every method in the real loop: a run that resumes is bit-equal to one that never stopped."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,13 +9,13 @@ import torch
 from accelerate import Accelerator
 
 from pipelines.families import LoadedBase
-from tests.support import bits
+from tests.support import bits, demands
 from trainers.checkpoint import Checkpoint
 from trainers.config import parse_config
 from trainers.data.latents import Latents
 from trainers.loop import ADAPTER, Training, begin, restore, snapshot, train
 from trainers.methods import _peft_bridge as bridge
-from trainers.methods import methods
+from trainers.methods import find_method, methods
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -32,9 +33,11 @@ def run(base: LoadedBase, work: Callable[[Training], Any], **values: Any) -> Any
 
 
 @pytest.mark.parametrize("name", [name for name, method in methods().items() if "text_encoder" in method.parts])
-def test_a_resumed_run_is_bit_equal(base: LoadedBase, name: str) -> None:
+def test_a_resumed_run_is_bit_equal(base: LoadedBase, tmp_path: Path, name: str) -> None:
+    part = "text_encoder"
+    more = demands(find_method(name), part, base.parts[part], lambda w: base.targets(part, w), tmp_path)
     settings = {"interval": 1} if name == "adalora" else {"drop_up_to": 2} if name in ("houlsby", "pfeiffer") else {}
-    parts = {"text_encoder": {"method": name, "settings": settings}}
+    parts = {"text_encoder": {"method": name, "settings": {**settings, **more}}}
 
     def whole(training: Training) -> tuple[Any, Checkpoint]:
         steps = train(training)
