@@ -69,6 +69,23 @@ class Attachments:
                 raise UserError(f"The adapter {name!r} is not attached. Attached: {', '.join(self.slots) or 'none'}.")
         self._apply({self.slots[name]: weight for name, weight in weights.items()})
 
+    def prompt_notes(self, prompt: str, weights: Mapping[str, float]) -> list[str]:
+        """Return a sentence for what the text encoder does not see of a prompt, and for each word that it lacks."""
+        self.set_weights(weights)
+        try:
+            cut = self.base.cut_text(prompt)
+            words = {word for module in self.base.parts.values() for word in bridge.new_words(module)}
+        finally:
+            self.set_weights({})
+        notes = [
+            f"Note: the prompt lacks {word}, without which its adapter's text encoder does nothing."
+            for word in sorted(words)
+            if word not in prompt.lower()
+        ]
+        if cut:
+            notes.append(f"Note: the prompt is too long for the text encoder, which does not see its end: {cut!r}.")
+        return notes
+
     def _apply(self, weights: Mapping[str, float]) -> None:
         for module in self.base.parts.values():
             bridge.set_weights(module, weights)

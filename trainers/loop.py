@@ -16,7 +16,7 @@ from torch import nn
 
 from trainers.adapter import AdapterPart, config_as_json
 from trainers.checkpoint import Checkpoint, optimiser_tensors, restore_optimiser
-from trainers.config import RunConfig
+from trainers.config import RunConfig, learned_word
 from trainers.data.latents import Latents, mixed_seed, picture_order
 from trainers.errors import UserError
 from trainers.methods import Course, Fresh, Learner, find_method
@@ -74,8 +74,9 @@ def begin(config: RunConfig, role: Denoiser, latents: Latents, accelerator: Acce
     """Attach fresh adapters and build the optimiser.
 
     Raises:
-        UserError: the base lacks a part, or no layer matches the targets.
+        UserError: the base lacks a part, no layer matches the targets, or no caption holds a word that is learned.
     """
+    _check_words(config, latents.captions)
     torch.manual_seed(mixed_seed(config.seed, "initial weights"))  # PEFT draws from the global generator
     attached: dict[str, bridge.Attached] = {}
     part_configs: dict[str, Any] = {}
@@ -97,6 +98,17 @@ def begin(config: RunConfig, role: Denoiser, latents: Latents, accelerator: Acce
         courses=courses,
         cached_text=None if text_trained else _encode_captions(role, latents.captions),
     )
+
+
+def _check_words(config: RunConfig, captions: Sequence[str]) -> None:
+    """Refuse to learn a word that no caption holds: nothing would ever reach it."""
+    for part, plan in config.parts.items():
+        word = learned_word(part, plan)
+        if word is not None and not any(word.lower() in caption.lower() for caption in captions):
+            raise UserError(
+                f"No caption holds {word}, the word that {plan.method} on the {part} learns. Write it into the "
+                "captions, or leave --trigger out: the word then stands before every caption."
+            )
 
 
 def attach_part(

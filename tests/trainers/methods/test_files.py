@@ -27,9 +27,9 @@ def test_every_method_goes_to_disk_and_back(base: LoadedBase, tmp_path: Path, na
     found = read_adapter(tmp_path / "x")
     assert bits(found.parts["text_encoder"].tensors) == bits(adapter.parts["text_encoder"].tensors)
     with torch.no_grad(), attached(base, {"x": found}) as attachments:
-        plain = base.encode_text(["a red boat"])["encoder_hidden_states"]
+        plain = base.encode_text(["a red <new> boat"])["encoder_hidden_states"]
         attachments.set_weights({"x": 1.0})
-        assert not torch.equal(base.encode_text(["a red boat"])["encoder_hidden_states"], plain)
+        assert not torch.equal(base.encode_text(["a red <new> boat"])["encoder_hidden_states"], plain)
 
 
 @pytest.mark.parametrize(

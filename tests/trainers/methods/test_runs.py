@@ -22,8 +22,9 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 def run(base: LoadedBase, work: Callable[[Training], Any], **values: Any) -> Any:
     mean = torch.randn(3, 4, 8, 8, generator=torch.Generator().manual_seed(5))
-    data = Latents(mean, torch.full_like(mean, 0.01), ("one", "two", "three"))
     config = parse_config({"data": "d", "name": "n", "steps": 4, "batch_size": 1, "warmup_steps": 0, **values})
+    captions = tuple(f"{config.trigger or 'a'} {word}" for word in ("one", "two", "three"))
+    data = Latents(mean, torch.full_like(mean, 0.01), captions)
     training = begin(config, base, data, Accelerator(cpu=True))
     try:
         return work(training)
