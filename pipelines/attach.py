@@ -8,6 +8,7 @@ from pipelines.families import LoadedBase
 from trainers.adapter import Adapter, AdapterCard
 from trainers.errors import UserError
 from trainers.methods import _peft_bridge as bridge
+from trainers.methods import methods
 
 
 @dataclass
@@ -127,6 +128,16 @@ def check_base(base: LoadedBase, card: AdapterCard) -> None:
             f"The adapter {card.name!r} belongs to the base {card.base.name!r}, which does not fit {base.name!r}: "
             f"it has {', '.join(differing)}. Give its own base with --base."
         )
+
+
+def loading_notices(cards: Sequence[AdapterCard]) -> list[str]:
+    """Return a sentence for each part that acts differently now from when it was trained."""
+    return [
+        f"Note: the {part} of {card.name!r} {methods()[content.method].loads_changed}."
+        for card in cards
+        for part, content in card.parts.items()
+        if content.method in methods() and methods()[content.method].loads_changed
+    ]
 
 
 def other_weights_notice(base: LoadedBase, cards: Sequence[AdapterCard]) -> list[str]:
