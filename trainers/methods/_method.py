@@ -136,6 +136,8 @@ class Method:
     """settings -> what captions and prompts must hold for the adapter to act, where it does not always act."""
     loads_changed: str = ""
     """Why a loaded adapter acts differently from the one that was trained; empty where it does not."""
+    merges_not: str = "what it adds depends on the input or is more input, so no weight of the base can hold it"
+    """Why it cannot be merged, where it cannot."""
     lacks: Mapping[str, str] = field(default_factory=dict)
     """By part that it does not fit: the reason."""
     fold: Callable[[dict[str, Any], dict[str, Tensor]], Folded] | None = None

@@ -92,6 +92,9 @@ def _source(folder: Path, known: set[str]) -> _Source:
         hosts = _branches(part)
         if hosts and hosts.keys() <= known:
             fitting.append(_Source(adapter.card.name, part.config["settings"], hosts))
+    # A second text encoder has all the paths of a shorter first one, so the part with the most layers is meant.
+    most = max((len(source.hosts) for source in fitting), default=0)
+    fitting = [source for source in fitting if len(source.hosts) == most]
     if len(fitting) != 1:
         methods = ", ".join(f"{part} ({card.method})" for part, card in adapter.card.parts.items())
         raise UserError(
