@@ -155,6 +155,23 @@ class Attachments:
                 f"Cannot {what} while {', '.join(map(repr, self.merged))} is merged into the base. Unmerge first."
             )
 
+    def prompt_notes(self, prompt: str, weights: Mapping[str, float]) -> list[str]:
+        """Return a sentence for what the text encoder does not see of a prompt, and for each word that it lacks."""
+        self.set_weights(weights)
+        try:
+            cut = self.base.cut_text(prompt)
+            words = {word for module in self.base.parts.values() for word in bridge.new_words(module)}
+        finally:
+            self.set_weights({})
+        notes = [
+            f"Note: the prompt lacks {word}, without which its adapter's text encoder does nothing."
+            for word in sorted(words)
+            if word not in prompt.lower()
+        ]
+        if cut:
+            notes.append(f"Note: the prompt is too long for the text encoder, which does not see its end: {cut!r}.")
+        return notes
+
     def _apply(self, weights: Mapping[str, float]) -> None:
         for module in self.base.parts.values():
             bridge.set_weights(module, weights)
@@ -207,6 +224,16 @@ def check_base(base: LoadedBase, card: AdapterCard) -> None:
             f"The adapter {card.name!r} belongs to the base {card.base.name!r}, which does not fit {base.name!r}: "
             f"it has {', '.join(differing)}. Give its own base with --base."
         )
+
+
+def loading_notices(cards: Sequence[AdapterCard]) -> list[str]:
+    """Return a sentence for each part that acts differently now from when it was trained."""
+    return [
+        f"Note: the {part} of {card.name!r} {methods()[content.method].loads_changed}."
+        for card in cards
+        for part, content in card.parts.items()
+        if content.method in methods() and methods()[content.method].loads_changed
+    ]
 
 
 def other_weights_notice(base: LoadedBase, cards: Sequence[AdapterCard]) -> list[str]:

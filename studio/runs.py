@@ -24,8 +24,9 @@ from typing import Any
 from studio.library import Library, open_run_names
 from studio.report import Report
 from trainers.adapter import check_name
-from trainers.config import RunConfig, config_as_yaml, parse_config, read_config
+from trainers.config import PartConfig, RunConfig, config_as_yaml, parse_config, read_config
 from trainers.errors import UserError, unknown
+from trainers.methods import find_method
 from trainers.storage import disk_errors, folder_lock, read_json, sweep_temporary, write_json, write_text
 
 CONFIG_NAME = "config.yaml"
@@ -111,7 +112,7 @@ def create_run(library: Library, config: RunConfig) -> Run:
         place = Path(getattr(config, name)).expanduser()
         if getattr(config, name) not in _RESERVED and place.is_dir():
             changes[name] = str(place.resolve())
-    absolute = config.model_copy(update=changes)
+    absolute = config.model_copy(update={**changes, "parts": _with_folders(config, library)})
     run = Run(folder, library)
     try:
         write_text(folder / CONFIG_NAME, config_as_yaml(absolute))
@@ -120,6 +121,18 @@ def create_run(library: Library, config: RunConfig) -> Run:
         discard_unstarted(run)
         raise
     return run
+
+
+def _with_folders(config: RunConfig, library: Library) -> dict[str, PartConfig]:
+    """Return the parts with every adapter that a method builds on as a folder."""
+    parts = dict(config.parts)
+    for part, plan in parts.items():
+        found = {
+            name: [str(library.find(adapter).resolve()) for adapter in plan.settings[name]]
+            for name in find_method(plan.method).settings.naming_adapters()
+        }
+        parts[part] = plan.model_copy(update={"settings": {**plan.settings, **found}})
+    return parts
 
 
 def find_run(library: Library, name: str) -> Run:

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from pipelines.attach import Attachments, attached, other_weights_notice
+from pipelines.attach import Attachments, attached, loading_notices, other_weights_notice
 from pipelines.bases import POCKET, load_base
 from pipelines.judge import POCKET_JUDGE, Judge
 from studio.library import Library
@@ -55,7 +55,8 @@ def open_session(
     with attached(base, read) as attachments:
         for name, count in attachments.matched.items():
             report.say(f"{name}: attached to {count} layers of {' and '.join(attachments.parts[name])}")
-        for sentence in other_weights_notice(base, [adapter.card for adapter in read.values()]):
+        cards = [adapter.card for adapter in read.values()]
+        for sentence in (*loading_notices(cards), *other_weights_notice(base, cards)):
             report.say(sentence)
         yield Session(attachments, read)
 

@@ -20,7 +20,7 @@ from pipelines.picture_file import png_bytes
 from studio.runs import Journal, Run
 from trainers.adapter import Adapter, AdapterCard, AdapterPart, BaseCard, PartCard, parts_size_bytes, write_adapter
 from trainers.checkpoint import newest_checkpoint, write_checkpoint
-from trainers.config import RunConfig
+from trainers.config import PartConfig, RunConfig
 from trainers.data.latents import Latents, encode_latents
 from trainers.data.pictures import Picture, PictureFolder, open_picture, read_folder
 from trainers.errors import UserError
@@ -138,7 +138,7 @@ def _write(
             fingerprint=base.fingerprint,
             widths=dict(base.widths),
         ),
-        parts={part: PartCard(method=plan.method, settings=plan.settings) for part, plan in config.parts.items()},
+        parts={part: _part_card(plan) for part, plan in config.parts.items()},
         triggers=(config.trigger,) if config.trigger else (),
         data={"pictures": len(pictures), "captions": _caption_sources(pictures)},
         training=_training_facts(training),
@@ -152,6 +152,15 @@ def _write(
     target = run.library.find(config.name)
     journal.say(f"The adapter {config.name!r} is ready: {target}")
     return target
+
+
+def _part_card(plan: PartConfig) -> PartCard:
+    """Return what the card says of a part; adapters that it was built on lose their folders' paths."""
+    names = {
+        name: [Path(folder).name for folder in plan.settings[name]]
+        for name in find_method(plan.method).settings.naming_adapters()
+    }
+    return PartCard(method=plan.method, settings={**plan.settings, **names})
 
 
 def _is_written(run: Run, name: str, parts: Mapping[str, AdapterPart]) -> bool:

@@ -1,18 +1,18 @@
 """What several tests need: drawn pictures, a toy judge, random adapters, and pictures of folders' contents."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image, ImageDraw
-from torch import Tensor
+from torch import Tensor, nn
 
 from pipelines.families import LoadedBase
-from trainers.adapter import Adapter, AdapterCard, AdapterPart, BaseCard, PartCard, config_as_json
+from trainers.adapter import Adapter, AdapterCard, AdapterPart, BaseCard, PartCard, config_as_json, write_adapter
+from trainers.methods import Method, find_method
 from trainers.methods import _peft_bridge as bridge
-from trainers.methods import find_method
 
 SHAPES = ("circle", "box", "line")
 COLOURS = ("red", "green", "blue", "orange")
@@ -74,6 +74,29 @@ def random_adapter(
         values = config_as_json(config)
         contents[part] = AdapterPart(*(chosen.fold(values, tensors) if chosen.fold else (values, tensors)))
     return Adapter(card_for(base, name, contents, method), contents, {})
+
+
+def demands(
+    method: Method, part: str, module: nn.Module, resolve: Callable[..., tuple[str, ...]], folder: Path
+) -> dict[str, Any]:
+    """Return settings that a method has no default for; adapters that it is to build on are written into a folder."""
+    chosen: dict[str, Any] = {}
+    for name in method.settings.naming_adapters():
+        chosen[name] = []
+        for number, parent in enumerate(("houlsby", "parallel_adapter")):
+            record = find_method(parent)
+            config = record.peft_config(record.settings.model_validate({"size": 3 + number}), resolve)
+            bridge.attach(module, config, "parent", what=part)
+            state = bridge.read_state(module, "parent")
+            bridge.detach(module, "parent")
+            generator = torch.Generator().manual_seed(number)
+            tensors = {key: 0.2 * torch.randn(value.shape, generator=generator) for key, value in state.items()}
+            base = BaseCard(name="toy", family="toy", fingerprint="0", widths={})
+            card = AdapterCard(name=parent, base=base, parts={part: PartCard(method=parent)})
+            adapter = Adapter(card, {part: AdapterPart(config_as_json(config), tensors)}, {})
+            chosen[name].append(str(folder / parent))
+            write_adapter(folder / parent, adapter)
+    return chosen
 
 
 def card_for(base: LoadedBase, name: str, parts: Mapping[str, Any], method: str = "lora") -> AdapterCard:

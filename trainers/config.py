@@ -66,7 +66,11 @@ class RunConfig(_Frozen):
         description="What is trained, by part.",
     )
     prompt: str | None = Field(None, description="One caption for every picture, instead of caption files.")
-    trigger: str | None = Field(None, description="A word put before every caption, to call the style by.")
+    trigger: str | None = Field(
+        None,
+        description="A word put before every caption, to call the style by; empty takes the word that the method "
+        "learns, if it learns one.",
+    )
     skip_bad: bool = Field(False, description="Go on without pictures that cannot be read.")
     resolution_px: int | None = Field(
         None,
@@ -128,7 +132,19 @@ class RunConfig(_Frozen):
         parts, problems = _checked_parts(self.parts, self.base)
         problems += _value_problems(self.name, self.steps, self.warmup_steps)
         raise_problems(_HEADLINE, problems)
-        return self.model_copy(update={"parts": parts})
+        return self.model_copy(update={"parts": parts, "trigger": self.trigger or _own_trigger(parts)})
+
+
+def _own_trigger(parts: Mapping[str, PartConfig]) -> str | None:
+    """Return the words that the parts' methods learn, to be put before every caption; None where they learn none."""
+    words = [learned_word(part, plan) for part, plan in parts.items()]
+    return " ".join(dict.fromkeys(word for word in words if word)) or None
+
+
+def learned_word(part: str, plan: PartConfig) -> str | None:
+    """Return what captions must hold for a part to learn at all, or None."""
+    trigger = find_method(plan.method).trigger
+    return None if trigger is None else trigger(plan.method_settings(part))
 
 
 def parse_config(values: Mapping[str, Any]) -> RunConfig:

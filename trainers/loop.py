@@ -7,6 +7,7 @@ bit for bit as if it had never stopped, whatever killed it.
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,10 +16,10 @@ from torch import nn
 
 from trainers.adapter import AdapterPart, config_as_json
 from trainers.checkpoint import Checkpoint, optimiser_tensors, restore_optimiser
-from trainers.config import RunConfig
+from trainers.config import RunConfig, learned_word
 from trainers.data.latents import Latents, mixed_seed, picture_order
 from trainers.errors import UserError
-from trainers.methods import Course, Learner, find_method
+from trainers.methods import Course, Fresh, Learner, find_method
 from trainers.methods import _peft_bridge as bridge
 from trainers.objectives.denoise import denoise
 from trainers.optimisers import build_optimiser, rate_factor
@@ -73,8 +74,9 @@ def begin(config: RunConfig, role: Denoiser, latents: Latents, accelerator: Acce
     """Attach fresh adapters and build the optimiser.
 
     Raises:
-        UserError: the base lacks a part, or no layer matches the targets.
+        UserError: the base lacks a part, no layer matches the targets, or no caption holds a word that is learned.
     """
+    _check_words(config, latents.captions)
     torch.manual_seed(mixed_seed(config.seed, "initial weights"))  # PEFT draws from the global generator
     attached: dict[str, bridge.Attached] = {}
     part_configs: dict[str, Any] = {}
@@ -98,6 +100,17 @@ def begin(config: RunConfig, role: Denoiser, latents: Latents, accelerator: Acce
     )
 
 
+def _check_words(config: RunConfig, captions: Sequence[str]) -> None:
+    """Refuse to learn a word that no caption holds: nothing would ever reach it."""
+    for part, plan in config.parts.items():
+        word = learned_word(part, plan)
+        if word is not None and not any(word.lower() in caption.lower() for caption in captions):
+            raise UserError(
+                f"No caption holds {word}, the word that {plan.method} on the {part} learns. Write it into the "
+                "captions, or leave --trigger out: the word then stands before every caption."
+            )
+
+
 def attach_part(
     role: Denoiser, part: str, method_name: str, settings: Mapping[str, Any]
 ) -> tuple[bridge.Attached, Any]:
@@ -106,10 +119,15 @@ def attach_part(
         raise UserError(f"The base has no part {part!r}. It has: {', '.join(role.parts)}.")
     method = find_method(method_name)
     checked = method.settings.model_validate(settings)
-    peft_config = method.peft_config(checked, lambda wanted: role.targets(part, wanted))
+
+    def resolve(wanted: Sequence[str]) -> tuple[str, ...]:
+        return role.targets(part, wanted)
+
+    peft_config = method.peft_config(checked, resolve)
     attached = bridge.attach(role.parts[part], peft_config, ADAPTER, what=part)
     if method.prepare is not None:
-        method.prepare(role.parts[part], ADAPTER, checked)
+        numbers = partial(role.word_numbers, part)
+        method.prepare(Fresh(role.parts[part], ADAPTER, checked, resolve, numbers))
     return attached, peft_config
 
 

@@ -43,6 +43,14 @@ class Denoiser(Protocol):
         """Encode captions, cut at the text encoder's limit. Gradients reach the text encoder."""
         ...
 
+    def word_numbers(self, part: str, text: str) -> list[int]:
+        """Return the numbers of a text's words in the vocabulary of a text encoder, without start and end.
+
+        Raises:
+            UserError: the part reads no text.
+        """
+        ...
+
     def add_noise(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         """Mix latents with noise at the given levels [b]."""
         ...

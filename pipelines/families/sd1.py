@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from pipelines.families._family import Family, LoadedBase
 from pipelines.families._leaves import leaf_targets
 from pipelines.families._picture_targets import TARGETS, host_targets
+from pipelines.families._words import numbers_as_text, split_numbers, tokenise
 from pipelines.fingerprint import fingerprint_of_folder
 from trainers.errors import UserError
-from trainers.methods._peft_bridge import words_displaced
+from trainers.methods._peft_bridge import new_words, words_displaced
 from trainers.roles import Conditioning
 
 # Without a floor, steps of pure noise weigh nothing under zero terminal SNR, and they decide the ground's brightness.
@@ -94,20 +95,20 @@ class StableDiffusion1:
         return (posterior.mean - shift) * scale, posterior.std * scale
 
     def encode_text(self, captions: Sequence[str]) -> Conditioning:
-        ids = self.tokenizer(
-            list(captions),
-            padding="max_length",
-            max_length=self.tokenizer.model_max_length,
-            truncation=True,
-            return_tensors="pt",
-        ).input_ids
+        ids = tokenise(self.tokenizer, self.text_encoder, captions)
         return {"encoder_hidden_states": self.text_encoder(ids.to(self.device))[0]}
 
+    def word_numbers(self, part: str, text: str) -> list[int]:
+        if part != "text_encoder":
+            raise UserError(f"The {part} reads no words; a method that begins with a word fits text encoders alone.")
+        return list(self.tokenizer(text, add_special_tokens=False).input_ids)
+
     def cut_text(self, prompt: str) -> str:
-        ids = self.tokenizer(prompt, add_special_tokens=False, verbose=False).input_ids
+        words = new_words(self.text_encoder)
+        ids = split_numbers(self.tokenizer, prompt, words)
         # The start and end tokens take two places, and learned tokens theirs.
         room = int(self.tokenizer.model_max_length) - 2 - words_displaced(self.text_encoder)
-        return str(self.tokenizer.decode(ids[room:])) if len(ids) > room else ""
+        return numbers_as_text(self.tokenizer, ids[room:], words) if len(ids) > room else ""
 
     def add_noise(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         return self.noise_schedule.add_noise(latents, noise, timesteps)

@@ -69,9 +69,8 @@ def _run(options: argparse.Namespace) -> None:
         ) as session,
     ):
         session.attachments.drop_blocks(dict(options.drop_blocks))
-        cut = session.attachments.base.cut_text(options.prompt)
-        if cut:
-            report.say(f"Note: the prompt is too long for the text encoder, which does not see its end: {cut!r}.")
+        for sentence in session.attachments.prompt_notes(options.prompt, weights):
+            report.say(sentence)
         pictures = generate(
             session.attachments,
             requests,

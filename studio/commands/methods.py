@@ -4,31 +4,35 @@ import argparse
 
 from studio.commands._command import Command
 from trainers.methods import Method, find_method, methods
+from trainers.methods._table import as_markdown, as_text, table_of
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", nargs="?", help="one method, with all that is known of it")
-    parser.add_argument("--settings", action="store_true", help="also list every method's settings")
+    parser.add_argument("--settings", action="store_true", help="list every method's settings as well")
+    parser.add_argument("--markdown", action="store_true", help="print the table for a document")
 
 
 def _run(options: argparse.Namespace) -> None:
     if options.name is not None:
         _describe(find_method(options.name))
         return
-    parts = list(dict.fromkeys(part for method in methods().values() for part in method.parts))
-    width = max(len(name) for name in methods())
-    print("  ".join(["method".ljust(width), *parts, "merge", "plain PEFT", "title"]))
-    for method in methods().values():
-        cells = [("yes" if part in method.parts else "-").ljust(len(part)) for part in parts]
-        facts = [("yes" if method.mergeable else "-").ljust(5), ("-" if method.needs_studio else "yes").ljust(10)]
-        print("  ".join([method.name.ljust(width), *cells, *facts, method.title]))
-        if options.settings:
-            _print_settings(method)
+    table = table_of(methods().values())
+    print(as_markdown(table) if options.markdown else as_text(table))
+    for method in methods().values() if options.settings else ():
+        print(f"\n{method.name}")
+        _print_settings(method)
 
 
 def _describe(method: Method) -> None:
     print(f"{method.name}: {method.title} ({method.source})")
     print(f"A weight w means: {method.live_weight}.")
+    for part, reason in method.lacks.items():
+        print(f"Does not fit {part}: {reason}.")
+    if not method.mergeable:
+        print(f"Cannot be merged: {method.merges_not}.")
+    if method.loads_changed:
+        print(f"A saved one {method.loads_changed}.")
     if method.starts_changed:
         print(f"A fresh adapter already changes the output: {method.starts_changed}.")
     print(f"Loads in plain PEFT: {'no, it needs this project' if method.needs_studio else 'yes'}.")

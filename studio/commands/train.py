@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 from studio.commands._command import Command, add_library, library_of
 from studio.report import Terminal
 from studio.runs import create_run, discard_unstarted, execute, find_run
+from trainers.adapter import read_card
 from trainers.config import RunConfig, parse_config, read_config
 from trainers.errors import UserError
 from trainers.methods import find_method
@@ -189,8 +190,8 @@ def _run(options: argparse.Namespace) -> int:
         raise
     if adapter is None:
         return 130
-    name = adapter.name
-    print(f'Try it: studio generate "a red boat, sea" --adapter {name} --out boat.png')
+    prompt = ", ".join([*read_card(adapter).triggers, "a red boat, sea"])
+    print(f'Try it: studio generate "{prompt}" --adapter {adapter.name} --out boat.png')
     return 0
 
 

@@ -5,10 +5,10 @@ import sys
 from collections.abc import Mapping
 
 from trainers.errors import unknown
-from trainers.methods._method import Course, Learner, Method, MethodSettings, Recommendation
+from trainers.methods._method import Course, Fresh, Learner, Method, MethodSettings, Recommendation
 from trainers.registry import discover
 
-__all__ = ["Course", "Learner", "Method", "MethodSettings", "Recommendation", "find_method", "methods"]
+__all__ = ["Course", "Fresh", "Learner", "Method", "MethodSettings", "Recommendation", "find_method", "methods"]
 
 
 @functools.cache

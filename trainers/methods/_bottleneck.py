@@ -70,11 +70,20 @@ def fresh_branch(d: int, settings: Mapping[str, Any]) -> dict[str, Tensor]:
         ValueError: the settings, which may come from a file, are not those of a branch.
     """
     size = settings["size"]
-    if settings["activation"] not in ACTIVATIONS or not isinstance(settings["scale"], int | float):
-        raise ValueError(f"The bottleneck's activation must be one of {', '.join(ACTIVATIONS)} and its scale a number.")
+    check_branch(settings)
     down = torch.empty(size, d)
     nn.init.kaiming_uniform_(down, a=math.sqrt(5))
     return {"down": down, "down_bias": torch.zeros(size), "up": torch.zeros(d, size), "up_bias": torch.zeros(d)}
+
+
+def check_branch(settings: Mapping[str, Any]) -> None:
+    """Check settings that may come from a file.
+
+    Raises:
+        ValueError: they are not those of a branch.
+    """
+    if settings["activation"] not in ACTIVATIONS or not isinstance(settings["scale"], int | float):
+        raise ValueError(f"The bottleneck's activation must be one of {', '.join(ACTIVATIONS)} and its scale a number.")
 
 
 def branch(parameters: Mapping[str, Tensor], x: Tensor, settings: Mapping[str, Any]) -> Tensor:

@@ -14,6 +14,9 @@ ResolveTargets = Callable[[Sequence[str]], tuple[str, ...]]
 Folded = tuple[dict[str, Any], dict[str, Tensor]]
 """A part's PEFT config (as plain JSON) and tensors (under PEFT's keys), as they are saved."""
 
+ADAPTERS: dict[str, Any] = {"adapters": True}
+"""The ``json_schema_extra`` of a setting that names other adapters: by folder, or by name in the library."""
+
 TIMES_THE_DELTA = "w times the weight delta, exactly"
 BETWEEN = "each layer's output moves w of the way from the base's to the adapted one's; several adapters' ways add up"
 
@@ -22,6 +25,11 @@ class MethodSettings(BaseModel):
     """Base of every method's settings: frozen, and an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @classmethod
+    def naming_adapters(cls) -> list[str]:
+        """Return the names of the settings that name other adapters."""
+        return [name for name, field in cls.model_fields.items() if field.json_schema_extra == ADAPTERS]
 
 
 @dataclass(frozen=True)
@@ -32,6 +40,21 @@ class Recommendation:
     """Step size of AdamW."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Settings that differ from the method's defaults on this part."""
+
+
+@dataclass(frozen=True)
+class Fresh:
+    """One adapter just attached, as a method's `prepare` sees it."""
+
+    module: nn.Module
+    """The part that carries the adapter."""
+    adapter: str
+    """The adapter's name on the module."""
+    settings: Any
+    """The method's checked settings."""
+    resolve: ResolveTargets
+    word_numbers: Callable[[str], Sequence[int]]
+    """A text -> its words' numbers in the part's vocabulary; a part that reads no text raises a `UserError`."""
 
 
 @dataclass(frozen=True)
@@ -105,12 +128,20 @@ class Method:
     """Whether it fits linear layers that are stored transposed, as GPT-2's are."""
     starts_changed: str = ""
     """Why a fresh adapter already changes the output; empty where it does not."""
-    prepare: Callable[[nn.Module, str, Any], None] | None = None
-    """(module, adapter, settings): called once after a fresh attach, for beginnings that PEFT does not offer."""
+    prepare: Callable[[Fresh], None] | None = None
+    """Called once after a fresh attach, for beginnings that PEFT does not offer."""
     rate_factor: Callable[[str, Any], float] | None = None
     """(parameter's path in the module, settings) -> factor on the part's learning rate."""
     course: type[Course] = Course
     """What it does in training beside its forward."""
+    trigger: Callable[[Any], str] | None = None
+    """settings -> what captions and prompts must hold for the adapter to act, where it does not always act."""
+    loads_changed: str = ""
+    """Why a loaded adapter acts differently from the one that was trained; empty where it does not."""
+    merges_not: str = "what it adds depends on the input or is more input, so no weight of the base can hold it"
+    """Why it cannot be merged, where it cannot."""
+    lacks: Mapping[str, str] = field(default_factory=dict)
+    """By part that it does not fit: the reason."""
     fold: Callable[[dict[str, Any], dict[str, Tensor]], Folded] | None = None
     """(config, tensors) as trained -> as saved, with the same effect: what only training needed is left out."""
 

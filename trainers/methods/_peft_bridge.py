@@ -25,6 +25,8 @@ from trainers.methods import methods
 from trainers.methods._sidecar import Sidecar, unhook
 from trainers.methods._weighing import weigh
 
+NEW_WORDS = "textual_inversion"
+"""The kind of sidecar that holds new words."""
 _IGNORED_FIELDS = frozenset(
     {
         *("peft_type", "peft_version", "task_type", "base_model_name_or_path", "revision", "inference_mode"),
@@ -162,6 +164,24 @@ def words_displaced(module: nn.Module) -> int:
         for live in layer.live()
     ]
     return max(lengths, default=0)
+
+
+def new_words(module: nn.Module) -> dict[str, tuple[int, ...]]:
+    """Return the words that active adapters add to a text encoder, in small letters, and their negative numbers.
+
+    The vectors of all active adapters are numbered -1, -2, ... in the encoder's own order. Where two adapters bring the
+    same word, it stands for the vectors of both, in a row.
+    """
+    found: dict[str, tuple[int, ...]] = {}
+    count = 0
+    for _, layer in tuner_layers(module):
+        if isinstance(layer, Sidecar) and layer.kind.name == NEW_WORDS:
+            for live in layer.live():
+                word = f"<{live.settings['word']}>".lower()
+                own = len(live.parameters["vectors"])
+                found[word] = (*found.get(word, ()), *range(-1 - count, -1 - count - own, -1))
+                count += own
+    return found
 
 
 def adapter_parameters(module: nn.Module, adapter: str) -> dict[str, nn.Parameter]:

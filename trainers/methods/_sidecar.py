@@ -20,6 +20,8 @@ from torch import Tensor, nn
 
 ROOT = "root"
 """The target that stands for the part itself."""
+PLACE = "place"
+"""The setting under which a fresh adapter finds its host's path in the bare part."""
 Uninstall = Callable[[], None]
 
 
@@ -175,15 +177,16 @@ class SidecarModel(BaseTuner):
         **_: Any,
     ) -> None:
         child = child_name(self.kind)
+        settings = {**peft_config.settings, PLACE: current_key}
         if not hasattr(target, child):
             sidecar = Sidecar(self.kind)
-            sidecar.add(adapter_name, target, peft_config.settings)
+            sidecar.add(adapter_name, target, settings)
             target.add_module(child, sidecar)
             install = self.kind.install or partial(_hook, child=child)
             sidecar.uninstall = install(target, sidecar)
         else:
             sidecar = getattr(target, child)
-            sidecar.add(adapter_name, target, peft_config.settings)
+            sidecar.add(adapter_name, target, settings)
         sidecar.set_adapter([*(name for name in sidecar.active_adapters if name in sidecar.beside), adapter_name])
 
     @classmethod

@@ -1,6 +1,7 @@
 """The cells of the table methods × parts, on toy models of the real classes."""
 
 import functools
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,8 +13,9 @@ from torch import Tensor, nn
 
 from pipelines.families._language import language_targets, tiny_gpt2, tiny_llama
 from pipelines.families.sd1 import FAMILY
+from tests.support import demands
 from trainers.adapter import AdapterPart, config_as_json
-from trainers.methods import Method, methods
+from trainers.methods import Fresh, Method, find_method, methods
 from trainers.methods import _peft_bridge as bridge
 
 MODELS = ("unet", "text_encoder", "llama", "gpt2")
@@ -32,6 +34,9 @@ class Model:
     module: nn.Module
     resolve: Callable[[Sequence[str]], tuple[str, ...]]
     forward: Callable[[nn.Module], Tensor]
+    folder: Path
+    """Where adapters that a method builds on can be written; each model has its own."""
+    word_numbers: Callable[[str], list[int]] = lambda text: []
 
 
 def part_of(model: str) -> str:
@@ -58,6 +63,7 @@ def model(name: str, folder: Path) -> Model:
 
 def own_model(name: str, folder: Path) -> Model:
     """Return a toy model in evaluation mode that nobody else uses."""
+    own = folder.parent / f"cells-{uuid.uuid4().hex}"
     ids = torch.randint(3, 60, (2, 9), generator=torch.Generator().manual_seed(1))
     if name in ("llama", "gpt2"):
         language = (tiny_llama if name == "llama" else tiny_gpt2)().requires_grad_(False)
@@ -66,12 +72,20 @@ def own_model(name: str, folder: Path) -> Model:
             language,
             language_targets(language),
             lambda module: module(input_ids=ids, use_cache=False).logits,
+            own,
         )
     base = FAMILY.load("tiny", folder, torch.device("cpu"), torch.float32)
     generator = torch.Generator().manual_seed(2)
     if name == "text_encoder":
         text = base.encode_text  # the tokens of real captions
-        return Model(name, base.parts[name], lambda w: base.targets(name, w), lambda _: _only(text(["a boat", "sea"])))
+        return Model(
+            name,
+            base.parts[name],
+            lambda wanted: base.targets(name, wanted),
+            lambda _: _only(text(["a <new> boat", "sea"])),
+            own,
+            lambda words: base.word_numbers(name, words),
+        )
     noisy = torch.randn(2, 4, 8, 8, generator=generator)
     context = torch.randn(2, 7, 32, generator=generator)
     times = torch.tensor([300, 700])
@@ -80,6 +94,7 @@ def own_model(name: str, folder: Path) -> Model:
         base.parts[name],
         lambda wanted: base.targets(name, wanted),
         lambda module: module(noisy.to(module.dtype), times, context.to(module.dtype)).sample,
+        own,
     )
 
 
@@ -88,16 +103,20 @@ def _only(values: Any) -> Tensor:
     return value
 
 
-def settings_of(method: Method, part: str, **changes: Any) -> Any:
+def settings_of(method: Method, model: Model, **changes: Any) -> Any:
     """Return a method's recommended settings at toy size."""
-    return method.settings.model_validate(
-        {**method.recommended[part].settings, **SIZES.get(method.name, {}), **changes}
-    )
+    sizes = {**SIZES.get(method.name, {}), **_demands(method.name, model)}
+    return method.settings.model_validate({**method.recommended[model.part].settings, **sizes, **changes})
+
+
+@functools.cache
+def _demands(name: str, model: Model) -> dict[str, Any]:
+    return demands(find_method(name), model.part, model.module, model.resolve, model.folder)
 
 
 def attach(method: Method, model: Model, adapter: str = "a", seed: int = 0, **changes: Any) -> Any:
     """Attach a fresh adapter; return its PEFT config."""
-    settings = settings_of(method, model.part, **changes)
+    settings = settings_of(method, model, **changes)
     config = method.peft_config(settings, model.resolve)
     torch.manual_seed(seed)
     try:
@@ -106,7 +125,7 @@ def attach(method: Method, model: Model, adapter: str = "a", seed: int = 0, **ch
         bridge.detach(model.module, adapter)
         raise
     if method.prepare is not None:
-        method.prepare(model.module, adapter, settings)
+        method.prepare(Fresh(model.module, adapter, settings, model.resolve, model.word_numbers))
     return config
 
 

@@ -9,25 +9,27 @@ import torch
 
 from pipelines.attach import Attachments, attached
 from pipelines.families import LoadedBase
-from tests.support import bits, random_adapter
+from tests.support import bits, demands, random_adapter
 from trainers.adapter import read_adapter, write_adapter
 from trainers.adapter_gate import part_problems
 from trainers.errors import UserError
-from trainers.methods import methods
+from trainers.methods import find_method, methods
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 @pytest.mark.parametrize("name", [name for name, method in methods().items() if "text_encoder" in method.parts])
 def test_every_method_goes_to_disk_and_back(base: LoadedBase, tmp_path: Path, name: str) -> None:
-    adapter = random_adapter(base, "x", method=name, parts=("text_encoder",))
+    part = "text_encoder"
+    more = demands(find_method(name), part, base.parts[part], lambda w: base.targets(part, w), tmp_path / "parents")
+    adapter = random_adapter(base, "x", method=name, parts=(part,), **more)
     write_adapter(tmp_path / "x", adapter)
     found = read_adapter(tmp_path / "x")
     assert bits(found.parts["text_encoder"].tensors) == bits(adapter.parts["text_encoder"].tensors)
     with torch.no_grad(), attached(base, {"x": found}) as attachments:
-        plain = base.encode_text(["a red boat"])["encoder_hidden_states"]
+        plain = base.encode_text(["a red <new> boat"])["encoder_hidden_states"]
         attachments.set_weights({"x": 1.0})
-        assert not torch.equal(base.encode_text(["a red boat"])["encoder_hidden_states"], plain)
+        assert not torch.equal(base.encode_text(["a red <new> boat"])["encoder_hidden_states"], plain)
 
 
 @pytest.mark.parametrize(

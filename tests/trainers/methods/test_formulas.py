@@ -133,7 +133,7 @@ def test_text_prompts_stand_behind_the_start_token_and_keep_the_end(tiny_base: P
 def test_adalora_keeps_its_budget(tiny_base: Path) -> None:
     method, model = find_method("adalora"), cells.own_model("text_encoder", tiny_base)
     config = cells.attach(method, model, rank=2, start_rank=4, interval=1)
-    settings = cells.settings_of(method, "text_encoder", rank=2, start_rank=4, interval=1)
+    settings = cells.settings_of(method, model, rank=2, start_rank=4, interval=1)
     steps = 20
     course = method.course(Learner(model.module, "a", settings, steps))
     values = {k: v for k, v in bridge.adapter_parameters(model.module, "a").items() if "lora_E" in k}

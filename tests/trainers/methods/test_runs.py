@@ -9,7 +9,7 @@ import torch
 from accelerate import Accelerator
 
 from pipelines.families import LoadedBase
-from tests.support import bits, card_for
+from tests.support import bits, card_for, demands
 from tests.trainers.methods.cells import SIZES
 from trainers.adapter import Adapter, parts_size_bytes, write_adapter
 from trainers.checkpoint import Checkpoint
@@ -17,7 +17,7 @@ from trainers.config import parse_config
 from trainers.data.latents import Latents
 from trainers.loop import ADAPTER, Training, begin, restore, snapshot, train, trained_parts
 from trainers.methods import _peft_bridge as bridge
-from trainers.methods import methods
+from trainers.methods import find_method, methods
 from trainers.storage import tensors_size_bytes, write_tensors
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -25,8 +25,9 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 def run(base: LoadedBase, work: Callable[[Training], Any], **values: Any) -> Any:
     mean = torch.randn(3, 4, 8, 8, generator=torch.Generator().manual_seed(5))
-    data = Latents(mean, torch.full_like(mean, 0.01), ("one", "two", "three"))
     config = parse_config({"data": "d", "name": "n", "steps": 4, "batch_size": 1, "warmup_steps": 0, **values})
+    captions = tuple(f"{config.trigger or 'a'} {word}" for word in ("one", "two", "three"))
+    data = Latents(mean, torch.full_like(mean, 0.01), captions)
     training = begin(config, base, data, Accelerator(cpu=True))
     try:
         return work(training)
@@ -36,9 +37,11 @@ def run(base: LoadedBase, work: Callable[[Training], Any], **values: Any) -> Any
 
 
 @pytest.mark.parametrize("name", [name for name, method in methods().items() if "text_encoder" in method.parts])
-def test_a_resumed_run_is_bit_equal(base: LoadedBase, name: str) -> None:
+def test_a_resumed_run_is_bit_equal(base: LoadedBase, tmp_path: Path, name: str) -> None:
+    part = "text_encoder"
+    more = demands(find_method(name), part, base.parts[part], lambda w: base.targets(part, w), tmp_path)
     settings = {"interval": 1} if name == "adalora" else {"drop_up_to": 1} if name in ("houlsby", "pfeiffer") else {}
-    parts = {"text_encoder": {"method": name, "settings": settings}}
+    parts = {"text_encoder": {"method": name, "settings": {**settings, **more}}}
 
     def whole(training: Training) -> tuple[Any, Checkpoint]:
         steps = train(training)
