@@ -25,6 +25,8 @@ class Attachments:
     """Which method made each adapter's parts."""
     merged: dict[str, float] = field(default_factory=dict)
     """The weights with which adapters are merged into the base now."""
+    dropped: dict[str, int] = field(default_factory=dict)
+    """By part: in how many of the first blocks bottleneck adapters are left out."""
     _count: int = 0
     _unmerge: list[Callable[[], None]] = field(default_factory=list)
 
@@ -99,6 +101,7 @@ class Attachments:
                 raise UserError(f"{count} blocks of the {part} cannot be dropped; 0 to {max(most)} is possible.")
             for slot in slots:
                 bridge.drop_first_blocks(self.base.parts[part], slot, count)
+            self.dropped = {**self.dropped, part: count}
 
     def merge(self, weights: Mapping[str, float]) -> None:
         """Add adapters into the base's weights: what they do is the same, and costs nothing any more.

@@ -27,11 +27,13 @@ class Session:
         """Return what a picture's file says of the base."""
         base = self.attachments.base
         sampler = type(getattr(base, "sampler", None)).__name__.removesuffix("Scheduler")
+        dropped = {part: count for part, count in self.attachments.dropped.items() if count}
         return {
             "name": base.name,
             "family": base.family,
             "fingerprint": base.fingerprint,
             "sampler": sampler,
+            **({"dropped_blocks": dropped} if dropped else {}),
         }
 
 

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipelines.families import LoadedBase
 from pipelines.picture_file import read_settings
 from studio.cli import main
 from studio.commands.train import config_from_options
-from tests.support import content_of
-from trainers.adapter import read_adapter
+from studio.library import Library
+from tests.support import content_of, random_adapter
+from trainers.adapter import read_adapter, write_adapter
 from trainers.config import RunConfig
 
 CAPTURE = pytest.CaptureFixture[str]
@@ -195,3 +197,19 @@ def test_looking_changes_nothing(tmp_path: Path, capsys: CAPTURE) -> None:
     assert "No adapters" in capsys.readouterr().out
     assert content_of(library) == {}
     assert not library.exists()
+
+
+def test_generate_drops_adapters_from_first_blocks(library: Library, base: LoadedBase, tiny_base: Path) -> None:
+    write_adapter(library.adapters_folder / "narrow", random_adapter(base, "narrow", method="pfeiffer", size=0.5))
+    draw = ["generate", "a red boat", "--base", str(tiny_base), "--device", "cpu", "--steps", "1"]
+    assert main([*draw, "--adapter", "narrow", "--out", "whole.png"]) == 0
+    assert main([*draw, "--adapter", "narrow", "--drop-blocks", "unet=1", "--out", "dropped.png"]) == 0
+    whole, dropped = (read_settings(Path(name)) for name in ("whole.png", "dropped.png"))
+    assert whole is not None
+    assert dropped is not None
+    assert "dropped_blocks" not in whole["base"]
+    assert dropped["base"]["dropped_blocks"] == {"unet": 1}
+    with Image.open("whole.png") as one, Image.open("dropped.png") as other:
+        assert one.tobytes() != other.tobytes()
+    assert main([*draw, "--adapter", "one", "--drop-blocks", "unet=1", "--out", "none.png"]) == 2
+    assert not Path("none.png").exists()
