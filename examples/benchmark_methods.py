@@ -13,191 +13,19 @@ where it stopped and tries failed cells once more. `--learning-rates` multiplies
 import argparse
 import json
 import sys
-import tempfile
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
-from measuring import STYLES, STYLES_FOLDER, Meter, add_measuring_options, circumstances
+from measuring import STYLES, add_measuring_options, circumstances
+from method_cells import PARTS, Bench, Cell
 from methods_table import as_markdown, read_cells
-from torch import Tensor
 
-from pipelines.attach import Attachments, attached
-from pipelines.bases import load_base
-from pipelines.families import LoadedBase
-from pipelines.judge import Judge
-from trainers.adapter import Adapter, AdapterCard, BaseCard, PartCard, read_adapter, write_adapter
-from trainers.config import RunConfig, parse_config
-from trainers.data.latents import Latents, encode_latents
-from trainers.data.pictures import read_folder
+from trainers.config import RunConfig
 from trainers.errors import UserError
-from trainers.loop import ADAPTER, begin, train, trained_parts
-from trainers.methods import _peft_bridge as bridge
 from trainers.methods import methods
-
-PARTS: Mapping[str, tuple[str, ...]] = {
-    "text_encoder": ("text_encoder",),
-    "unet": ("unet",),
-    "both": ("unet", "text_encoder"),
-}
-
-
-@dataclass(frozen=True)
-class Cell:
-    """What is measured."""
-
-    style: str
-    method: str
-    parts: str
-    """A key of `PARTS`."""
-    rate_factor: float
-    """The recommended learning rates are multiplied by it."""
-    steps: int
-    seed: int
-    pictures: int
-    sampling_steps: int
-    settings: str
-    """Other settings of the run, as JSON."""
-
-
-@dataclass(frozen=True)
-class Figures:
-    """What was found."""
-
-    style_score: float
-    noun_right: float
-    base_noun_right: float
-    last_loss: float
-    """Mean of the last tenth of the steps."""
-    skipped: int
-    """Steps left out because their loss or gradient was not finite."""
-    trainable: int
-    share: float
-    """Of the trained parts' parameters."""
-    file_bytes: int
-    """All files of the adapter's parts."""
-    seconds: float
-    """Of the training steps alone."""
-    learning_rates: Mapping[str, float]
-
-
-class Bench:
-    """A base with everything that the cells have in common, made once."""
-
-    def __init__(self, options: argparse.Namespace) -> None:
-        self._options = options
-        self._meter = Meter(
-            Judge(device=options.device),
-            pictures=options.pictures,
-            drawings=options.drawings,
-            sampling_steps=options.sampling_steps,
-        )
-        self._base: LoadedBase | None = None
-        self._base_pictures: Tensor | None = None
-        self._latents: Latents | None = None
-
-    def measure(self, cell: Cell) -> Figures:
-        """Train and score one cell.
-
-        Raises:
-            Exception: whatever the method raised; the base is then loaded anew for the next cell.
-        """
-        base = self._loaded()
-        try:
-            return self._measured(cell, base)
-        except BaseException:
-            self._base = None  # a failed method may have left layers behind
-            raise
-
-    def _measured(self, cell: Cell, base: LoadedBase) -> Figures:
-        if self._base_pictures is None:
-            self._base_pictures = self._meter.embed(self._meter.draw(Attachments(base), {}))
-        config = config_of(cell, base.device)
-        latents = self._encoded(config, base)
-        accelerator = Accelerator(
-            cpu=base.device.type == "cpu", mixed_precision="bf16" if self._options.precision == "bf16" else "no"
-        )
-        training = begin(config, base, latents, accelerator)
-        started = time.monotonic()
-        losses = [step.loss for step in train(training)]
-        if base.device.type == "cuda":
-            torch.cuda.synchronize(base.device)
-        seconds = time.monotonic() - started
-        adapter = Adapter(card_of(config, base), trained_parts(training), {})
-        for part in config.parts:
-            detach(base, part)
-        trainable = sum(found.trainable for found in training.attached.values())
-        total = sum(found.total for found in training.attached.values())
-        with tempfile.TemporaryDirectory() as folder:
-            write_adapter(Path(folder) / "it", adapter)  # scored as it is read back, like every user's
-            size = sum(path.stat().st_size for path in (Path(folder) / "it").glob("*/*"))
-            adapter = read_adapter(Path(folder) / "it")
-        with attached(base, {"it": adapter}) as attachments:
-            found = self._meter.embed(self._meter.draw(attachments, {"it": 1.0}))
-        tail = losses[-max(1, len(losses) // 10) :]
-        return Figures(
-            style_score=self._meter.style_score(cell.style, found, self._base_pictures),
-            noun_right=self._meter.noun_right(found),
-            base_noun_right=self._meter.noun_right(self._base_pictures),
-            last_loss=sum(tail) / len(tail),
-            skipped=training.skipped,
-            trainable=trainable,
-            share=trainable / total,
-            file_bytes=size,
-            seconds=seconds,
-            learning_rates={part: config.step_size(part) for part in config.parts},
-        )
-
-    def _loaded(self) -> LoadedBase:
-        if self._base is None:
-            self._base = load_base("pocket", device=self._options.device, precision=self._options.precision)
-        return self._base
-
-    def _encoded(self, config: RunConfig, base: LoadedBase) -> Latents:
-        if self._latents is None:
-            pictures = read_folder(Path(config.data)).pictures
-            size_px = config.resolution_px or base.resolution_px
-            *_, (_, self._latents) = encode_latents(base, pictures, size_px=size_px, flip=config.flip)
-        assert self._latents is not None
-        return self._latents
-
-
-def detach(base: LoadedBase, part: str) -> None:
-    """Take the trained adapter off a part."""
-    bridge.detach(base.parts[part], ADAPTER)
-    bridge.set_weights(base.parts[part], {})
-
-
-def config_of(cell: Cell, device: torch.device) -> RunConfig:
-    """Return the run's settings, with every learning rate written out."""
-    plans = {}
-    for part in PARTS[cell.parts]:
-        rate = methods()[cell.method].recommended[part].learning_rate * cell.rate_factor
-        plans[part] = {"method": cell.method, "learning_rate": rate}
-    return parse_config(
-        {
-            "data": str(STYLES_FOLDER / cell.style),
-            "name": "cell",
-            "parts": plans,
-            "steps": cell.steps,
-            "seed": cell.seed,
-            "device": str(device),
-            **json.loads(cell.settings),
-        }
-    )
-
-
-def card_of(config: RunConfig, base: LoadedBase) -> AdapterCard:
-    """Return the card that the adapter is written with."""
-    return AdapterCard(
-        name=config.name,
-        base=BaseCard(name=base.name, family=base.family, fingerprint=base.fingerprint, widths=dict(base.widths)),
-        parts={part: PartCard(method=plan.method, settings=plan.settings) for part, plan in config.parts.items()},
-    )
 
 
 def cells_of(options: argparse.Namespace) -> list[Cell]:

@@ -48,9 +48,11 @@ class Meter:
         self._scenes = unseen_scenes(pictures, seed=11)
         self._references: dict[str, tuple[Tensor, Tensor]] = {}
 
-    def draw(self, attachments: Attachments, weights: Mapping[str, float]) -> list[Image.Image]:
-        """Draw one picture per prompt; prompt k has seed 500 + k."""
-        prompts = [caption(scene) for scene in self._scenes]
+    def draw(
+        self, attachments: Attachments, weights: Mapping[str, float], *, trigger: str | None = None
+    ) -> list[Image.Image]:
+        """Draw one picture per prompt, the trigger before each; prompt k has seed 500 + k."""
+        prompts = [f"{trigger}, {caption(scene)}" if trigger else caption(scene) for scene in self._scenes]
         requests = [
             PictureRequest(prompt, seed=500 + k, weights=weights, steps=self._steps) for k, prompt in enumerate(prompts)
         ]

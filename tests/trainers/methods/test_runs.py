@@ -76,7 +76,8 @@ def test_the_size_told_before_is_the_size_of_the_file(base: LoadedBase, tmp_path
         write_adapter(tmp_path / "x", Adapter(card_for(base, "x", parts, name), parts, {}))
         return told, (tmp_path / "x" / part / "adapter_model.safetensors").stat().st_size
 
-    told, real = run(base, sizes, parts={part: {"method": name, "settings": SIZES.get(name, {})}})
+    more = demands(find_method(name), part, base.parts[part], lambda words: base.targets(part, words), tmp_path)
+    told, real = run(base, sizes, parts={part: {"method": name, "settings": {**SIZES.get(name, {}), **more}}})
     assert real <= told if methods()[name].shrinks else real == told
 
 
