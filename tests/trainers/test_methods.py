@@ -91,6 +91,14 @@ def test_adapters_are_trained_in_float32_on_a_half_precision_base() -> None:
     assert {p.dtype for p in bridge.adapter_parameters(module, "a").values()} == {torch.float32}
 
 
+def test_dropout_is_off_in_an_adapter_that_is_attached_for_pictures(base: LoadedBase) -> None:
+    for method in ("lora", "qlora"):
+        adapter = random_adapter(base, "x", method=method, parts=("text_encoder",), dropout=0.5)
+        with attached(base, {"a": adapter}) as attachments, torch.no_grad():
+            attachments.set_weights({"a": 1.0})
+            assert torch.equal(part_output(base, "text_encoder"), part_output(base, "text_encoder"))
+
+
 def test_attach_tells_what_it_matched_and_how_much_is_trained(base: LoadedBase) -> None:
     from peft import LoraConfig
 

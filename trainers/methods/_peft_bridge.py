@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from peft import get_peft_model_state_dict, inject_adapter_in_model
+from peft import get_peft_model_state_dict
 from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils import set_peft_model_state_dict
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from trainers.adapter import KEY_PREFIX
 from trainers.errors import UserError
 from trainers.methods import methods
+from trainers.methods._injection import inject, widen
 from trainers.methods._sidecar import Sidecar, unhook
 from trainers.methods._weighing import weigh
 
@@ -64,7 +65,9 @@ def config_from_json(values: Mapping[str, Any], *, what: str) -> Any:
     # they are in the file; and no name of a base in it is ever followed.
     given = {k: v for k, v in values.items() if k not in _IGNORED_FIELDS and (v or k in kept)}
     try:
-        return config_class(**given)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return config_class(**given)
     except (TypeError, ValueError) as error:
         raise UserError(f"The adapter config of {what} cannot be used: {error}.") from error
 
@@ -88,7 +91,7 @@ def attach(module: nn.Module, config: Any, adapter: str, *, what: str) -> Attach
     try:
         with warnings.catch_warnings():  # PEFT warns of a second adapter on one module, which is meant
             warnings.simplefilter("ignore")
-            inject_adapter_in_model(copy.deepcopy(config), module, adapter)
+            inject(copy.deepcopy(config), module, adapter)
     except (TypeError, ValueError, RuntimeError, KeyError) as error:
         reason = " ".join(str(error).split())[:300]
         reason = f"the setting {reason} is missing." if isinstance(error, KeyError) else reason
@@ -100,13 +103,17 @@ def attach(module: nn.Module, config: Any, adapter: str, *, what: str) -> Attach
         own_configs = module.__dict__.get("peft_config", {})
         if others or own_configs:
             module.peft_config = {**others, **own_configs}
-    matched = tuple(path for path, layer in tuner_layers(module) if _holds(layer, adapter))
-    if not matched:
+    held = {path: layer for path, layer in tuner_layers(module) if _holds(layer, adapter)}
+    if not held:
         raise UserError(f"The adapter {adapter!r} attached to no layer of the {what}.")
     own = adapter_parameters(module, adapter)
     for parameter in own.values():
         parameter.data = parameter.data.float()
-    return Attached(matched, sum(p.numel() for p in own.values() if p.requires_grad), total)
+    for layer in held.values():
+        widen(layer, adapter)
+        # A new layer believes that it is trained, whatever its surroundings do: dropout would blur every picture.
+        layer.train(module.training)
+    return Attached(tuple(held), sum(p.numel() for p in own.values() if p.requires_grad), total)
 
 
 def detach(module: nn.Module, adapter: str) -> None:
@@ -185,12 +192,18 @@ def new_words(module: nn.Module) -> dict[str, tuple[int, ...]]:
 
 
 def adapter_parameters(module: nn.Module, adapter: str) -> dict[str, nn.Parameter]:
-    """Return the parameters of one adapter by their path in the module, also those that are never trained."""
-    return {
-        name: parameter
-        for path, layer in tuner_layers(module)
-        for name, parameter in _own_parameters(path, layer, adapter)
-    }
+    """Return the parameters of one adapter by their path in the module, also those that are never trained.
+
+    One that several layers share is given once, by its first path.
+    """
+    found: dict[str, nn.Parameter] = {}
+    seen: set[int] = set()
+    for path, layer in tuner_layers(module):
+        for name, parameter in _own_parameters(path, layer, adapter):
+            if id(parameter) not in seen:
+                seen.add(id(parameter))
+                found[name] = parameter
+    return found
 
 
 def read_state(module: nn.Module, adapter: str) -> dict[str, Tensor]:

@@ -1,5 +1,6 @@
 """What the methods share that PEFT's own tuners serve."""
 
+import warnings
 from typing import Any
 
 from pydantic import Field
@@ -29,4 +30,6 @@ def peft_config(class_name: str, settings: TargetSettings, resolve: ResolveTarge
     """Build a config of PEFT by its class's name. PEFT is imported late: listing the methods needs none of it."""
     import peft
 
-    return getattr(peft, class_name)(target_modules=list(resolve(settings.targets)), **fields)
+    with warnings.catch_warnings():  # PEFT warns of random matrices that are drawn again, which is meant
+        warnings.simplefilter("ignore")
+        return getattr(peft, class_name)(target_modules=list(resolve(settings.targets)), **fields)

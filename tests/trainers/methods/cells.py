@@ -22,6 +22,7 @@ MODELS = ("unet", "text_encoder", "llama", "gpt2")
 SIZES: dict[str, dict[str, Any]] = {  # settings that fit toy widths
     "fourierft": {"frequencies": 40},
     "waveft": {"coefficients": 20},
+    "randlora": {"scale": 1.0},
 }
 LACKING = {("bitfit", "llama")}  # refused with a sentence: a Llama has no biases
 
