@@ -50,7 +50,7 @@ def test_training_drops_a_number_of_blocks_drawn_anew_in_every_step(tiny_base: P
     limit = len(blocks) - 1
     cells.attach(method, model, drop_up_to=limit)
     cells.disturb(model)
-    settings = cells.settings_of(method, "unet", drop_up_to=limit)
+    settings = cells.settings_of(method, model, drop_up_to=limit)
     course = method.course(Learner(model.module, "a", settings, 30))
     seen: Counter[int] = Counter()
     for step in range(30):

@@ -1,5 +1,6 @@
 """Merging of attached adapters; `test_contract` compares merged with attached for every method on every part."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 
 from pipelines.attach import Attachments, attached
 from pipelines.families import LoadedBase
-from tests.support import random_adapter
+from tests.support import demands, random_adapter
 from trainers.errors import UserError
 from trainers.methods import _peft_bridge as bridge
 from trainers.methods import find_method, methods
@@ -16,10 +17,10 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 @pytest.mark.parametrize("name", [name for name, method in methods().items() if not method.mergeable])
-def test_a_record_says_why_it_is_not_merged(base: LoadedBase, name: str) -> None:
-    method = find_method(name)
-    part = method.parts[0] if method.parts[0] != "language_model" else "text_encoder"
-    adapter = random_adapter(base, name, method=name, parts=(part,))
+def test_a_record_says_why_it_is_not_merged(base: LoadedBase, tmp_path: Path, name: str) -> None:
+    method, part = find_method(name), "text_encoder"
+    settings = demands(method, part, base.parts[part], lambda wanted: base.targets(part, wanted), tmp_path)
+    adapter = random_adapter(base, name, method=name, parts=(part,), **settings)
     with attached(base, {"x": adapter}) as attachments, pytest.raises(UserError) as caught:
         attachments.merge({"x": 1.0})
     assert method.title in str(caught.value)
