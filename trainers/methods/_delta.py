@@ -25,9 +25,10 @@ def _fresh(host: nn.Module, settings: Mapping[str, Any]) -> dict[str, Tensor]:
 def _install(host: nn.Module, sidecar: Sidecar) -> Uninstall:
     """Shadow the host's parameters for the length of its forward; an instance attribute is found before a parameter."""
 
-    def before(_: nn.Module, __: Any) -> None:
-        for name, value in _sums(host, sidecar.live()).items():
-            host.__dict__[name] = value
+    def before(_: nn.Module, inputs: tuple[Any, ...]) -> Any:
+        sums = _sums(host, sidecar.live())
+        host.__dict__.update(sums)
+        return _safe(inputs) if sums and isinstance(host, nn.GroupNorm) else None
 
     def after(_: nn.Module, __: Any, ___: Any) -> None:
         for name in ("weight", "bias"):
@@ -35,6 +36,14 @@ def _install(host: nn.Module, sidecar: Sidecar) -> Uninstall:
 
     handles = [host.register_forward_pre_hook(before), host.register_forward_hook(after, always_call=True)]
     return lambda: [handle.remove() for handle in handles].clear()
+
+
+def _safe(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Keep torch 2.13 on the CPU from crashing: its group norm for channels-last inputs writes the gradient of an input
+    that asks for none through a null pointer, as soon as the norm's own weight or bias asks for one."""
+    return tuple(
+        value.contiguous() if isinstance(value, Tensor) and not value.requires_grad else value for value in inputs
+    )
 
 
 def _sums(host: nn.Module, live: Sequence[Live]) -> dict[str, Tensor]:

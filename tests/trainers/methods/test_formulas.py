@@ -12,6 +12,7 @@ from torch.nn import functional
 from tests.trainers.methods import cells
 from trainers.methods import Learner, find_method
 from trainers.methods import _peft_bridge as bridge
+from trainers.methods._delta import delta_config
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -128,6 +129,21 @@ def test_text_prompts_stand_behind_the_start_token_and_keep_the_end(tiny_base: P
             wanted = encoder(longer).last_hidden_state
             handle.remove()
         assert torch.equal(found, wanted), words
+
+
+def test_norms_learn_from_channels_last_inputs() -> None:
+    """Torch 2.13 ends the process with a segmentation fault when a delta's group norm is left to it as it is."""
+    module = nn.Sequential(nn.GroupNorm(4, 16)).requires_grad_(False)
+    bridge.attach(module, delta_config(["0"], ("weight", "bias")), "a", what="toy")
+    x, goal = torch.randn(2, 16, 6, 6), torch.randn(2, 16, 6, 6)
+    gradients = []
+    for form in (torch.contiguous_format, torch.channels_last):
+        (module(x.contiguous(memory_format=form)) * goal).sum().backward()
+        gradients.append([value.grad.clone() for value in bridge.adapter_parameters(module, "a").values()])
+        module.zero_grad(set_to_none=True)
+    assert all(torch.allclose(*pair, atol=1e-5) for pair in zip(*gradients, strict=True))
+    wanted = (functional.group_norm(x, 4) * goal).sum((0, 2, 3))
+    assert any(torch.allclose(value, wanted, atol=1e-4) for value in gradients[1])
 
 
 def test_adalora_keeps_its_budget(tiny_base: Path) -> None:
