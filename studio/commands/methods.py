@@ -4,18 +4,24 @@ import argparse
 
 from studio.commands._command import Command
 from trainers.methods import Method, find_method, methods
+from trainers.methods._left_out import LEFT_OUT
 from trainers.methods._table import as_markdown, as_text, table_of
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", nargs="?", help="one method, with all that is known of it")
     parser.add_argument("--settings", action="store_true", help="list every method's settings as well")
+    parser.add_argument("--left-out", action="store_true", help="list the tuners of PEFT that are no methods, and why")
     parser.add_argument("--markdown", action="store_true", help="print the table for a document")
 
 
 def _run(options: argparse.Namespace) -> None:
     if options.name is not None:
         _describe(find_method(options.name))
+        return
+    if options.left_out:
+        for tuner, reason in LEFT_OUT.items():
+            print(f"{tuner}: {reason}.")
         return
     table = table_of(methods().values())
     print(as_markdown(table) if options.markdown else as_text(table))

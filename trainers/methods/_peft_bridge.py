@@ -229,7 +229,10 @@ def load_state(module: nn.Module, adapter: str, state: Mapping[str, Tensor], *, 
             f"{len(expected)} tensors match, {len(missing)} are missing, {len(extra)} are left over and {len(wrong)} "
             f"have another shape (for example {', '.join(examples)}). Load the base that it was trained on."
         )
-    set_peft_model_state_dict(module, {places[name]: tensor for name, tensor in state.items()}, adapter_name=adapter)
+    with warnings.catch_warnings():  # PEFT warns of random matrices that are drawn again, which is meant
+        warnings.simplefilter("ignore")
+        tensors = {places[name]: tensor for name, tensor in state.items()}
+        set_peft_model_state_dict(module, tensors, adapter_name=adapter)
 
 
 def tuner_layers(module: nn.Module) -> Iterator[tuple[str, Any]]:

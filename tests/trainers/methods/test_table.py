@@ -1,11 +1,14 @@
 """The table of methods gives a reason for every dash."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
 from studio.cli import main
+from tests.trainers.methods import cells
 from trainers.methods import find_method, methods
+from trainers.methods._left_out import LEFT_OUT
 from trainers.methods._table import NO, YES, as_markdown, as_text, table_of
 
 
@@ -25,6 +28,20 @@ def test_a_missing_reason_is_seen() -> None:
     assert "" in table_of([find_method("lora"), silent]).notes
 
 
+def test_every_tuner_of_peft_is_a_method_or_left_out_for_a_reason(tiny_base: Path) -> None:
+    from peft import PeftType
+
+    model = cells.model("text_encoder", tiny_base)
+    used = set()
+    for method in methods().values():
+        if "text_encoder" in method.parts:
+            config = method.peft_config(cells.settings_of(method, model), model.resolve)
+            used.add(config.peft_type.value)
+    known = {kind.value for kind in PeftType if not kind.value.startswith("STUDIO_")}
+    assert known - used == LEFT_OUT.keys()
+    assert all(LEFT_OUT.values())
+
+
 def test_the_table_is_printed_with_its_footnotes(capsys: pytest.CaptureFixture[str]) -> None:
     table = table_of([find_method("lora"), find_method("houlsby"), find_method("textual_inversion")])
     text = as_text(table).splitlines()
@@ -36,5 +53,7 @@ def test_the_table_is_printed_with_its_footnotes(capsys: pytest.CaptureFixture[s
         assert printed.count(f" {note}.") == 1
     assert main(["methods", "--markdown"]) == 0
     assert capsys.readouterr().out.strip() == as_markdown(table_of(methods().values()))
+    assert main(["methods", "--left-out"]) == 0
+    assert "ADAMSS: needs scikit-learn" in capsys.readouterr().out
     assert main(["methods", "textual_inversion"]) == 0
     assert "Does not fit unet: it reads no words" in capsys.readouterr().out
