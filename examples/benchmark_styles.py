@@ -9,6 +9,7 @@ training set, with and without the adapter, from the same noise; `measuring.Mete
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 import time
@@ -51,14 +52,19 @@ def main() -> int:
         drawings=options.drawings,
         sampling_steps=options.sampling_steps,
     )
+    lines = [json.loads(line) for line in options.json.read_text().splitlines()] if options.json.exists() else []
+    missing = [style for style in options.styles if style not in [line["style"] for line in lines]]
     base = load_base("pocket", device=options.device)
-    base_pictures = meter.draw(Attachments(base), {})
+    base_pictures = meter.draw(Attachments(base), {}) if missing else []
     with tempfile.TemporaryDirectory() as folder, Terminal() as report:
-        rows = [
-            measure(style, meter, base, base_pictures, Library(Path(folder)), options, report)
-            for style in options.styles
-        ]
-    table = as_markdown(rows) + "\n" + footnote("benchmark_styles.py", circumstances(base.device)) + "\n"
+        for style in missing:
+            row = measure(style, meter, base, base_pictures, Library(Path(folder)), options, report)
+            lines.append({**asdict(row), **circumstances(base.device)})
+            with open(options.json, "a", encoding="utf-8") as stream:  # one write per line: processes may share it
+                stream.write(json.dumps(lines[-1]) + "\n")
+    rows = [Row(**{key: line[key] for key in Row.__dataclass_fields__}) for line in lines]
+    rows.sort(key=lambda row: row.style)
+    table = as_markdown(rows) + "\n" + footnote("benchmark_styles.py", lines[0]) + "\n"
     print(table)
     if options.out:
         Path(options.out).write_text(table)
@@ -132,6 +138,13 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--styles", type=lambda text: text.split(","), default=list(STYLES))
     add_measuring_options(parser)
+    parser.add_argument(
+        "--json",
+        type=Path,
+        default=Path(os.devnull),
+        metavar="FILE",
+        help="add a line per style, and skip those it has",
+    )
     parser.add_argument("--sheets", metavar="FOLDER", help="also write base above adapter pictures")
     parser.add_argument("--out", metavar="FILE", help="write the table here, such as examples/results/styles.md")
     parser.add_argument("--verbose", action="store_true")

@@ -137,8 +137,8 @@ METHOD = Method(
     source="Zhang et al. 2023, arXiv 2303.10512, eq. 3–12",
     settings=AdaloraSettings,
     recommended={
-        "unet": Recommendation(2e-3, {"targets": UNET_TARGETS}),
-        "text_encoder": Recommendation(1e-3),
+        "unet": Recommendation(2e-2, {"targets": UNET_TARGETS}),
+        "text_encoder": Recommendation(1e-2),
         "language_model": Recommendation(1e-3),
     },
     peft_config=_config,

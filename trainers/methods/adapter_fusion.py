@@ -205,8 +205,8 @@ METHOD = Method(
     source="Pfeiffer et al. 2021, arXiv 2005.00247, section 3.2",
     settings=AdapterFusionSettings,
     recommended={
-        "unet": Recommendation(1e-4),
-        "text_encoder": Recommendation(1e-4),
+        "unet": Recommendation(1e-3),
+        "text_encoder": Recommendation(1e-3),
         "language_model": Recommendation(5e-5),
     },
     peft_config=_config,

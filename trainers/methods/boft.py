@@ -32,8 +32,8 @@ METHOD = Method(
     source="Liu et al. 2023, arXiv 2311.06243",
     settings=BoftSettings,
     recommended={
-        "unet": Recommendation(0.001, {"targets": UNET_TARGETS}),
-        "text_encoder": Recommendation(0.0005),
+        "unet": Recommendation(3e-3, {"targets": UNET_TARGETS}),
+        "text_encoder": Recommendation(1e-2),
         "language_model": Recommendation(0.0005),
     },
     peft_config=_config,

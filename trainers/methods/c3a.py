@@ -28,7 +28,7 @@ METHOD = Method(
     settings=C3aSettings,
     recommended={
         "unet": Recommendation(0.1, {"targets": UNET_TARGETS}),
-        "text_encoder": Recommendation(0.1),
+        "text_encoder": Recommendation(0.3),
         "language_model": Recommendation(0.1),
     },
     peft_config=_config,

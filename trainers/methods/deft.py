@@ -23,8 +23,8 @@ METHOD = Method(
     source="PEFT 0.21, tuner DEFT",
     settings=DeftSettings,
     recommended={
-        "unet": Recommendation(0.001, {"targets": UNET_TARGETS}),
-        "text_encoder": Recommendation(0.0005),
+        "unet": Recommendation(5e-3, {"targets": UNET_TARGETS}),
+        "text_encoder": Recommendation(5e-3),
         "language_model": Recommendation(0.0005),
     },
     peft_config=_config,

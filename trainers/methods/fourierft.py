@@ -35,8 +35,8 @@ METHOD = Method(
     source="Gao et al. 2024, arXiv 2405.03003",
     settings=FourierftSettings,
     recommended={
-        "unet": Recommendation(0.01, {"targets": UNET_TARGETS}),
-        "text_encoder": Recommendation(0.01),
+        "unet": Recommendation(3e-3, {"targets": UNET_TARGETS}),
+        "text_encoder": Recommendation(0.03),
         "language_model": Recommendation(0.01),
     },
     peft_config=_config,

@@ -24,8 +24,8 @@ METHOD = Method(
     source="gradient descent on all weights",
     settings=FullSettings,
     recommended={
-        "unet": Recommendation(5e-5),
-        "text_encoder": Recommendation(2e-5),
+        "unet": Recommendation(2e-4),
+        "text_encoder": Recommendation(2e-4),
         "language_model": Recommendation(2e-5),
     },
     peft_config=_config,

@@ -23,8 +23,8 @@ METHOD = Method(
     source="Chavan et al. 2023, arXiv 2306.07967",
     settings=GloraSettings,
     recommended={
-        "unet": Recommendation(0.001, {"targets": UNET_TARGETS}),
-        "text_encoder": Recommendation(0.0005),
+        "unet": Recommendation(1e-3, {"targets": UNET_TARGETS}),
+        "text_encoder": Recommendation(5e-3),
         "language_model": Recommendation(0.0005),
     },
     peft_config=_config,

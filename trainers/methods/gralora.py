@@ -37,8 +37,8 @@ METHOD = Method(
     source="Jung et al. 2025, arXiv 2505.20355",
     settings=GraloraSettings,
     recommended={
-        "unet": Recommendation(0.001, {"targets": UNET_TARGETS}),
-        "text_encoder": Recommendation(0.0005),
+        "unet": Recommendation(3e-3, {"targets": UNET_TARGETS}),
+        "text_encoder": Recommendation(5e-3),
         "language_model": Recommendation(0.0005),
     },
     peft_config=_config,

@@ -23,8 +23,8 @@ METHOD = Method(
     source="Huang et al. 2025, ICLR",
     settings=HiraSettings,
     recommended={
-        "unet": Recommendation(0.003, {"targets": UNET_TARGETS}),
-        "text_encoder": Recommendation(0.002),
+        "unet": Recommendation(1e-2, {"targets": UNET_TARGETS}),
+        "text_encoder": Recommendation(2e-2),
         "language_model": Recommendation(0.002),
     },
     peft_config=_config,

@@ -25,8 +25,8 @@ METHOD = Method(
     source="Houlsby et al. 2019, arXiv 1902.00751",
     settings=HoulsbySettings,
     recommended={
-        "unet": Recommendation(1e-3),
-        "text_encoder": Recommendation(1e-3),
+        "unet": Recommendation(3e-3),
+        "text_encoder": Recommendation(1e-2),
         "language_model": Recommendation(1e-4),
     },
     peft_config=_config,

@@ -23,8 +23,8 @@ METHOD = Method(
     source="Yuan et al. 2024, arXiv 2405.17484",
     settings=HraSettings,
     recommended={
-        "unet": Recommendation(0.001, {"targets": UNET_TARGETS}),
-        "text_encoder": Recommendation(0.0005),
+        "unet": Recommendation(1e-2, {"targets": UNET_TARGETS}),
+        "text_encoder": Recommendation(5e-3),
         "language_model": Recommendation(0.0005),
     },
     peft_config=_config,

@@ -23,8 +23,8 @@ METHOD = Method(
     source="Liu et al. 2022, arXiv 2205.05638",
     settings=Ia3Settings,
     recommended={
-        "unet": Recommendation(0.01, {"targets": UNET_TARGETS}),
-        "text_encoder": Recommendation(0.005),
+        "unet": Recommendation(3e-2, {"targets": UNET_TARGETS}),
+        "text_encoder": Recommendation(5e-2),
         "language_model": Recommendation(0.005),
     },
     peft_config=_config,

@@ -30,8 +30,8 @@ METHOD = Method(
     source="Hyeon-Woo et al. 2021, arXiv 2108.06098",
     settings=LohaSettings,
     recommended={
-        "unet": Recommendation(0.001, {"targets": UNET_TARGETS}),
-        "text_encoder": Recommendation(0.0005),
+        "unet": Recommendation(3e-3, {"targets": UNET_TARGETS}),
+        "text_encoder": Recommendation(5e-3),
         "language_model": Recommendation(0.0005),
     },
     peft_config=_config,

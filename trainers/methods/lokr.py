@@ -40,8 +40,8 @@ METHOD = Method(
     source="Yeh et al. 2023, arXiv 2309.14859",
     settings=LokrSettings,
     recommended={
-        "unet": Recommendation(0.001, {"targets": UNET_TARGETS}),
-        "text_encoder": Recommendation(0.0005),
+        "unet": Recommendation(5e-3, {"targets": UNET_TARGETS}),
+        "text_encoder": Recommendation(1.5e-3),
         "language_model": Recommendation(0.0005),
     },
     peft_config=_config,

@@ -68,7 +68,7 @@ METHOD = Method(
     settings=LoraSettings,
     recommended={
         "unet": Recommendation(2e-3, {"targets": ("attention", "feed_forward")}),
-        "text_encoder": Recommendation(5e-4, {"rank": 8}),
+        "text_encoder": Recommendation(5e-3, {"rank": 8}),
         "language_model": Recommendation(2e-4),
     },
     peft_config=_peft_config,

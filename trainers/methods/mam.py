@@ -63,8 +63,8 @@ METHOD = Method(
     source="He et al. 2021, arXiv 2110.04366, section 4.6",
     settings=MamSettings,
     recommended={
-        "unet": Recommendation(1e-3),
-        "text_encoder": Recommendation(1e-3),
+        "unet": Recommendation(3e-3),
+        "text_encoder": Recommendation(1e-4),
         "language_model": Recommendation(5e-4),
     },
     peft_config=_config,

@@ -23,8 +23,8 @@ METHOD = Method(
     source="Kang and Yin 2024, arXiv 2409.15371",
     settings=MissSettings,
     recommended={
-        "unet": Recommendation(0.001, {"targets": UNET_TARGETS}),
-        "text_encoder": Recommendation(0.0005),
+        "unet": Recommendation(2e-3, {"targets": UNET_TARGETS}),
+        "text_encoder": Recommendation(1.5e-3),
         "language_model": Recommendation(0.0005),
     },
     peft_config=_config,

@@ -23,8 +23,8 @@ METHOD = Method(
     source="Qi et al. 2022, arXiv 2211.08567",
     settings=NormTuningSettings,
     recommended={
-        "unet": Recommendation(1e-3),
-        "text_encoder": Recommendation(1e-3),
+        "unet": Recommendation(1e-2),
+        "text_encoder": Recommendation(3e-3),
         "language_model": Recommendation(1e-3),
     },
     peft_config=_config,

@@ -30,8 +30,8 @@ METHOD = Method(
     source="Liu et al. 2021, arXiv 2103.10385",
     settings=PTuningSettings,
     recommended={
-        "unet": Recommendation(3e-3),
-        "text_encoder": Recommendation(1e-3),
+        "unet": Recommendation(1.5e-2),
+        "text_encoder": Recommendation(1e-4),
         "language_model": Recommendation(3e-3),
     },
     peft_config=_config,

@@ -28,8 +28,8 @@ METHOD = Method(
     source="He et al. 2021, arXiv 2110.04366, table 1",
     settings=ParallelAdapterSettings,
     recommended={
-        "unet": Recommendation(1e-3),
-        "text_encoder": Recommendation(1e-3),
+        "unet": Recommendation(2e-3),
+        "text_encoder": Recommendation(3e-3),
         "language_model": Recommendation(1e-4),
     },
     peft_config=_config,

@@ -27,8 +27,8 @@ METHOD = Method(
     source="Zhong et al. 2024, arXiv 2410.01870",
     settings=PeanutSettings,
     recommended={
-        "unet": Recommendation(0.001, {"targets": UNET_TARGETS}),
-        "text_encoder": Recommendation(0.0005),
+        "unet": Recommendation(3e-3, {"targets": UNET_TARGETS}),
+        "text_encoder": Recommendation(5e-3),
         "language_model": Recommendation(0.0005),
     },
     peft_config=_config,

@@ -24,8 +24,8 @@ METHOD = Method(
     source="Pfeiffer et al. 2020, arXiv 2005.00247",
     settings=PfeifferSettings,
     recommended={
-        "unet": Recommendation(1e-3),
-        "text_encoder": Recommendation(1e-3),
+        "unet": Recommendation(3e-3),
+        "text_encoder": Recommendation(3e-3),
         "language_model": Recommendation(1e-4),
     },
     peft_config=_config,

@@ -93,8 +93,8 @@ METHOD = Method(
     source="Meng et al. 2024, arXiv 2404.02948, eq. 2–4",
     settings=PissaSettings,
     recommended={
-        "unet": Recommendation(3e-4, {"targets": UNET_TARGETS}),
-        "text_encoder": Recommendation(2e-4),
+        "unet": Recommendation(1e-3, {"targets": UNET_TARGETS}),
+        "text_encoder": Recommendation(2e-3),
         "language_model": Recommendation(2e-5),
     },
     peft_config=_config,

@@ -23,8 +23,8 @@ METHOD = Method(
     source="PEFT 0.21, tuner PSOFT",
     settings=PsoftSettings,
     recommended={
-        "unet": Recommendation(0.001, {"targets": UNET_TARGETS}),
-        "text_encoder": Recommendation(0.0005),
+        "unet": Recommendation(1e-2, {"targets": UNET_TARGETS}),
+        "text_encoder": Recommendation(1e-2),
         "language_model": Recommendation(0.0005),
     },
     peft_config=_config,

@@ -176,7 +176,7 @@ METHOD = Method(
     settings=QloraSettings,
     recommended={
         "unet": Recommendation(1e-3),
-        "text_encoder": Recommendation(5e-4, {"rank": 8}),
+        "text_encoder": Recommendation(5e-3, {"rank": 8}),
         "language_model": Recommendation(2e-4),
     },
     peft_config=_config,

@@ -27,8 +27,8 @@ METHOD = Method(
     source="Liao and Monz 2024, arXiv 2409.00119",
     settings=RoadSettings,
     recommended={
-        "unet": Recommendation(0.005, {"targets": UNET_TARGETS}),
-        "text_encoder": Recommendation(0.002),
+        "unet": Recommendation(1.5e-2, {"targets": UNET_TARGETS}),
+        "text_encoder": Recommendation(5e-3),
         "language_model": Recommendation(0.002),
     },
     peft_config=_config,

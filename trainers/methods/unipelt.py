@@ -163,8 +163,8 @@ METHOD = Method(
     source="Mao et al. 2021, arXiv 2110.07577, section 3",
     settings=UnipeltSettings,
     recommended={
-        "unet": Recommendation(1e-3),
-        "text_encoder": Recommendation(1e-3),
+        "unet": Recommendation(3e-3),
+        "text_encoder": Recommendation(3e-3),
         "language_model": Recommendation(5e-4, {"gate": "token"}),
     },
     peft_config=_config,

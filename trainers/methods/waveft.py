@@ -28,8 +28,8 @@ METHOD = Method(
     source="Bilican et al. 2025, arXiv 2505.12532",
     settings=WaveftSettings,
     recommended={
-        "unet": Recommendation(0.001, {"targets": UNET_TARGETS}),
-        "text_encoder": Recommendation(0.001),
+        "unet": Recommendation(1e-3, {"targets": UNET_TARGETS}),
+        "text_encoder": Recommendation(3e-3),
         "language_model": Recommendation(0.001),
     },
     peft_config=_config,
