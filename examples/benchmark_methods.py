@@ -81,6 +81,8 @@ def main() -> int:
             if options.json:
                 with open(options.json, "a", encoding="utf-8") as stream:  # one write per line: processes may share it
                     stream.write(json.dumps(line) + "\n")
+        if bench is not None:
+            bench.close()
     if options.table:
         table = as_markdown(read_cells(options.json) if options.json else lines)
         options.table.write_text(table, encoding="utf-8")

@@ -91,6 +91,10 @@ class Bench:
         self._fused: dict[str, list[str]] = {}
         self._folder = tempfile.TemporaryDirectory()
 
+    def close(self) -> None:
+        """Remove what was written on the way."""
+        self._folder.cleanup()
+
     def measure(self, cell: Cell) -> Figures:
         """Train and score one cell.
 

@@ -197,7 +197,7 @@ def attached(base: LoadedBase, adapters: Mapping[str, Adapter]) -> Iterator[Atta
 def _unmergeable(made_by: Mapping[str, Mapping[str, str]], weights: Mapping[str, float]) -> list[str]:
     """Return a sentence for every part that acts by other means than a change of weights."""
     return [
-        f"{name!r} acts on the {part} by {found.title}: {found.why_not_merged}"
+        f"{name!r} acts on the {part} by {found.title}: {found.merges_not}"
         for name, weight in weights.items()
         for part, method in made_by.get(name, {}).items()
         if weight and (found := methods().get(method)) is not None and not found.mergeable

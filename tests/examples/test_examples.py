@@ -53,9 +53,10 @@ def test_the_method_benchmark_goes_on_where_it_stopped_and_keeps_failures(
 ) -> None:
     monkeypatch.syspath_prepend(EXAMPLES)
     import benchmark_methods  # in this process: starting another takes longer than the cells
+    import method_cells
 
     draw_pictures(tmp_path / "styles" / "blueprint", 2)
-    monkeypatch.setattr(benchmark_methods, "STYLES_FOLDER", tmp_path / "styles")
+    monkeypatch.setattr(method_cells, "STYLES_FOLDER", tmp_path / "styles")
 
     small = ("--steps", "1", "--pictures", "2", "--drawings", "2", "--sampling-steps", "1", "--set", "batch_size=1")
     files = ("--json", str(tmp_path / "cells.jsonl"), "--table", str(tmp_path / "table.md"))

@@ -40,6 +40,8 @@ def merge(module: nn.Module, weights: Mapping[str, float], *, what: str) -> Unme
     kept = {(host, name): host._parameters[name] for host, name in sums}
     for (host, name), total in sums.items():
         own: Any = kept[host, name]
+        if own is None:  # a bias where the base has none
+            own = torch.zeros_like(total, dtype=next(iter(host.parameters(recurse=False))).dtype)
         # A parameter of its own: the base's may be tied to another layer's, which does not carry the adapter.
         host._parameters[name] = nn.Parameter((own.detach().double() + total).to(own.dtype), requires_grad=False)
     bridge.set_weights(module, {})
@@ -58,10 +60,7 @@ def _changes(module: nn.Module, adapter: str, what: str) -> Iterator[tuple[nn.Mo
             continue
         if isinstance(layer, Sidecar):
             if layer.kind.change is None:
-                raise UserError(
-                    f"The adapter cannot be merged into the {what}: what it does there ({layer.kind.name}) is no "
-                    "change of the weights. Leave it attached."
-                )
+                raise _no_change(what, layer.kind.name)
             host = module.get_submodule(path.rpartition(".")[0])
             own = {name: value.detach() for name, value in layer.beside[adapter].items()}
             yield host, layer.kind.change(host, own)
@@ -73,24 +72,45 @@ def _changes(module: nn.Module, adapter: str, what: str) -> Iterator[tuple[nn.Mo
 def _change_by_peft(layer: Any, adapter: str, what: str) -> dict[str, Tensor]:
     """Let PEFT merge one adapter at weight 1 into copies in float32, and return what it changed."""
     base = layer.get_base_layer()
-    before = {name: value for name, value in base._parameters.items() if value is not None}
-    if not all(value.is_floating_point() for value in before.values()):
+    before = dict(base._parameters)
+    plain = {name: value.detach() for name, value in before.items() if value is not None}
+    if not all(value.is_floating_point() for value in plain.values()):
         raise UserError(
             f"The adapter cannot be merged into the {what}: its weights are quantised, and merging would round the "
             "delta away. Merge into the base in full precision."
         )
+    if is_additive(layer, adapter):
+        layer.set_scale(adapter, 1.0)
     try:
-        for name, value in before.items():
-            base._parameters[name] = nn.Parameter(value.detach().float().clone(), requires_grad=False)
-        if is_additive(layer, adapter):
-            layer.set_scale(adapter, 1.0)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            layer.merge(adapter_names=[adapter])
-        merged = {name: base._parameters[name].detach().clone() for name in before}
-        layer.unmerge()  # the copies are thrown away, but some tuners remember a merge by more than a name
+        try:
+            merged = _merged_by_peft(layer, adapter, plain)
+        except ValueError:  # BEFT gives a bias to layers that have none, and merges only into one that is there
+            weight = plain["weight"]
+            plain["bias"] = weight.new_zeros(weight.shape[0])
+            merged = _merged_by_peft(layer, adapter, plain)
+    except NotImplementedError as error:
+        raise _no_change(what, type(layer).__name__) from error
     finally:
         layer.merged_adapters.clear()
         base._parameters.update(before)
-    changes = {name: merged[name].double() - value.detach().double() for name, value in before.items()}
+    changes = {name: merged[name].double() - value.double() for name, value in plain.items()}
     return {name: change for name, change in changes.items() if change.any()}
+
+
+def _merged_by_peft(layer: Any, adapter: str, plain: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    base = layer.get_base_layer()
+    for name, value in plain.items():
+        base._parameters[name] = nn.Parameter(value.float().clone(), requires_grad=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        layer.merge(adapter_names=[adapter])
+    merged = {name: base._parameters[name].detach().clone() for name in plain}
+    layer.unmerge()  # the copies are thrown away, but some tuners remember a merge by more than a name
+    return merged
+
+
+def _no_change(what: str, kind: str) -> UserError:
+    return UserError(
+        f"The adapter cannot be merged into the {what}: what it does there ({kind}) is no change of the weights. Leave "
+        "it attached."
+    )

@@ -116,8 +116,6 @@ class Method:
     """(settings, resolver) -> the PEFT config that attaches it."""
     mergeable: bool
     """Whether its effect is a weight delta that can be added into the base."""
-    why_not_merged: str = "what it adds depends on the input, so no change of the weights equals it"
-    """Said where it cannot be merged."""
     live_weight: str = TIMES_THE_DELTA
     """What the live weight w of an attached adapter means; 0 is the base bit for bit, 1 the plain method."""
     merge_tolerance: float = 1e-5
@@ -144,7 +142,6 @@ class Method:
     """By part that it does not fit: the reason."""
     fold: Callable[[dict[str, Any], dict[str, Tensor]], Folded] | None = None
     """(config, tensors) as trained -> as saved, with the same effect: what only training needed is left out."""
-
     shrinks: bool = False
     """Whether training decides how small the saved file becomes, so that only its largest size is known before."""
 

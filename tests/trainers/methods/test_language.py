@@ -37,10 +37,10 @@ def steps(module: Any, ids: Tensor) -> Tensor:
 
 
 @pytest.fixture
-def cell(request: pytest.FixtureRequest) -> Iterator[Any]:
+def cell(request: pytest.FixtureRequest, tiny_base: Path) -> Iterator[Any]:
     """Give (method, model); the model is checked to be untouched afterwards."""
     name, model_name = request.param
-    model = cells.model(model_name, Path())
+    model = cells.model(model_name, tiny_base)
     with cells.untouched(model):
         yield find_method(name), model
 

@@ -24,7 +24,7 @@ def test_a_record_says_why_it_is_not_merged(base: LoadedBase, tmp_path: Path, na
     with attached(base, {"x": adapter}) as attachments, pytest.raises(UserError) as caught:
         attachments.merge({"x": 1.0})
     assert method.title in str(caught.value)
-    assert method.why_not_merged in str(caught.value)
+    assert method.merges_not in str(caught.value)
 
 
 def encoded(base: LoadedBase) -> torch.Tensor:
