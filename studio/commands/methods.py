@@ -36,7 +36,7 @@ def _describe(method: Method) -> None:
     for part, reason in method.lacks.items():
         print(f"Does not fit {part}: {reason}.")
     if not method.mergeable:
-        print(f"Cannot be merged: {method.merges_not}.")
+        print(f"Cannot be merged: {method.why_not_merged}.")
     if method.loads_changed:
         print(f"A saved one {method.loads_changed}.")
     if method.starts_changed:

@@ -40,8 +40,10 @@ def merge(module: nn.Module, weights: Mapping[str, float], *, what: str) -> Unme
     kept = {(host, name): host._parameters[name] for host, name in sums}
     for (host, name), total in sums.items():
         own: Any = kept[host, name]
+        like: Any = host._parameters["weight"] if own is None else own  # some adapters bring a bias to a layer without
+        whole = total if own is None else own.detach().double() + total
         # A parameter of its own: the base's may be tied to another layer's, which does not carry the adapter.
-        host._parameters[name] = nn.Parameter((own.detach().double() + total).to(own.dtype), requires_grad=False)
+        host._parameters[name] = nn.Parameter(whole.to(like.dtype), requires_grad=False)
     bridge.set_weights(module, {})
 
     def unmerge() -> None:
@@ -69,19 +71,28 @@ def _changes(module: nn.Module, adapter: str, what: str) -> Iterator[tuple[nn.Mo
             yield layer.get_base_layer(), _change_by_peft(layer, adapter, what)
 
 
+def _copy(layer: Any, parameter: Tensor | None) -> Tensor:
+    """Return a parameter in float32; a bias that the layer does not have is 0."""
+    if parameter is not None:
+        return parameter.detach().float()
+    transposed = hasattr(layer, "nf")
+    return layer.weight.new_zeros(layer.weight.shape[1 if transposed else 0]).float()
+
+
 @torch.no_grad()
 def _change_by_peft(layer: Any, adapter: str, what: str) -> dict[str, Tensor]:
     """Let PEFT merge one adapter at weight 1 into copies in float32, and return what it changed."""
     base = layer.get_base_layer()
-    before = {name: value for name, value in base._parameters.items() if value is not None}
-    if not all(value.is_floating_point() for value in before.values()):
+    before = {name: value for name, value in base._parameters.items() if value is not None or name == "bias"}
+    if not all(value.is_floating_point() for value in before.values() if value is not None):
         raise UserError(
             f"The adapter cannot be merged into the {what}: its weights are quantised, and merging would round the "
             "delta away. Merge into the base in full precision."
         )
     try:
-        for name, value in before.items():
-            base._parameters[name] = nn.Parameter(value.detach().float().clone(), requires_grad=False)
+        start = {name: _copy(base, value) for name, value in before.items()}
+        for name, value in start.items():
+            base._parameters[name] = nn.Parameter(value.clone(), requires_grad=False)
         if is_additive(layer, adapter):
             layer.set_scale(adapter, 1.0)
         with warnings.catch_warnings():
@@ -92,5 +103,5 @@ def _change_by_peft(layer: Any, adapter: str, what: str) -> dict[str, Tensor]:
     finally:
         layer.merged_adapters.clear()
         base._parameters.update(before)
-    changes = {name: merged[name].double() - value.detach().double() for name, value in before.items()}
+    changes = {name: merged[name].double() - value.double() for name, value in start.items()}
     return {name: change for name, change in changes.items() if change.any()}

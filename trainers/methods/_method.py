@@ -116,7 +116,7 @@ class Method:
     """(settings, resolver) -> the PEFT config that attaches it."""
     mergeable: bool
     """Whether its effect is a weight delta that can be added into the base."""
-    why_not_merged: str = "what it adds depends on the input, so no change of the weights equals it"
+    why_not_merged: str = "what it adds depends on the input or is more input, so no change of the weights equals it"
     """Said where it cannot be merged."""
     live_weight: str = TIMES_THE_DELTA
     """What the live weight w of an attached adapter means; 0 is the base bit for bit, 1 the plain method."""
@@ -138,8 +138,6 @@ class Method:
     """settings -> what captions and prompts must hold for the adapter to act, where it does not always act."""
     loads_changed: str = ""
     """Why a loaded adapter acts differently from the one that was trained; empty where it does not."""
-    merges_not: str = "what it adds depends on the input or is more input, so no weight of the base can hold it"
-    """Why it cannot be merged, where it cannot."""
     lacks: Mapping[str, str] = field(default_factory=dict)
     """By part that it does not fit: the reason."""
     fold: Callable[[dict[str, Any], dict[str, Tensor]], Folded] | None = None

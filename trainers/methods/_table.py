@@ -55,7 +55,7 @@ def _all(table: Table) -> Sequence[tuple[str, ...]]:
 def _reason(method: Method, column: str) -> str | None:
     """Return why a cell is a dash, or None where it is not; empty where nobody gave a reason."""
     if column == MERGE:
-        return None if method.mergeable else method.merges_not
+        return None if method.mergeable else method.why_not_merged
     if column == PEFT:
         return _NO_TUNER if method.needs_studio else None
     return None if column in method.parts else method.lacks.get(column, "")

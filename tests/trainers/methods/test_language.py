@@ -37,10 +37,10 @@ def steps(module: Any, ids: Tensor) -> Tensor:
 
 
 @pytest.fixture
-def cell(request: pytest.FixtureRequest) -> Iterator[Any]:
+def cell(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Give (method, model); the model is checked to be untouched afterwards."""
     name, model_name = request.param
-    model = cells.model(model_name, Path())
+    model = cells.model(model_name, tmp_path_factory.getbasetemp() / "language")
     with cells.untouched(model):
         yield find_method(name), model
 
