@@ -18,6 +18,8 @@ LEFT_OUT: Mapping[str, str] = {
     "CARTRIDGE": "fills a language model's cache from a document; p_tuning_v2 has the same parameters",
     "CPT": "needs labels of which tokens are context and which are answers",
     "FROD": "needs layers of one size; a UNet's differ",
+    "LILY": "its router averages over the whole batch, so a picture would depend on those drawn with it, and a "
+    "language model would see the tokens to come",
     "LN_TUNING": "copies whole layers, and one adapter can act at a time; norm_tuning does the same by deltas",
     "MULTITASK_PROMPT_TUNING": _TASKS,
     "POLY": _TASKS,

@@ -126,6 +126,9 @@ def test_the_file_is_a_plain_lora_on_the_full_weights(base: LoadedBase) -> None:
         attachments.set_weights({"x": 1.0})
         layer: Any = base.parts["text_encoder"].get_submodule("encoder.layers.1.self_attn.q_proj")
         assert torch.allclose(layer(x), wanted, atol=1e-5)
+        attachments.set_weights({})
+        attachments.merge({"x": 1.0})
+        assert torch.allclose(layer(x), wanted, atol=1e-5)
     (notice,) = loading_notices([adapter.card])
     assert "the text_encoder of 'x' learned on weights rounded to 4 bits" in notice
 
