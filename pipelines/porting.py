@@ -347,7 +347,7 @@ def _skeleton(layers: Mapping[str, Layer]) -> nn.Module:
         for name in ancestors:
             if name not in parent._modules:
                 parent.add_module(name, nn.Module())
-            parent = parent._modules[name]  # type: ignore[assignment]
+            parent = parent._modules[name]
         host = parent._modules.get(leaf) or nn.Module()
         shape = _shape(layer)
         host.register_parameter("weight", nn.Parameter(torch.empty(shape, device="meta")))

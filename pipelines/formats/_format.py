@@ -131,7 +131,7 @@ def read_layers(
                 raise ValueError("the file names this module twice")
             layers.setdefault(place.part, {})[place.path] = layer_of(leaves, names.hosts[place])
         except (ValueError, KeyError, IndexError, RuntimeError) as error:
-            own = list(names.hosts[place]._parameters["weight"].shape)  # type: ignore[union-attr]
+            own = list(names.hosts[place]._parameters["weight"].shape)
             problems.append(f"{name}: {error} (the base's weight is {own})")
     rest = f"\n  - and {len(problems) - 10} more" if len(problems) > 10 else ""
     raise_problems(

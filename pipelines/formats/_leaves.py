@@ -69,7 +69,7 @@ def layer_of(leaves: Mapping[str, Tensor], host: nn.Module) -> Layer:
     Raises:
         ValueError: with the reason, where they are of no known kind, incomplete, or do not fit the module.
     """
-    weight: Tensor = host._parameters["weight"]  # type: ignore[assignment]
+    weight: Tensor = host._parameters["weight"]
     rest = dict(leaves)
     alpha = _number(rest.pop("alpha", None), "alpha")
     extra = _extras(rest, weight)

@@ -302,7 +302,7 @@ def _commonest(values: Any) -> Any:
 
 
 def _weight(module: nn.Module, path: str) -> Tensor:
-    weight: Tensor = module.get_submodule(path)._parameters["weight"]  # type: ignore[assignment]
+    weight: Tensor = module.get_submodule(path)._parameters["weight"]
     return weight.detach()
 
 

@@ -4,9 +4,10 @@ from pathlib import Path
 
 from torch import Tensor
 
-from pipelines.formats._format import Export, Format, Found, Source, read_layers
+from pipelines.formats._format import Export, Format, Found, read_layers
 from pipelines.formats._metadata import kohya_metadata
 from pipelines.formats._names import ModuleNames, Place, comfyui_name
+from pipelines.formats._source import Source
 from pipelines.formats.kohya import layer_tensors, same_rank
 from trainers.errors import UserError
 from trainers.storage import write_tensors

@@ -12,11 +12,11 @@ from typing import Any
 
 from torch import Tensor
 
-from pipelines.formats._format import Export, Format, Found, Source, is_finite_number, read_layers
+from pipelines.formats._format import Export, Format, Found, is_finite_number, read_layers
 from pipelines.formats._metadata import modelspec_metadata
 from pipelines.formats._names import ModuleNames, Place, diffusers_name
 from pipelines.formats._parts import peft_scale
-from pipelines.formats._source import json_of
+from pipelines.formats._source import Source, json_of
 from trainers.errors import UserError
 from trainers.storage import write_tensors
 
@@ -74,7 +74,11 @@ def _write(path: Path, export: Export) -> None:
             up = up.reshape(*up.shape, *[1] * (layer.tensors["down"].ndim - 2))
             tensors[f"{name}.lora_B.weight"] = export.tensor(up)
             if layer.magnitude:
-                tensors[f"{name}.lora_magnitude_vector"] = export.tensor(layer.tensors["magnitude"])
+                # PEFT, which loads the UNet, wants the bare name; transformers, which loads text encoders, a weight.
+                end = ".weight" if part.startswith("text_encoder") else ""
+                magnitude = layer.tensors["magnitude"]
+                row = magnitude.reshape(1, -1, 1, 1) if layer.tensors["down"].ndim == 4 else magnitude
+                tensors[f"{name}.lora_magnitude_vector{end}"] = export.tensor(row)
         ranks = {module: layer.rank for module, layer in layers.items()}
         common = max(set(ranks.values()), key=list(ranks.values()).count)
         order = sorted(ranks, key=len, reverse=True)

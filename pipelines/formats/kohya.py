@@ -11,10 +11,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pipelines.formats._format import BUNDLED, Export, Format, Found, Source, read_layers
+from pipelines.formats._format import BUNDLED, Export, Format, Found, read_layers
 from pipelines.formats._layer import Layer
 from pipelines.formats._metadata import kohya_metadata
 from pipelines.formats._names import ModuleNames, Place, kohya_name
+from pipelines.formats._source import Source
 from trainers.adapter import AdapterCard
 from trainers.errors import UserError
 from trainers.storage import write_tensors

@@ -1,7 +1,8 @@
 """OneTrainer's files: kohya's or diffusers' names, and embeddings of new tokens in the same file as ``bundle_emb.``."""
 
-from pipelines.formats._format import BUNDLED, Format, Found, Source, read_layers
+from pipelines.formats._format import BUNDLED, Format, Found, read_layers
 from pipelines.formats._names import ModuleNames
+from pipelines.formats._source import Source
 
 
 def _recognise(source: Source) -> bool:
