@@ -52,7 +52,7 @@ class Exported:
 
     modules: int
     error: float
-    """Largest ‖written − adapter‖ / ‖adapter‖ over the modules."""
+    """Largest ‖written − adapter‖ / ‖adapter‖ over the modules; of a merged model, what rounding took from a delta."""
     notes: Sequence[str] = field(default_factory=tuple)
 
 
@@ -103,15 +103,17 @@ def take_out(
     path: Path,
     *,
     base: LoadedBase | None = None,
-    precision: str = "fp32",
+    precision: str | None = None,
     rank: int | None = None,
+    base_folder: Path | None = None,
 ) -> Exported:
     """Write an adapter in another program's format, read it back, and compare every module.
 
     Args:
         base: the adapter's base; needed where `needs_base` says so.
-        precision: number format of the written factors.
+        precision: number format in the file; None is fp32 for adapters and the base's own for merged models.
         rank: write what the format has no form for as LoRA of this rank, with the loss reported.
+        base_folder: the base's files, for a merged model.
 
     Raises:
         UserError: the format cannot hold the adapter, the place is taken, or the written file differs from the adapter.
@@ -122,12 +124,18 @@ def take_out(
     if path.exists():
         raise UserError(f"{path} exists already. Choose another --out, or remove it first.")
     layers, whole, notes = _layers(adapter, chosen, base)
+    dtype = PRECISIONS[precision] if precision else None
+    if chosen.merge is not None:
+        names = ModuleNames(_needed(base, adapter.card).parts)
+        export = Export(adapter.card, layers, names, dtype, base_folder=base_folder)
+        loss = chosen.merge(path, export)
+        return Exported(sum(map(len, layers.values())), loss, tuple(notes))
     layers, more = _fitted(layers, chosen, base, rank)
-    return _write_and_prove(adapter.card, chosen, path, layers, whole, base, PRECISIONS[precision], [*notes, *more])
+    return _write_and_prove(adapter.card, chosen, path, layers, whole, base, dtype or torch.float32, [*notes, *more])
 
 
 def convert(
-    path: Path, format_name: str, out: Path, base: LoadedBase, *, precision: str = "fp32", rank: int | None = None
+    path: Path, format_name: str, out: Path, base: LoadedBase, *, precision: str | None = None, rank: int | None = None
 ) -> tuple[Imported, Exported]:
     """Turn a file into another format by way of an adapter.
 
@@ -157,7 +165,7 @@ def needs_base(adapter: Adapter, format_name: str) -> bool:
 
 def _writable(name: str) -> Format:
     chosen = find_format(name)
-    if chosen.write is None:
+    if chosen.write is None and chosen.merge is None:
         raise UserError(f"The format {name!r} is read alone; it cannot be written.")
     return chosen
 
@@ -314,7 +322,7 @@ def _proof(
             if not error <= tolerance:
                 raise UserError(
                     f"The written file differs from the adapter by {error:.1e} at {part}/{module}, more than "
-                    f"{tolerance:.0e}; nothing was kept. Try --precision fp32."
+                    f"{tolerance:.0e}; nothing was kept. Try --save-as fp32."
                 )
     return worst
 

@@ -51,11 +51,13 @@ class Export:
     """Scales are folded into the factors."""
     names: ModuleNames | None
     """The live base's names; None where no base was needed."""
-    dtype: torch.dtype
+    dtype: torch.dtype | None
+    """Number format of the written tensors; None keeps their own."""
     whole: Mapping[str, AdapterPart] = field(default_factory=dict)
     """Parts as they are, for formats that take PEFT's own files."""
     embeddings: Embeddings = field(default_factory=dict)
-    merged_from: Sequence[str] = ()
+    base_folder: Path | None = None
+    """The base's files, for formats that merge."""
 
     def tensor(self, value: Tensor) -> Tensor:
         """Return a tensor as it goes into the file.
@@ -63,10 +65,10 @@ class Export:
         Raises:
             UserError: a value does not fit the number format.
         """
-        cast = value.to(self.dtype)
+        cast = value.to(self.dtype or torch.float32)
         if not bool(torch.isfinite(cast).all()):
-            kind = str(self.dtype).removeprefix("torch.")
-            raise UserError(f"A value up to {float(value.abs().max()):.3g} does not fit {kind}. Use --precision fp32.")
+            kind = str(cast.dtype).removeprefix("torch.")
+            raise UserError(f"A value up to {float(value.abs().max()):.3g} does not fit {kind}. Use --save-as fp32.")
         return cast.contiguous()
 
 
@@ -81,6 +83,8 @@ class Format:
     recognise: Callable[[Source], bool]
     read: Callable[[Source, ModuleNames], Found] | None = None
     write: Callable[[Path, Export], None] | None = None
+    merge: Callable[[Path, Export], float] | None = None
+    """In place of `write`: put the adapter into the base's weights; returns the largest share of a delta lost."""
     kinds: frozenset[str] = frozenset()
     """The kinds of layers that `write` has a form for; others are written as full deltas where it has that."""
     takes_whole: bool = False

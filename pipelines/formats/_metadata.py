@@ -112,7 +112,7 @@ def _training_fields(card: AdapterCard) -> dict[str, str]:
 
 def _parents(export: Export) -> list[str]:
     recipe = export.card.recipe
-    return [parent.name for parent in recipe.parents] if recipe is not None else list(export.merged_from)
+    return [parent.name for parent in recipe.parents] if recipe is not None else []
 
 
 def _implementation(version: str) -> str:

@@ -10,7 +10,9 @@ def add_writing(parser: argparse.ArgumentParser) -> None:
     """Add the options of writing a file for other programs."""
     parser.add_argument("--format", required=True, help="kohya, diffusers, comfyui, peft, or another of the formats")
     parser.add_argument(
-        "--save-as", default="fp32", choices=("fp32", "fp16", "bf16"), help="number format in the file (default fp32)"
+        "--save-as",
+        choices=("fp32", "fp16", "bf16"),
+        help="number format in the file (default fp32; for merged models the base's own)",
     )
     parser.add_argument(
         "--rank", type=int, metavar="N", help="write what the format has no form for as LoRA of rank N, with the loss"
@@ -28,16 +30,27 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> None:
     adapter = library_of(options).read(options.name)
 
-    from pipelines.bases import POCKET, load_base
+    from pipelines.bases import POCKET, base_folder, load_base
+    from pipelines.formats import find_format
     from pipelines.porting import needs_base, take_out
 
-    base = None
-    if options.base is not None or needs_base(adapter, options.format):
-        known = POCKET if adapter.card.base.name == POCKET else None
-        if options.base or known:
-            base = load_base(options.base or known, device="cpu", precision="fp32")
+    name = options.base or (POCKET if adapter.card.base.name == POCKET else None)
+    needed = needs_base(adapter, options.format)
+    base = load_base(name, device="cpu", precision="fp32") if name and (needed or options.base) else None
     out = Path(options.out).expanduser()
-    exported = take_out(adapter, options.format, out, base=base, precision=options.save_as, rank=options.rank)
+    exported = take_out(
+        adapter,
+        options.format,
+        out,
+        base=base,
+        precision=options.save_as,
+        rank=options.rank,
+        base_folder=base_folder(name) if name else None,
+    )
+    if find_format(options.format).merge is not None:
+        print(f"{exported.modules} modules were merged; rounding took up to {exported.error:.1e} of a module's delta.")
+        print(out)
+        return
     for line in told(out, exported.modules, exported.error, exported.notes):
         print(line)
 
