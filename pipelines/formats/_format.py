@@ -33,6 +33,8 @@ class Found:
     unmatched: Sequence[str] = ()
     """Names in the file that the base has no module for, and keys of no known meaning."""
     metadata: Mapping[str, str] = field(default_factory=dict)
+    card: AdapterCard | None = None
+    """The card of an adapter of this studio."""
 
     @property
     def matched(self) -> Mapping[str, int]:
@@ -143,19 +145,22 @@ def read_layers(
         f"broken:{about_base(source.metadata, source.tensors)}",
         problems[:10] + ([rest[5:]] if rest else []),
     )
-    read = {token: embedding_parts(own, names) for token, own in embeddings.items()}
-    return Found(layers, {}, {t: e for t, e in read.items() if e}, unmatched, source.metadata)
+    return Found(layers, {}, _bundled(embeddings, names, unmatched), unmatched, source.metadata)
 
 
-def embedding_parts(own: Mapping[str, Tensor], names: ModuleNames) -> dict[str, Tensor]:
-    """Return part -> rows [n, d] of an embedding's tensors; the key or the width tells the text encoder."""
-    known = {"clip_l": "text_encoder", "clip_g": "text_encoder_2"}
-    found = {}
-    for key, tensor in own.items():
-        rows = tensor.reshape(1, -1) if tensor.ndim == 1 else tensor
-        part = known.get(key) or ("text_encoder" if len(own) == 1 else "")
-        if part in names.parts and rows.ndim == 2:
-            found[part] = rows
+def _bundled(
+    embeddings: Mapping[str, Mapping[str, Tensor]], names: ModuleNames, unmatched: list[str]
+) -> dict[str, Mapping[str, Tensor]]:
+    """Return bundled embeddings by the word's usable name; one without a text encoder in the base is unmatched."""
+    from pipelines.formats.textual_inversion import embedding_parts, usable_token  # it imports this file
+
+    found: dict[str, Mapping[str, Tensor]] = {}
+    for token, own in embeddings.items():
+        parts = embedding_parts(token, own, names)
+        if parts and usable_token(token) not in found:
+            found[usable_token(token)] = parts
+        else:
+            unmatched.append(f"{BUNDLED}{token}")
     return found
 
 

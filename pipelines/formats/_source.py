@@ -10,6 +10,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
+from trainers.adapter import CARD_NAME
 from trainers.adapter_gate import CONFIG_NAME, TENSORS_NAME, tensor_problems
 from trainers.errors import UserError, raise_problems
 from trainers.storage import read_json, read_tensors
@@ -29,6 +30,8 @@ class Source:
     metadata: Mapping[str, str] = field(default_factory=dict)
     folders: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Tensor]]] = field(default_factory=dict)
     """PEFT folders by part (config, tensors); a folder that is itself one has the part ``""``."""
+    is_own: bool = False
+    """Whether it is a folder of this studio."""
     pickled: Any = None
     """What torch's weights-only reader made of a pickled file."""
 
@@ -74,6 +77,8 @@ def json_of(text: str | None) -> Any:
 
 
 def _open_folder(path: Path) -> Source:
+    if (path / CARD_NAME).is_file():
+        return Source(path, {}, is_own=True)
     single = path / DIFFUSERS_NAME
     if single.is_file():
         return open_source(single)

@@ -15,7 +15,7 @@ from torch import Tensor
 from pipelines.formats._format import Export, Format, Found, is_finite_number, read_layers
 from pipelines.formats._metadata import modelspec_metadata
 from pipelines.formats._names import ModuleNames, Place, diffusers_name
-from pipelines.formats._parts import peft_scale
+from pipelines.formats._part_layers import peft_scale
 from pipelines.formats._source import Source, json_of
 from trainers.errors import UserError
 from trainers.storage import write_tensors

@@ -12,7 +12,8 @@ from torch import Tensor
 from pipelines.formats._format import Export, Format, Found
 from pipelines.formats._layer import Layer
 from pipelines.formats._names import ModuleNames, Place
-from pipelines.formats._parts import layers_of_part, lora_part
+from pipelines.formats._part_layers import layers_of_part
+from pipelines.formats._parts import lora_part
 from pipelines.formats._source import Source
 from trainers.adapter import KEY_PREFIX, AdapterPart
 from trainers.adapter_gate import CONFIG_NAME, TENSORS_NAME, part_problems

@@ -17,7 +17,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     from pipelines.bases import load_base
-    from pipelines.porting import convert
+    from pipelines.exporting import convert
 
     base = load_base(options.base, device=options.device, precision=options.precision)
     out = Path(options.out).expanduser()

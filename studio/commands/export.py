@@ -31,8 +31,8 @@ def _run(options: argparse.Namespace) -> None:
     adapter = library_of(options).read(options.name)
 
     from pipelines.bases import POCKET, base_folder, load_base
+    from pipelines.exporting import needs_base, take_out
     from pipelines.formats import find_format
-    from pipelines.porting import needs_base, take_out
 
     name = options.base or (POCKET if adapter.card.base.name == POCKET else None)
     needed = needs_base(adapter, options.format)

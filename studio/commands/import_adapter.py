@@ -24,18 +24,20 @@ def _run(options: argparse.Namespace) -> None:
     folder = library.new_adapter_folder(options.name or usable_name(path))
 
     from pipelines.bases import load_base
-    from pipelines.porting import bring_in
+    from pipelines.importing import bring_in
     from trainers.adapter import write_adapter
 
     base = load_base(options.base, device=options.device, precision=options.precision)
     imported = bring_in(path, base, folder.name, allow_unmatched=options.allow_unmatched)
-    write_adapter(folder, imported.adapter)
+    folders = {name: library.new_adapter_folder(name) for name in imported.adapters}
     for line in counted(imported.format.title, imported.matched, imported.unmatched, base.name):
         print(line)
     for note in imported.notes:
         print(f"Note: {note}")
-    made = ", ".join(f"{part}: {card.method}" for part, card in imported.adapter.card.parts.items())
-    print(f"The adapter {folder.name!r} is ready ({made}): {folder}")
+    for name, adapter in imported.adapters.items():
+        write_adapter(folders[name], adapter)
+        made = ", ".join(f"{part}: {card.method}" for part, card in adapter.card.parts.items())
+        print(f"The adapter {name!r} is ready ({made}): {folders[name]}")
 
 
 def usable_name(path: Path) -> str:
