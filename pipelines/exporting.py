@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from pipelines.attach import check_base
+from pipelines.attach import check_base, other_weights_notice
 from pipelines.families import LoadedBase
 from pipelines.formats import Export, Format, find_format
 from pipelines.formats._layer import Layer, dense, fold_scale, low_rank
@@ -63,6 +63,8 @@ def take_out(
         UserError: the format cannot hold the adapter, the place is taken, or the written file differs from the adapter.
     """
     chosen = _writable(format_name)
+    if chosen.needs_names(adapter.card):
+        _needed(base, adapter.card)
     if base is not None:
         check_base(base, adapter.card)
     if path.exists():
@@ -78,6 +80,8 @@ def take_out(
         loss = chosen.merge(path, export)
         return Exported(sum(map(len, layers.values())), loss, tuple(notes))
     layers, more = _fitted(layers, chosen, base, rank)
+    if base is not None and notes:  # something was computed with the base's weights
+        more += other_weights_notice(base, [adapter.card])
     return _write_and_prove(adapter.card, chosen, path, layers, whole, base, dtype or torch.float32, [*notes, *more])
 
 

@@ -12,14 +12,13 @@ from pipelines.attach import attached, check_base
 from pipelines.families import LoadedBase
 from pipelines.formats import Format, Found, Source, open_source, recognise
 from pipelines.formats._format import about_base
+from pipelines.formats._metadata import ABOUT
 from pipelines.formats._names import ModuleNames
 from pipelines.formats._part_layers import DELTA_TYPE
 from pipelines.formats._parts import WORD_METHOD, embedding_part, part_of_layers
 from trainers.adapter import Adapter, AdapterCard, AdapterPart, BaseCard, PartCard
 from trainers.errors import UserError
 from trainers.methods import methods
-
-_KEPT = ("license", "author", "description", "usage_hint", "tags")
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ def _new_card(
     name: str, base: LoadedBase, parts: dict[str, PartCard], triggers: tuple[str, ...], about: dict[str, Any]
 ) -> AdapterCard:
     facts = BaseCard(name=base.name, family=base.family, fingerprint=base.fingerprint, widths=dict(base.widths))
-    return AdapterCard(name=name, base=facts, parts=parts, triggers=triggers, training={"imported": about})
+    return AdapterCard(name=name, base=facts, parts=parts, triggers=triggers, training=about)
 
 
 def _check_matches(source: Source, found: Found, base: LoadedBase, *, allow_unmatched: bool) -> None:
@@ -134,10 +133,11 @@ def _about(source: Source, chosen: Format, found: Found) -> dict[str, Any]:
         for key in sorted(tensors):
             digest.update(key.encode())
             digest.update(tensors[key].contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    kept = {
+    about = {
         name: " ".join(found.metadata[f"modelspec.{name}"].split())[:500]
-        for name in _KEPT
+        for name in ABOUT
         if f"modelspec.{name}" in found.metadata
     }
     counts = {"matched": sum(found.matched.values()), "unmatched": len(found.unmatched)}
-    return {"format": chosen.name, "tensors_sha256": digest.hexdigest(), **counts, **kept}
+    imported = {"format": chosen.name, "tensors_sha256": digest.hexdigest(), **counts}
+    return {"imported": imported, **({"about": about} if about else {})}

@@ -20,6 +20,7 @@ _LIMIT_RANK = 16_384
 _LIMIT_SETTINGS = 50
 _ALWAYS_ALLOWED = 64  # a whole number up to this allocates nothing to speak of
 _OWN_PREFIX = "STUDIO_"
+_WHOLE_DTYPES = (torch.int8, torch.uint8, torch.int16, torch.int32, torch.int64)
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 # Fields of PEFT's config that are checked below, or that nothing here acts on.
 _CHECKED_FIELDS = frozenset(
@@ -47,13 +48,17 @@ def tensor_problems(tensors: Mapping[str, Tensor], whole_numbers: tuple[str, ...
     """Return what is wrong with a file's tensors, whatever they mean.
 
     Args:
-        whole_numbers: ends of keys that may also hold whole numbers.
+        whole_numbers: ends of keys that may also hold one whole number.
     """
     problems = [] if tensors else ["it holds no tensor"]
     if len(tensors) > _LIMIT_TENSORS:
         problems.append(f"{len(tensors)} tensors, at most {_LIMIT_TENSORS} are read")
-    floating = {name: tensor for name, tensor in tensors.items() if not name.endswith(whole_numbers or ("\0",))}
-    return problems + [f"{name} {problem}" for name, tensor in floating.items() if (problem := _value_problem(tensor))]
+    checked = {
+        name: tensor
+        for name, tensor in tensors.items()
+        if not (name.endswith(whole_numbers or ("\0",)) and tensor.dtype in _WHOLE_DTYPES and tensor.numel() == 1)
+    }
+    return problems + [f"{name} {problem}" for name, tensor in checked.items() if (problem := _value_problem(tensor))]
 
 
 def _rank_problems(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> list[str]:

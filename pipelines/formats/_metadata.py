@@ -5,7 +5,6 @@ SHA-256 of everything behind the header (so metadata and their order do not matt
 digits of the SHA-256 of 64 KiB from 1 MiB on.
 """
 
-import hashlib
 import json
 import re
 from collections import Counter
@@ -16,28 +15,18 @@ import safetensors.torch
 from torch import Tensor
 
 from pipelines.formats._format import Export
+from pipelines.formats._header import content_hash, legacy_hash
 from trainers.adapter import AdapterCard
 
-_LEGACY_START, _LEGACY_BYTES = 0x100000, 0x10000
 # (text width, UNet width) -> kohya's version, ModelSpec's architecture
 _ARCHITECTURES = {
     (768, 320, "sd1"): ("sd_v1", "stable-diffusion-v1"),
     (1024, 320, "sd1"): ("sd_v2", "stable-diffusion-v2-512"),
     (768, 320, "sdxl"): ("sdxl_base_v1-0", "stable-diffusion-xl-v1-base"),
 }
-_PATH = re.compile(r"[A-Za-z]:\\\S+|~?(/[\w.~ -]+){2,}/?|\\\\\S+")
-
-
-def content_hash(serialised: bytes) -> str:
-    """Return the SHA-256 of a safetensors file's bytes behind its header."""
-    start = 8 + int.from_bytes(serialised[:8], "little")
-    return hashlib.sha256(memoryview(serialised)[start:]).hexdigest()
-
-
-def legacy_hash(serialised: bytes) -> str:
-    """Return A1111's old eight-digit hash."""
-    piece = memoryview(serialised)[_LEGACY_START : _LEGACY_START + _LEGACY_BYTES]
-    return hashlib.sha256(piece).hexdigest()[:8]
+ABOUT = ("license", "author", "description", "usage_hint", "tags")
+"""What people say about an adapter, kept from file to file."""
+_PATH = re.compile(r"[~/]|[\"'(]?[A-Za-z]:[\\/]|.*\\|(?!\w+://).*/.*/")
 
 
 def architecture_of(card: AdapterCard) -> tuple[str, str]:
@@ -63,8 +52,8 @@ def modelspec_metadata(export: Export, tensors: Mapping[str, Tensor], kind: str 
         "merged_from": ", ".join(_parents(export)),
         "hash_sha256": f"0x{content_hash(safetensors.torch.save(dict(tensors)))}",
     }
-    about = card.training.get("imported", {})
-    for name in ("license", "author", "description"):
+    about = card.training.get("about", {})
+    for name in ABOUT:
         if isinstance(about, dict) and isinstance(about.get(name), str):
             fields[name] = _plain(about[name])
     return {f"modelspec.{name}": value for name, value in fields.items() if value}
@@ -120,6 +109,6 @@ def _implementation(version: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return a text on one line with its paths cut to their last names, and at most 500 characters."""
-    single = " ".join(text.split())
-    return _PATH.sub(lambda found: re.split(r"[/\\]", found[0].rstrip("/\\"))[-1], single)[:500]
+    """Return a text on one line, up to 500 characters, with every word that looks like a path cut to its last name."""
+    words = (re.split(r"[/\\]", word.rstrip("/\\"))[-1] if _PATH.match(word) else word for word in text.split())
+    return " ".join(words)[:500]

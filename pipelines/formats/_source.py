@@ -57,7 +57,7 @@ def check_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     Raises:
         UserError: naming up to ten problems.
     """
-    problems = tensor_problems(tensors, whole_numbers=(".on_input",))
+    problems = tensor_problems(tensors, whole_numbers=(".on_input", ".alpha"))
     problems += [f"{key[:60]}… is a key of {len(key)} characters" for key in tensors if len(key) > _LIMIT_KEY]
     raise_problems(f"{path.name} cannot be used:", problems[:10])
 
