@@ -22,6 +22,7 @@ from tests.support import bits, relative_error
 from trainers.adapter import Adapter
 from trainers.errors import UserError
 
+Content = Mapping[tuple[str, str], files.Made]
 TABLE = Path(__file__).parents[3] / "examples/results/formats.md"
 _LORA = ("lora", "locon", "dora")
 _READS: Mapping[str, tuple[Callable[..., Path], tuple[str, ...]]] = {
@@ -55,32 +56,40 @@ layers are there. PEFT's IA³ on outputs also multiplies the bias, so a layer th
 """
 
 
-def cell(base: LoadedBase, tiny_base: Path, folder: Path, kind: str, column: str) -> str:
-    """Do what a cell of the table says, and return what happened."""
-    action, _, name = column.partition(" ")
-    if action == "read":
-        return _read(base, folder, kind, name)
-    if action == "write":
-        return _write(base, folder, kind, name)
-    return _load(base, tiny_base, folder, kind, column)
+def row(base: LoadedBase, tiny_base: Path, folder: Path, kind: str) -> dict[str, str]:
+    """Do what the cells of one kind say, and return what happened by column."""
+    cells: dict[str, str] = {}
+    content = files.make(files.KINDS[kind], base)
+    adapter = bring_in(files.write_kohya(folder / "made.safetensors", content), base, "it").adapters["it"]
+    for number, column in enumerate(COLUMNS):
+        own = folder / str(number)
+        own.mkdir()
+        action, _, name = column.partition(" ")
+        if action == "read":
+            cells[column] = _read(base, own, kind, name)
+        elif action == "write":
+            cells[column] = _write(base, own, adapter, content, name)
+        else:
+            cells[column] = _load(base, tiny_base, own, kind, column)
+    return cells
 
 
 def table(base: LoadedBase, tiny_base: Path) -> str:
     """Return the whole page."""
-    lines = [_HEAD]
+    rows = {}
+    for kind in files.KINDS:
+        with tempfile.TemporaryDirectory() as folder:
+            rows[kind] = row(base, tiny_base, Path(folder), kind)
     groups = {
         "Read": [column for column in COLUMNS if column.startswith("read ")],
         "Write": [column for column in COLUMNS if column.startswith("write ")],
         "Loads": list(_LOADS),
     }
+    lines = [_HEAD]
     for title, columns in groups.items():
         lines += [f"\n## {title}\n", "| kind | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
         for kind, facts in files.KINDS.items():
-            found = []
-            for column in columns:
-                with tempfile.TemporaryDirectory() as folder:
-                    found.append(cell(base, tiny_base, Path(folder), kind, column))
-            lines.append(f"| {facts.title} | " + " | ".join(found) + " |")
+            lines.append(f"| {facts.title} | " + " | ".join(rows[kind][column] for column in columns) + " |")
     return "\n".join(lines) + "\n"
 
 
@@ -115,9 +124,7 @@ def _read(base: LoadedBase, folder: Path, kind: str, name: str) -> str:
     return _worded(method, largest_difference(live_deltas(base, adapter), content))
 
 
-def _write(base: LoadedBase, folder: Path, kind: str, name: str) -> str:
-    content = files.make(files.KINDS[kind], base)
-    adapter = _adapter(base, folder, content)
+def _write(base: LoadedBase, folder: Path, adapter: Adapter, content: Content, name: str) -> str:
     first, second = (folder / (label if formats()[name].is_folder else f"{label}.safetensors") for label in ("1", "2"))
     try:
         exported = take_out(adapter, name, first, base=base)
@@ -174,7 +181,7 @@ def _with_peft(base: LoadedBase, out: Path) -> dict[str, Any]:
         }
 
 
-def _adapter(base: LoadedBase, folder: Path, content: Mapping[tuple[str, str], files.Made]) -> Adapter:
+def _adapter(base: LoadedBase, folder: Path, content: Content) -> Adapter:
     return bring_in(files.write_kohya(folder / "made.safetensors", content), base, "it").adapters["it"]
 
 

@@ -19,15 +19,17 @@ def live_deltas(base: LoadedBase, adapter: Adapter) -> dict[tuple[str, str], tup
     """Return (part, path) -> change of weight and of bias, by what the attached layers answer to unit inputs."""
     found: dict[tuple[str, str], tuple[Tensor, Tensor | None]] = {}
     with attached(base, {"one": adapter}) as attachments:
+        attachments.set_weights({"one": 1.0})
         for part, module in base.parts.items():
             hosts = {bridge.canonical(path) for path, _ in bridge.tuner_layers(module)}
             for path in sorted({path.partition(".sidecar_")[0] for path in hosts}):
                 layer = module.get_submodule(path)
-                attachments.set_weights({})
-                plain = _answers(layer)
-                attachments.set_weights({"one": 1.0})
-                changed = _answers(layer)
-                found[(part, path)] = (changed[0] - plain[0], changed[1] - plain[1])
+                bare = layer.get_base_layer() if hasattr(layer, "get_base_layer") else layer
+                weight, bias = _answers(layer)
+                own = bare._parameters.get("bias")
+                assert bare._parameters["weight"] is not None
+                plain = torch.zeros(len(bias)) if own is None else own.detach()
+                found[(part, path)] = (weight - bare._parameters["weight"].detach().double(), bias - plain.double())
     return found
 
 
@@ -60,7 +62,7 @@ def _answers(layer: nn.Module) -> tuple[Tensor, Tensor]:
         return (layer(torch.eye(bare.in_features)) - bias).T.double(), bias.double()
     if isinstance(bare, nn.Conv2d):
         height, width = bare.kernel_size
-        size = 4 * max(height, width)
+        size = 2 * max(height, width) + 2
         # One impulse in the middle: the answers around it are the kernel, turned round.
         middle = size // 2
         zero = layer(torch.zeros(1, bare.in_channels, size, size))
