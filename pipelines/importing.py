@@ -18,7 +18,6 @@ from pipelines.formats._part_layers import DELTA_TYPE
 from pipelines.formats._parts import WORD_METHOD, embedding_part, part_of_layers
 from trainers.adapter import Adapter, AdapterCard, AdapterPart, BaseCard, PartCard
 from trainers.errors import UserError
-from trainers.methods import methods
 
 
 @dataclass(frozen=True)
@@ -78,12 +77,10 @@ def _words(found: Found, base: LoadedBase, name: str, about: dict[str, Any], *, 
     """Return an adapter for each new word; a part carries one method, so a word beside other changes is apart."""
     adapters = {}
     for token, rows_by_part in found.embeddings.items():
-        if WORD_METHOD not in methods():
-            raise UserError(f"The file holds an embedding of <{token}>, and this version has no {WORD_METHOD} method.")
         own = name if alone and len(found.embeddings) == 1 else f"{name[: 99 - len(token)]}-{token}"
         parts = {part: embedding_part(token, rows, base.parts[part]) for part, rows in rows_by_part.items()}
         cards = {
-            part: PartCard(method=WORD_METHOD, settings={"token": token, "vectors": len(rows)})
+            part: PartCard(method=WORD_METHOD, settings={"word": token, "vectors": len(rows)})
             for part, rows in rows_by_part.items()
         }
         adapters[own] = Adapter(_new_card(own, base, cards, (f"<{token}>",), about), parts, {})

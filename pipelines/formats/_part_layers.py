@@ -33,7 +33,7 @@ def embedding_of_part(part: AdapterPart) -> tuple[str, Tensor]:
     """
     rows = next((tensor for key, tensor in part.tensors.items() if key.endswith(".beside.vectors")), None)
     settings = part.config.get("settings")
-    token = settings.get("token") if isinstance(settings, dict) else None
+    token = settings.get("word") if isinstance(settings, dict) else None
     if rows is None or not isinstance(token, str):
         raise UserError("The adapter holds no word that could be written.")
     return token, rows

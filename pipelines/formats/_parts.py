@@ -91,7 +91,7 @@ def embedding_part(token: str, rows: Tensor, module: nn.Module) -> AdapterPart:
     config = {
         "peft_type": WORD_TYPE,
         "target_modules": ["token_embedding"],
-        "settings": {"token": token, "vectors": len(rows)},
+        "settings": {"word": token, "vectors": len(rows)},
     }
     return AdapterPart(config, {f"{key}vectors": rows.contiguous(), f"{key}start": start})
 

@@ -21,7 +21,7 @@ from trainers.errors import UserError
 from trainers.storage import write_tensors
 
 _PART_OF = {"clip_l": "text_encoder", "clip_g": "text_encoder_2"}
-_LIMIT_TOKENS = 128
+_LIMIT_TOKENS = 64
 
 
 def _recognise(source: Source) -> bool:

@@ -148,3 +148,37 @@ def test_open_clip_names_lead_back_through_diffusers() -> None:
     missing = {key for key in state if key not in found or not torch.equal(found[key], state[key])}
     # diffusers leaves the last layer of an OpenCLIP file out, as Stable Diffusion 2 does.
     assert missing <= {key for key in state if ".layers.1." in key}
+
+
+def test_a_word_goes_in_and_out_of_the_library(base: LoadedBase, tmp_path: Path) -> None:
+    from pipelines.attach import attached
+    from pipelines.importing import bring_in
+
+    save_file({"emb_params": ROWS}, tmp_path / "zqx.safetensors")
+    adapter = bring_in(tmp_path / "zqx.safetensors", base, "word").adapters["word"]
+    assert adapter.card.triggers == ("<zqx>",)
+    assert adapter.card.parts["text_encoder"].method == "textual_inversion"
+    with torch.no_grad(), attached(base, {"word": adapter}) as attachments:
+        attachments.set_weights({"word": 1.0})
+        one = base.encode_text(["a <zqx>"])["encoder_hidden_states"]
+        attachments.set_weights({"word": 0.5})
+        half = base.encode_text(["a <zqx>"])["encoder_hidden_states"]
+    assert not torch.equal(one, half)
+    out = tmp_path / "out.safetensors"
+    take_out(adapter, "textual_inversion", out)
+    assert torch.equal(load_file(out)["emb_params"], ROWS)
+    with pytest.raises(UserError, match="is a new word"):
+        take_out(adapter, "kohya", tmp_path / "no.safetensors")
+
+
+def test_a_bundle_becomes_one_adapter_for_the_layers_and_one_for_each_word(base: LoadedBase, tmp_path: Path) -> None:
+    from pipelines.importing import bring_in
+
+    content = files.make(files.KINDS["lora"], base)
+    plain = load_file(files.write_kohya(tmp_path / "plain.safetensors", content))
+    save_file({**plain, "bundle_emb.zqx.clip_l": ROWS}, tmp_path / "bundled.safetensors")
+    adapters = bring_in(tmp_path / "bundled.safetensors", base, "both").adapters
+    assert {name: sorted(card.card.parts) for name, card in adapters.items()} == {
+        "both": ["text_encoder", "unet"],
+        "both-zqx": ["text_encoder"],
+    }
