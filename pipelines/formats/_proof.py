@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from pipelines.formats._format import Format
 from pipelines.formats._layer import Layer, dense_weight
@@ -42,6 +42,8 @@ def largest_error(
 
 
 def _difference(expected: Layer, found: Layer, host: nn.Module) -> float:
+    if expected.form == found.form == "lora" and not {"bias"} & (expected.tensors.keys() | found.tensors.keys()):
+        return _lora_difference(expected, found)
     weight = host._parameters["weight"]
     assert weight is not None
     pairs = [
@@ -58,6 +60,22 @@ def _difference(expected: Layer, found: Layer, host: nn.Module) -> float:
         error = float((one.double() - other.double()).norm())
         worst = max(worst, error / size if size else error)
     return worst
+
+
+def _factor_norm(up: Tensor, down: Tensor) -> float:
+    """Return ‖up · down‖ from the triangles of their QR decompositions, without the product."""
+    left = torch.linalg.qr(up, mode="r").R
+    right = torch.linalg.qr(down.T, mode="r").R
+    return float((left @ right.T).norm())
+
+
+def _lora_difference(expected: Layer, found: Layer) -> float:
+    """Return ‖difference‖ / ‖expected‖ of two LoRA layers: the difference is one of the factors side by side."""
+    ups = [layer.scale * layer.tensors["up"].double().flatten(1) for layer in (expected, found)]
+    downs = [layer.tensors["down"].double().flatten(1) for layer in (expected, found)]
+    size = _factor_norm(ups[0], downs[0])
+    error = _factor_norm(torch.cat([ups[0], -ups[1]], dim=1), torch.cat(downs))
+    return error / size if size else error
 
 
 def skeleton(layers: Mapping[str, Layer]) -> nn.Module:

@@ -129,6 +129,24 @@ def test_a_file_that_differs_is_not_kept(base: LoadedBase, tmp_path: Path) -> No
     assert 1e-6 < exported.error < 4e-3
 
 
+@pytest.mark.parametrize("method", ["c3a", "delora", "hira", "oft", "road"])
+def test_any_method_that_changes_weights_goes_out_as_full_deltas(base: LoadedBase, tmp_path: Path, method: str) -> None:
+    adapter = random_adapter(base, "a", method=method, parts=("text_encoder",))
+    exported = take_out(adapter, "kohya", tmp_path / "out.safetensors", base=base)
+    assert "full deltas" in exported.notes[0]
+    expected = live_deltas(base, adapter)
+    found = live_deltas(base, bring_in(tmp_path / "out.safetensors", base, "b").adapters["b"])
+    assert found.keys() == expected.keys()
+    assert max(relative_error(found[place][0], expected[place][0]) for place in expected) < 1e-5
+
+
+def test_a_method_that_is_no_change_of_weights_is_refused(base: LoadedBase, tmp_path: Path) -> None:
+    adapter = random_adapter(base, "a", method="prefix_tuning", parts=("text_encoder",))
+    with pytest.raises(UserError, match="prefix_tuning on the text_encoder is no change of weights"):
+        take_out(adapter, "kohya", tmp_path / "out.safetensors", base=base)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_rank_turns_any_matrix_into_lora_and_tells_the_loss(base: LoadedBase, tmp_path: Path) -> None:
     adapter, content = imported(base, tmp_path, "loha")
     exported = take_out(adapter, "diffusers", tmp_path / "out.safetensors", base=base, rank=2)
