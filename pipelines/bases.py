@@ -49,6 +49,15 @@ def load_base(name: str, *, device: str = "auto", precision: str = "auto") -> Lo
             raise UserError(f"The base {name!r} cannot be loaded: {' '.join(str(error).split())[:300]}") from error
 
 
+def base_folder(name: str) -> Path:
+    """Return the folder with a base's files.
+
+    Raises:
+        UserError: it does not exist, or cannot be fetched.
+    """
+    return _find(name)
+
+
 def choose_device(wanted: str) -> torch.device:
     """Return the torch device; ``auto`` takes the first GPU when there is one."""
     if wanted == "auto":

@@ -20,6 +20,7 @@ _LIMIT_RANK = 16_384
 _LIMIT_SETTINGS = 50
 _ALWAYS_ALLOWED = 64  # a whole number up to this allocates nothing to speak of
 _OWN_PREFIX = "STUDIO_"
+_WHOLE_DTYPES = (torch.int8, torch.uint8, torch.int16, torch.int32, torch.int64)
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 # Fields of PEFT's config that are checked below, or that nothing here acts on.
 _CHECKED_FIELDS = frozenset(
@@ -37,16 +38,27 @@ def part_problems(config: Any, tensors: Mapping[str, Tensor]) -> list[str]:
     """Return what is wrong with one part, as sentences."""
     if not isinstance(config, dict):
         return [f"{CONFIG_NAME} is not a JSON object"]
-    problems = [*_config_problems(config)]
-    if not tensors:
-        problems.append(f"{TENSORS_NAME} holds no tensor")
-    if len(tensors) > _LIMIT_TENSORS:
-        problems.append(f"{len(tensors)} tensors, at most {_LIMIT_TENSORS} are read")
-    problems += [f"{name} {problem}" for name, tensor in tensors.items() if (problem := _value_problem(tensor))]
-    problems += _pair_problems(tensors)
+    problems = [*_config_problems(config), *tensor_problems(tensors), *_pair_problems(tensors)]
     problems += _rank_problems(config, tensors)
     problems += _size_problems(config, tensors)
     return problems
+
+
+def tensor_problems(tensors: Mapping[str, Tensor], whole_numbers: tuple[str, ...] = ()) -> list[str]:
+    """Return what is wrong with a file's tensors, whatever they mean.
+
+    Args:
+        whole_numbers: ends of keys that may also hold one whole number.
+    """
+    problems = [] if tensors else ["it holds no tensor"]
+    if len(tensors) > _LIMIT_TENSORS:
+        problems.append(f"{len(tensors)} tensors, at most {_LIMIT_TENSORS} are read")
+    checked = {
+        name: tensor
+        for name, tensor in tensors.items()
+        if not (name.endswith(whole_numbers or ("\0",)) and tensor.dtype in _WHOLE_DTYPES and tensor.numel() == 1)
+    }
+    return problems + [f"{name} {problem}" for name, tensor in checked.items() if (problem := _value_problem(tensor))]
 
 
 def _rank_problems(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> list[str]:
@@ -105,6 +117,8 @@ def _variant_problems(config: Mapping[str, Any]) -> list[str]:
         word = _is_word(value) and not key.startswith("init_")
         if config.get("peft_type") != "LORA" and (word or _is_factor(value)):
             continue
+        if key == "feedforward_modules" and _is_names(value):  # IA3's layers that are scaled on their input
+            continue
         if _is_own(config) and key == "settings":
             problems += _settings_problems(value)
             continue
@@ -135,9 +149,11 @@ def _size_problems(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> 
     largest = max([_ALWAYS_ALLOWED, *(size for tensor in tensors.values() for size in tensor.shape)])
     settings = config.get("settings") if _is_own(config) else None
     values = {**config, **(settings if isinstance(settings, dict) else {})}
+    pattern = config.get("rank_pattern")
+    ranks = {f"rank_pattern of {name}": rank for name, rank in pattern.items()} if isinstance(pattern, dict) else {}
     return [
         f"{_shown(key)} = {value} is more than the tensors' {largest}"
-        for key, value in values.items()
+        for key, value in {**values, **ranks}.items()
         if type(value) is int and value > largest and not str(key).endswith(("seed", "prng_key"))
     ]
 

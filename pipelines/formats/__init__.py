@@ -1,0 +1,46 @@
+"""File formats of adapters, one file each: recognise, read, write."""
+
+import functools
+import sys
+from collections.abc import Mapping
+
+from pipelines.formats._format import Export, Format, Found
+from pipelines.formats._source import Source, open_source
+from trainers.errors import UserError, unknown
+from trainers.registry import discover
+
+__all__ = ["Export", "Format", "Found", "Source", "find_format", "formats", "open_source", "recognise"]
+
+
+@functools.cache
+def formats() -> Mapping[str, Format]:
+    """Return every format by name."""
+    return discover(sys.modules[__name__], "FORMAT")
+
+
+def find_format(name: str) -> Format:
+    """Return the format of that name.
+
+    Raises:
+        UserError: there is none; the nearest names are given.
+    """
+    if name not in formats():
+        raise unknown("Format", name, formats())
+    return formats()[name]
+
+
+def recognise(source: Source) -> Format:
+    """Return the format of a source.
+
+    Raises:
+        UserError: it is of none that can be read.
+    """
+    readable = sorted((f for f in formats().values() if f.read is not None), key=lambda f: f.order)
+    found = next((f for f in readable if f.recognise(source)), None)
+    if found is None:
+        keys = [*list(source.tensors)[:3], *(key for _, own in source.folders.values() for key in list(own)[:3])]
+        raise UserError(
+            f"{source.path.name} is no adapter in a known format; its first keys are {', '.join(keys) or 'none'}. "
+            f"Known: {', '.join(f.title for f in readable)}."
+        )
+    return found

@@ -1,0 +1,179 @@
+"""What a format's file states, what reading gives, and the reading that all single-file formats share."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from pipelines.formats._layer import Layer
+from pipelines.formats._leaves import layer_of, split_key
+from pipelines.formats._names import ModuleNames
+from pipelines.formats._source import Source
+from trainers.adapter import AdapterCard, AdapterPart
+from trainers.errors import UserError, raise_problems
+
+BUNDLED = "bundle_emb."
+Layers = Mapping[str, Mapping[str, Layer]]
+"""part -> path -> layer"""
+Embeddings = Mapping[str, Mapping[str, Tensor]]
+"""token -> part -> rows [n, d]"""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a format's reader made of a source, with every name looked up in the live model."""
+
+    layers: Layers = field(default_factory=dict)
+    whole: Mapping[str, AdapterPart] = field(default_factory=dict)
+    """Parts that are a PEFT adapter of a kind without layers here, under the live model's paths."""
+    embeddings: Embeddings = field(default_factory=dict)
+    unmatched: Sequence[str] = ()
+    """Names in the file that the base has no module for, and keys of no known meaning."""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    card: AdapterCard | None = None
+    """The card of an adapter of this studio."""
+
+    @property
+    def matched(self) -> Mapping[str, int]:
+        """Number of modules by part, and of embeddings."""
+        counts = {part: len(layers) for part, layers in self.layers.items()}
+        counts |= {part: len({key.rpartition(".")[0] for key in own.tensors}) for part, own in self.whole.items()}
+        return {**counts, **({"embeddings": len(self.embeddings)} if self.embeddings else {})}
+
+
+@dataclass(frozen=True)
+class Export:
+    """What a format's writer gets."""
+
+    card: AdapterCard
+    layers: Layers
+    """Scales are folded into the factors."""
+    names: ModuleNames | None
+    """The live base's names; None where no base was needed."""
+    dtype: torch.dtype | None
+    """Number format of the written tensors; None keeps their own."""
+    whole: Mapping[str, AdapterPart] = field(default_factory=dict)
+    """Parts as they are, for formats that take PEFT's own files."""
+    embeddings: Embeddings = field(default_factory=dict)
+    base_folder: Path | None = None
+    """The base's files, for formats that merge."""
+
+    def tensor(self, value: Tensor) -> Tensor:
+        """Return a tensor as it goes into the file.
+
+        Raises:
+            UserError: a value does not fit the number format.
+        """
+        cast = value.to(self.dtype or torch.float32)
+        if not bool(torch.isfinite(cast).all()):
+            kind = str(cast.dtype).removeprefix("torch.")
+            raise UserError(f"A value up to {float(value.abs().max()):.3g} does not fit {kind}. Use --save-as fp32.")
+        return cast.contiguous()
+
+
+@dataclass(frozen=True)
+class Format:
+    """One way in which programs store adapters, as facts."""
+
+    name: str
+    """The word used in commands."""
+    title: str
+    """The programs that read and write it."""
+    recognise: Callable[[Source], bool]
+    read: Callable[[Source, ModuleNames], Found] | None = None
+    write: Callable[[Path, Export], None] | None = None
+    merge: Callable[[Path, Export], float] | None = None
+    """In place of `write`: put the adapter into the base's weights; returns the largest share of a delta lost."""
+    kinds: frozenset[str] = frozenset()
+    """The kinds of layers that `write` has a form for; others are written as full deltas where it has that."""
+    takes_whole: bool = False
+    """Whether `write` also takes parts as PEFT has them, of any kind."""
+    is_folder: bool = False
+    needs_names: Callable[[AdapterCard], bool] = lambda card: False
+    """Whether writing needs the base's own module names."""
+    order: int = 0
+    """Formats are asked in this order which of them a source is; the more special ones first."""
+
+
+def read_layers(
+    source: Source, names: ModuleNames, alpha_of: Callable[[str, str, int], float | None] | None = None
+) -> Found:
+    """Read a single file of layers, in whatever spelling its names and tensors are.
+
+    Args:
+        alpha_of: (part, path, rank) -> the alpha of a LoRA that has none beside it, from the file's metadata.
+
+    Raises:
+        UserError: layers are broken or of another shape than the base's; up to ten are named.
+    """
+    groups: dict[str, dict[str, Tensor]] = {}
+    unmatched: list[str] = []
+    embeddings: dict[str, dict[str, Tensor]] = {}
+    for key, tensor in source.tensors.items():
+        if key.startswith(BUNDLED):
+            token, _, kind = key.removeprefix(BUNDLED).rpartition(".")
+            embeddings.setdefault(token, {})[kind] = tensor
+            continue
+        split = split_key(key)
+        if split is None:
+            unmatched.append(key)
+        else:
+            groups.setdefault(split[0], {})[split[1]] = tensor
+    layers: dict[str, dict[str, Layer]] = {}
+    problems: list[str] = []
+    for name, leaves in groups.items():
+        place = names.find(name)
+        if place is None:
+            unmatched.append(name)
+            continue
+        if alpha_of is not None and "alpha" not in leaves and "down" in leaves:
+            alpha = alpha_of(place.part, place.path, int(leaves["down"].shape[0]))
+            leaves = leaves if alpha is None else {**leaves, "alpha": torch.tensor(alpha, dtype=torch.float64)}
+        try:
+            if place.path in layers.get(place.part, {}):
+                raise ValueError("the file names this module twice")
+            layers.setdefault(place.part, {})[place.path] = layer_of(leaves, names.hosts[place])
+        except (ValueError, KeyError, IndexError, RuntimeError) as error:
+            own = list(names.hosts[place]._parameters["weight"].shape)
+            problems.append(f"{name}: {error} (the base's weight is {own})")
+    rest = f"\n  - and {len(problems) - 10} more" if len(problems) > 10 else ""
+    raise_problems(
+        f"{source.path.name} does not fit the base, {len(problems)} of {len(groups)} modules are of another shape or "
+        f"broken:{about_base(source.metadata, source.tensors)}",
+        problems[:10] + ([rest[5:]] if rest else []),
+    )
+    return Found(layers, {}, _bundled(embeddings, names, unmatched), unmatched, source.metadata)
+
+
+def _bundled(
+    embeddings: Mapping[str, Mapping[str, Tensor]], names: ModuleNames, unmatched: list[str]
+) -> dict[str, Mapping[str, Tensor]]:
+    """Return bundled embeddings by the word's usable name; one without a text encoder in the base is unmatched."""
+    from pipelines.formats.textual_inversion import embedding_parts, usable_token  # it imports this file
+
+    found: dict[str, Mapping[str, Tensor]] = {}
+    for token, own in embeddings.items():
+        parts = embedding_parts(token, own, names)
+        if parts and usable_token(token) not in found:
+            found[usable_token(token)] = parts
+        else:
+            unmatched.append(f"{BUNDLED}{token}")
+    return found
+
+
+def about_base(metadata: Mapping[str, str], keys: Mapping[str, Tensor]) -> str:
+    """Return a sentence on the base that a file was made for, empty where it does not say."""
+    declared = metadata.get("ss_base_model_version") or metadata.get("modelspec.architecture") or ""
+    if any(key.startswith(("lora_te2_", "text_encoder_2.", "text_encoders.clip_g.")) for key in keys):
+        declared = declared or "SDXL (it has a second text encoder)"
+    if not declared and any("input_blocks_" in key or "add_embedding" in key for key in keys):
+        declared = "SDXL (by its UNet's names)"
+    return f" It says that it is for {declared[:80]}." if declared else ""
+
+
+def is_finite_number(value: object) -> bool:
+    """Return whether a value from a file is a usable number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,108 @@
+"""diffusers' single file ``pytorch_lora_weights.safetensors``: ``unet.<path>.lora_A.weight``, and two older spellings.
+
+Scales live in the metadata alone (``lora_adapter_metadata``, fields of PEFT's config behind the part's name); without
+them diffusers takes 1. Written files need no scale and still state it. Text encoders keep the level ``text_model.``,
+which diffusers takes off where transformers no longer has it.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from pipelines.formats._format import Export, Format, Found, is_finite_number, read_layers
+from pipelines.formats._metadata import modelspec_metadata
+from pipelines.formats._names import ModuleNames, Place, diffusers_name
+from pipelines.formats._part_layers import peft_scale
+from pipelines.formats._source import Source, json_of
+from trainers.errors import UserError
+from trainers.storage import write_tensors
+
+METADATA_KEY = "lora_adapter_metadata"
+_ROOTS = ("unet.", "text_encoder.", "text_encoder_2.")
+_ENDS = ("_lora.down.weight", ".lora.down.weight", ".lora_linear_layer.down.weight", ".lora_A.weight")
+
+
+def _recognise(source: Source) -> bool:
+    return any(
+        key.startswith(_ROOTS) or (key.endswith(_ENDS) and ("_blocks." in key or "mid_block." in key))
+        for key in source.tensors
+    )
+
+
+def _read(source: Source, names: ModuleNames) -> Found:
+    values = json_of(source.metadata.get(METADATA_KEY))
+    configs = _configs(values) if isinstance(values, dict) else {}
+
+    def alpha_of(part: str, path: str, rank: int) -> float | None:
+        return peft_scale(configs[part], path, rank) * rank if part in configs else None
+
+    return read_layers(source, names, alpha_of)
+
+
+def _configs(values: Mapping[Any, Any]) -> dict[str, dict[str, Any]]:
+    """Return part -> the fields that decide a scale, from ``unet.lora_alpha`` and the like.
+
+    Raises:
+        UserError: one of them is no number.
+    """
+    configs: dict[str, dict[str, Any]] = {}
+    for key, value in values.items():
+        part, _, field = str(key).partition(".")
+        if field in ("lora_alpha", "alpha_pattern", "use_rslora"):
+            configs.setdefault(part, {})[field] = value
+    for part, config in configs.items():
+        pattern = config.get("alpha_pattern") or {}
+        numbers = [config.get("lora_alpha", 1), *(pattern.values() if isinstance(pattern, dict) else ["none"])]
+        if not all(map(is_finite_number, numbers)):
+            raise UserError(f"The file's metadata {METADATA_KEY} holds no usable alphas for {part}.")
+        if isinstance(pattern, dict):  # paths in the pattern as the live model has them
+            config["alpha_pattern"] = pattern | {k.removeprefix("text_model."): v for k, v in pattern.items()}
+    return configs
+
+
+def _write(path: Path, export: Export) -> None:
+    tensors: dict[str, Tensor] = {}
+    values: dict[str, Any] = {}
+    for part, layers in export.layers.items():
+        for module, layer in layers.items():
+            name = diffusers_name(Place(part, module))
+            tensors[f"{name}.lora_A.weight"] = export.tensor(layer.tensors["down"])
+            up = layer.tensors["up"].flatten(1)
+            up = up.reshape(*up.shape, *[1] * (layer.tensors["down"].ndim - 2))
+            tensors[f"{name}.lora_B.weight"] = export.tensor(up)
+            if layer.magnitude:
+                # PEFT, which loads the UNet, wants the bare name; transformers, which loads text encoders, a weight.
+                end = ".weight" if part.startswith("text_encoder") else ""
+                magnitude = layer.tensors["magnitude"]
+                row = magnitude.reshape(1, -1, 1, 1) if layer.tensors["down"].ndim == 4 else magnitude
+                tensors[f"{name}.lora_magnitude_vector{end}"] = export.tensor(row)
+        ranks = {module: layer.rank for module, layer in layers.items()}
+        common = max(set(ranks.values()), key=list(ranks.values()).count)
+        order = sorted(ranks, key=len, reverse=True)
+        pattern = {module: ranks[module] for module in order} if len(set(ranks.values())) > 1 else {}
+        fields = {
+            "r": common,
+            "lora_alpha": common,
+            "rank_pattern": pattern,
+            "alpha_pattern": pattern,
+            "target_modules": sorted(layers),
+            "lora_bias": False,
+            "use_dora": any(layer.magnitude for layer in layers.values()),
+        }
+        values |= {f"{part}.{key}": value for key, value in fields.items()}
+    metadata = {"format": "pt", METADATA_KEY: json.dumps(values, sort_keys=True)}
+    write_tensors(path, tensors, {**modelspec_metadata(export, tensors), **metadata})
+
+
+FORMAT = Format(
+    name="diffusers",
+    title="diffusers LoRA file",
+    recognise=_recognise,
+    read=_read,
+    write=_write,
+    kinds=frozenset({"lora", "dora"}),
+    order=30,
+)

@@ -1,0 +1,104 @@
+"""PEFT's own folders: ``adapter_config.json`` beside ``adapter_model.safetensors``, one folder per part.
+
+Plain PEFT loads a part with ``PeftModel.from_pretrained(unet, "folder/unet")``.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from pipelines.formats._format import Export, Format, Found
+from pipelines.formats._layer import Layer
+from pipelines.formats._names import ModuleNames, Place
+from pipelines.formats._part_layers import layers_of_part
+from pipelines.formats._parts import lora_part
+from pipelines.formats._source import Source
+from trainers.adapter import KEY_PREFIX, AdapterPart
+from trainers.adapter_gate import CONFIG_NAME, TENSORS_NAME, part_problems
+from trainers.errors import raise_problems
+from trainers.storage import new_folder, write_json, write_tensors
+
+
+def _recognise(source: Source) -> bool:
+    return bool(source.folders)
+
+
+def _read(source: Source, names: ModuleNames) -> Found:
+    layers: dict[str, Mapping[str, Layer]] = {}
+    whole: dict[str, AdapterPart] = {}
+    unmatched: list[str] = []
+    for folder, (config, tensors) in source.folders.items():
+        label = folder or source.path.name
+        raise_problems(f"{label} cannot be used:", part_problems(config, tensors)[:10])
+        found, missing = _renamed(config, tensors, names, folder)
+        unmatched += missing
+        for part, content in found.items():
+            own = layers_of_part(content)
+            if own is None:
+                whole[part] = content
+            else:
+                layers[part] = own
+    return Found(layers, whole, {}, unmatched)
+
+
+def _renamed(
+    config: Mapping[str, Any], tensors: Mapping[str, Tensor], names: ModuleNames, folder: str
+) -> tuple[dict[str, AdapterPart], list[str]]:
+    """Return a folder's tensors by part under the live model's paths, and the names that it has no module for."""
+    by_part: dict[str, dict[str, Tensor]] = {}
+    targets: dict[str, set[str]] = {}
+    renamed: dict[str, str] = {}
+    unmatched: list[str] = []
+    for key, tensor in tensors.items():
+        path = key.removeprefix(KEY_PREFIX)
+        place, rest = _find(path, names, folder)
+        if place is None:
+            unmatched.append(key)
+            continue
+        by_part.setdefault(place.part, {})[f"{KEY_PREFIX}{place.path}.{rest}"] = tensor
+        targets.setdefault(place.part, set()).add(place.path)
+        renamed[path[: -len(rest) - 1]] = place.path
+    patterns = {
+        name: {renamed.get(key, key): value for key, value in (config.get(name) or {}).items()}
+        for name in ("rank_pattern", "alpha_pattern")
+        if isinstance(config.get(name), dict)
+    }
+    return {
+        part: AdapterPart({**config, **patterns, "target_modules": sorted(targets[part])}, own)
+        for part, own in by_part.items()
+    }, unmatched
+
+
+def _find(path: str, names: ModuleNames, folder: str) -> tuple[Place | None, str]:
+    """Return the module that a key belongs to, and what follows its path in the key."""
+    pieces = path.split(".")
+    for length in range(len(pieces) - 1, 0, -1):
+        name = ".".join(pieces[:length])
+        place = names.find(f"{folder}.{name}") if folder in names.parts else names.find(name)
+        if place is not None:
+            return place, ".".join(pieces[length:])
+    return None, ""
+
+
+def _write(path: Path, export: Export) -> None:
+    with new_folder(path) as temporary:
+        parts = {part: lora_part(layers) for part, layers in export.layers.items()}
+        for part, content in {**parts, **export.whole}.items():
+            write_json(temporary / part / CONFIG_NAME, dict(content.config))
+            tensors = {key: export.tensor(tensor) for key, tensor in content.tensors.items()}
+            write_tensors(temporary / part / TENSORS_NAME, tensors, {"format": "pt"})
+
+
+FORMAT = Format(
+    name="peft",
+    title="PEFT folders",
+    recognise=_recognise,
+    read=_read,
+    write=_write,
+    kinds=frozenset({"lora", "dora"}),
+    takes_whole=True,
+    is_folder=True,
+    order=0,
+)

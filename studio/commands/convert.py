@@ -1,0 +1,40 @@
+"""``studio convert``: turn an adapter file into another format, without the library."""
+
+import argparse
+from pathlib import Path
+
+from studio.commands._command import Command, add_base
+from studio.commands.export import add_writing, told
+from studio.commands.import_adapter import counted
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("path", metavar="IN", help="file or folder to read")
+    parser.add_argument("out", metavar="OUT", help="file or folder to write")
+    add_writing(parser)
+    add_base(parser)
+
+
+def _run(options: argparse.Namespace) -> None:
+    from pipelines.bases import load_base
+    from pipelines.exporting import convert
+
+    base = load_base(options.base, device=options.device, precision=options.precision)
+    out = Path(options.out).expanduser()
+    imported, exported = convert(
+        Path(options.path).expanduser(),
+        options.format,
+        out,
+        base,
+        precision=options.save_as,
+        rank=options.rank,
+    )
+    notes = [*imported.notes, *exported.notes]
+    for line in [
+        *counted(imported.format.title, imported.matched, imported.unmatched, base.name),
+        *told(out, exported.modules, exported.error, notes),
+    ]:
+        print(line)
+
+
+COMMAND = Command("convert", "Turn an adapter file into another format.", _add_arguments, _run)

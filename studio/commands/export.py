@@ -1,0 +1,68 @@
+"""``studio export``: write an adapter for other programs, and prove the file."""
+
+import argparse
+from pathlib import Path
+
+from studio.commands._command import Command, add_library, library_of
+
+
+def add_writing(parser: argparse.ArgumentParser) -> None:
+    """Add the options of writing a file for other programs."""
+    parser.add_argument("--format", required=True, help="kohya, diffusers, comfyui, peft, or another of the formats")
+    parser.add_argument(
+        "--save-as",
+        choices=("fp32", "fp16", "bf16"),
+        help="number format in the file (default fp32; for merged models the base's own)",
+    )
+    parser.add_argument(
+        "--rank", type=int, metavar="N", help="write what the format has no form for as LoRA of rank N, with the loss"
+    )
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", help="adapter in the library, or a path")
+    parser.add_argument("--out", required=True, metavar="PATH", help="file (or folder, as the format has it) to write")
+    add_writing(parser)
+    parser.add_argument("--base", help="the adapter's base, where it is needed and is not the pocket base")
+    add_library(parser)
+
+
+def _run(options: argparse.Namespace) -> None:
+    adapter = library_of(options).read(options.name)
+
+    from pipelines.bases import POCKET, base_folder, load_base
+    from pipelines.exporting import needs_base, take_out
+    from pipelines.formats import find_format
+
+    name = options.base or (POCKET if adapter.card.base.name == POCKET else None)
+    needed = needs_base(adapter, options.format)
+    base = load_base(name, device="cpu", precision="fp32") if name and (needed or options.base) else None
+    out = Path(options.out).expanduser()
+    exported = take_out(
+        adapter,
+        options.format,
+        out,
+        base=base,
+        precision=options.save_as,
+        rank=options.rank,
+        base_folder=base_folder(name) if name else None,
+    )
+    if find_format(options.format).merge is not None:
+        print(f"{exported.modules} modules were merged; rounding took up to {exported.error:.1e} of a module's delta.")
+        print(out)
+        return
+    for line in told(out, exported.modules, exported.error, exported.notes):
+        print(line)
+
+
+def told(out: Path, modules: int, error: float, notes: object) -> list[str]:
+    """Return what was written and how exactly."""
+    lines = [f"Note: {note}" for note in (notes if isinstance(notes, tuple | list) else ())]
+    return [
+        *lines,
+        f"{modules} modules read back and compared with the adapter in float64: largest error {error:.1e}.",
+        f"{out}",
+    ]
+
+
+COMMAND = Command("export", "Write an adapter for other programs, and prove the file.", _add_arguments, _run)
