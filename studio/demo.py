@@ -54,10 +54,10 @@ def run_demo(out: Path, report: Report, *, steps: int, device: str = "auto") -> 
     report.say("[3/3] Drawing base, styles and blends, with the same noise in every row")
     if BLEND in library.names():
         library.remove(BLEND)
-    _, proofs = blend_into_library(library, dict.fromkeys(STYLES, 0.5), BLEND)
+    _, proof = blend_into_library(library, dict.fromkeys(STYLES, 0.5), BLEND)
     report.say(
-        f"Blended both at 0.5 into {BLEND!r}: {len(proofs)} layers read back, largest error "
-        f"{max(proof.error for proof in proofs):.0e} against the exact sum."
+        f"Blended both at 0.5 into {BLEND!r}: {len(proof.layers)} layers read back, largest error "
+        f"{max(layer.error for layer in proof.layers):.0e} against the exact sum."
     )
     return _draw(out, library, report, device)
 
