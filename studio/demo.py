@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.compare.grid import BASE_LABEL, grid_csv, plan_grid, render_grid, summarise
+from pipelines.compare.grid import BASE_LABEL, plan_grid
+from pipelines.compare.scores import render_grid, summarise
 from pipelines.compare.sheet import draw_sheet
+from pipelines.compare.tables import grid_csv
 from pipelines.generate import PictureRequest
 from pipelines.picture_file import png_bytes
 from studio.blending import blend_into_library

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import torch
 
-from pipelines.compare.grid import plan_grid, render_grid, summarise
+from pipelines.compare.grid import plan_grid
+from pipelines.compare.scores import render_grid, summarise
 from pipelines.generate import PictureRequest
 from pipelines.recipe import Recipe
 from studio.commands._command import numbers
