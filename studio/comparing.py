@@ -84,23 +84,22 @@ def run_comparison(library: Library, plan: Comparison, judge: Judge, report: Rep
     # Scored together, because a style's references may only be known to the last base.
     pictures = [drawn[number] for number in range(len(plan.cells))]
     rescored = score_cells(plan.cells, pictures, judge, references)
-    write_index(
-        plan.folder,
-        [
-            Entry(files[number].name, cell.look, cell.request.prompt, cell.request.seed, cell.setting)
-            for number, cell in enumerate(plan.cells)
-        ],
-    )
+    entries = {
+        files[number].name: Entry(files[number].name, cell.look, cell.request.prompt, cell.request.seed, cell.setting)
+        for number, cell in enumerate(plan.cells)
+    }
+    write_index(plan.folder, list(entries.values()))
     return _write(plan, rescored, references, judge)
 
 
 def _cost(cells: Sequence[Cell], store: PictureStore, session: Session) -> str:
     """Return what is left to do: pictures, evaluations of the model, and a time from one step that is measured now."""
-    left = [cell for cell in cells if store.read(cell) is None]
+    unique = list({repr(cell.request): cell for cell in cells}.values())
+    left = [cell for cell in unique if store.read(cell) is None]
     evaluations = sum(cell.request.steps * (2 if cell.request.guidance > 1 else 1) for cell in left)
     steps = sum(cell.request.steps for cell in left)
-    drawn = len(cells) - len(left)
-    said = f"{len(cells)} pictures, {drawn} of them drawn already; {len(left)} to draw: {evaluations} evaluations"
+    drawn = len(unique) - len(left)
+    said = f"{len(unique)} pictures, {drawn} of them drawn already; {len(left)} to draw: {evaluations} evaluations"
     if not left:
         return said + "."
     probe = replace(left[0].request, steps=1)

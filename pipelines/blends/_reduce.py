@@ -16,7 +16,7 @@ from pipelines.deltas import Delta, LowRankDelta
 from pipelines.factors import Decomposition, decompose
 from trainers.errors import UserError
 
-_BYTES_OF_TWO_ENTRIES = 240  # two tensors' names, shapes and places in the file's header
+_ENTRY_BYTES = 110  # of one tensor in the file's header, beside its path
 _BYTES_PER_MB = 1_000_000
 
 
@@ -59,6 +59,8 @@ def reduce_layers(
     """
     if not settings.budgets():
         return deltas
+    if settings.rank is not None:  # one layer at a time, which holds no more than one decomposition in memory
+        return {address: _cut(delta, settings.rank) for address, delta in deltas.items()}
     parts = {address: decompose(delta) for address, delta in deltas.items() if len(delta.shape) >= 2}
     ranks = _ranks(parts, settings, number_bytes)
     if not any(ranks.values()) and any(len(part.values) for part in parts.values()):
@@ -77,11 +79,16 @@ def lossless(delta: Delta) -> LowRankDelta:
     return whole.truncated(len(whole.values))
 
 
+def _cut(delta: Delta, rank: int) -> Delta:
+    if len(delta.shape) < 2:
+        return delta
+    whole = decompose(delta)
+    return whole.truncated(min(rank, len(whole.values)))
+
+
 def _ranks(
     parts: Mapping[Address, Decomposition], settings: ReductionSettings, number_bytes: int
 ) -> dict[Address, int]:
-    if settings.rank is not None:
-        return {address: min(settings.rank, len(part.values)) for address, part in parts.items()}
     addresses = list(parts)
     costs = {address: _directions_cost(parts[address]) * number_bytes for address in addresses}
     counts = [len(parts[address].values) for address in addresses]
@@ -92,7 +99,8 @@ def _ranks(
     price = torch.tensor([costs[address] for address in addresses], dtype=torch.float64)[owner]
     order = torch.argsort(energies / price, descending=True, stable=True)
     if settings.size_mb is not None:
-        chosen = _affordable(order, owner, price, settings.size_mb * _BYTES_PER_MB)
+        entries = torch.tensor([2.0 * (len(path) + _ENTRY_BYTES) for _, path in addresses], dtype=torch.float64)
+        chosen = _affordable(order, owner, price, entries, settings.size_mb * _BYTES_PER_MB)
     else:
         allowed = (settings.error_percent or 0.0) / 100
         # What may be lost is the small number, so it is summed from the small end: 1 − kept would round it away.
@@ -104,7 +112,9 @@ def _ranks(
     return {address: int(kept[number]) for number, address in enumerate(addresses)}
 
 
-def _affordable(order: torch.Tensor, owner: torch.Tensor, price: torch.Tensor, budget_bytes: float) -> torch.Tensor:
+def _affordable(
+    order: torch.Tensor, owner: torch.Tensor, price: torch.Tensor, entries: torch.Tensor, budget_bytes: float
+) -> torch.Tensor:
     """Return the first directions of an order that a budget pays for, the header's entries of their layers included."""
     layers = owner[order]
     first = torch.zeros(len(order), dtype=torch.bool)
@@ -113,7 +123,7 @@ def _affordable(order: torch.Tensor, owner: torch.Tensor, price: torch.Tensor, b
         if layer not in seen:
             seen.add(layer)
             first[number] = True
-    spent = (price[order] + first * _BYTES_OF_TWO_ENTRIES).cumsum(0)
+    spent = (price[order] + first * entries[layers]).cumsum(0)
     return order[: int((spent <= budget_bytes).sum())]
 
 

@@ -86,12 +86,16 @@ def draw_cells(
     pictures: dict[int, Image.Image] = {}
     if store is not None:
         pictures = {n: found for n, cell in enumerate(cells) if (found := store.read(cell)) is not None}
-    left = [number for number in range(len(cells)) if number not in pictures]
-    requests = [cells[number].request for number in left]
+    same: dict[str, list[int]] = {}  # the base's picture may stand on several pages
+    for number, cell in enumerate(cells):
+        if number not in pictures:
+            same.setdefault(repr(cell.request), []).append(number)
+    left = list(same.values())
+    requests = [cells[numbers[0]].request for numbers in left]
     for drawn, picture in generate(attachments, requests, recipes=recipes, on_step=on_step):
-        pictures[left[drawn]] = picture
+        pictures |= dict.fromkeys(left[drawn], picture)
         if store is not None:
-            store.write(cells[left[drawn]], picture)
+            store.write(cells[left[drawn][0]], picture)
     return [pictures[number] for number in range(len(cells))]
 
 
@@ -116,7 +120,9 @@ def score_cells(
 def summarise(scored: Sequence[ScoredCell], references: Mapping[str, Tensor]) -> list[LookSummary]:
     """Return the means of every look, in the order in which the looks first appear."""
     looks = list(dict.fromkeys(item.cell.look for item in scored))
-    groups = {label: [item for item in scored if item.cell.look == label] for label in looks}
+    once = {(item.cell.look, repr(item.cell.request)): item for item in reversed(scored)}  # whatever page it is on
+    unique = [item for item in scored if once[item.cell.look, repr(item.cell.request)] is item]
+    groups = {label: [item for item in unique if item.cell.look == label] for label in looks}
     bases = {
         group[0].cell.setting: group
         for group in groups.values()
