@@ -170,8 +170,7 @@ def main() -> None:
     """Print the table, and write it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", choices=("sd15", "sdxl", "tiny"))
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--skip-peft-svd", action="store_true", help="PEFT's SVD on SDXL takes several minutes")
+    parser.add_argument("--blends", nargs="+", choices=tuple(MEASUREMENTS), default=list(MEASUREMENTS))
     parser.add_argument("--out", type=Path, help="Markdown file")
     parser.add_argument("--one", choices=tuple(MEASUREMENTS), help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -189,9 +188,7 @@ def main() -> None:
         "|---|---|---|---|---|",
     ]
     for size in [options.only] if options.only else ["sd15", "sdxl"]:
-        for name in MEASUREMENTS:
-            if name == "peft svd" and options.skip_peft_svd:
-                continue
+        for name in options.blends:
             found = measure(name, size)
             line = f"| {size} | {name} | {found['seconds']:.2f} | {found['error']:.1e} | {found['peak_mib']:.0f} |"
             print(line, flush=True)
