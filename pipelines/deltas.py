@@ -14,12 +14,18 @@ import torch
 from torch import Tensor, nn
 
 from trainers.adapter import KEY_PREFIX, AdapterPart
-from trainers.errors import UserError
+from trainers.errors import UserError, raise_problems
 
 BIAS = ".bias"
 WHOLE_KIND = "STUDIO_DELTA"
 _WHOLE_KEY = ".sidecar_delta.beside."
-_TOKEN_KINDS = ("STUDIO_PROMPT", "STUDIO_PREFIX")
+_TOKENS = ("learned tokens", "Blend it with 'concatenate' or 'interpolate'.")
+_NO_DELTA = {
+    "STUDIO_PROMPT": _TOKENS,
+    "STUDIO_PREFIX": _TOKENS,
+    "STUDIO_TEXTUAL_INVERSION": ("a new word", "Words do not meet: attach both adapters, and prompts call either."),
+    "STUDIO_FUSION": ("attention over other adapters", "Attach it live instead."),
+}
 
 
 @dataclass(frozen=True)
@@ -105,8 +111,7 @@ def read_deltas(part: AdapterPart, *, what: str) -> dict[str, Delta]:
         return {_address(key): DenseDelta(value.double()) for key, value in part.tensors.items()}
     if kind.startswith("STUDIO_"):
         word = kind.removeprefix("STUDIO_").lower()
-        holds = "learned tokens" if kind in _TOKEN_KINDS else "a small network"
-        advice = "Blend it with 'concatenate' or 'interpolate'." if kind in _TOKEN_KINDS else "Attach it live instead."
+        holds, advice = _NO_DELTA.get(kind, ("a small network", "Attach it live instead."))
         raise UserError(f"{what} is {word}: {holds}, not a change of weights, so no sum of deltas has it. {advice}")
     raise UserError(
         f"{what} is {kind}, whose delta is only known against a base. Name the base that it was trained on (--base)."
@@ -151,7 +156,15 @@ def whole_part(
     Args:
         shapes: address -> shape of all weights and biases of the layers in the base. A layer's tensors without a delta
             get zeros, because a reader expects all kinds that the file holds in every layer that has them.
+
+    Raises:
+        UserError: a delta belongs to a tensor that the base does not have, such as a new bias.
     """
+    homeless = [address for address in deltas if address not in shapes]
+    raise_problems(
+        "The blend cannot be written whole, because the base lacks tensors that it changes (attach the adapter live):",
+        homeless[:5],
+    )
     layers = sorted({address.removesuffix(BIAS) for address in deltas})
     biased = any(address.endswith(BIAS) for address in deltas)
     weighted = any(not address.endswith(BIAS) for address in deltas)

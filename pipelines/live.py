@@ -67,6 +67,8 @@ class WeightSwitch:
         found = self._tensors.get(address)
         if found is None or found.shape != delta.shape:
             there = "it is not there" if found is None else f"it is {list(found.shape)}"
+            if found is None and address[1].endswith(BIAS):
+                there = "its layer has no bias, which an adapter that is attached can add and a weight cannot"
             raise UserError(
                 f"The layer {address[1]} [{', '.join(map(str, delta.shape))}] of {address[0]} does not fit the base "
                 f"{self.base.name!r}: {there}. Give the base that the adapters were trained on."

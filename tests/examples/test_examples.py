@@ -85,7 +85,7 @@ def test_the_blend_benchmark_measures_ours_and_pefts(tmp_path: Path) -> None:
     chosen = ("--blends", "exact", "peft linear")
     printed = run("benchmark_blend.py", "--only", "tiny", *chosen, "--out", str(tmp_path / "blend.md"), folder=tmp_path)
     rows = {
-        line.split("|")[2].strip(): line.split("|")[4].strip() for line in printed.splitlines() if "| tiny |" in line
+        line.split("|")[2].strip(): line.split("|")[5].strip() for line in printed.splitlines() if "| tiny |" in line
     }
     assert float(rows["exact"]) < 1e-6
     assert float(rows["peft linear"]) > 0.5  # it adds factors
