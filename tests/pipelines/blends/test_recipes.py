@@ -99,8 +99,6 @@ RECIPES: dict[str, dict[str, Any]] = {
     "svd": {"settings": {"rank": 6}},
     "ties": {"settings": {"density": 0.4}},
     "dare": {"seed": 3},
-    "della": {"seed": 4},
-    "magnitude": {},
     "breadcrumbs": {"settings": {"rank": 5}},
     "slerp": {},
     "block": {},
