@@ -1,6 +1,7 @@
-"""Adapters as deltas: per layer a low-rank ΔW with every scale folded in, whatever rank, alpha or naming it came with.
+"""Adapters as deltas: per layer what is added to the base's weight, whatever method, rank or alpha it came with.
 
 Letters: r rank, i o in and out features; a convolution's down factor is [r, i, kh, kw] and its up factor [o, r, 1, 1].
+A layer's weight goes by the layer's path, its bias by ``<path>.bias``. Every scale is folded in.
 """
 
 import math
@@ -10,10 +11,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from trainers.adapter import KEY_PREFIX, AdapterPart
-from trainers.errors import UserError
+from trainers.errors import UserError, raise_problems
+
+BIAS = ".bias"
+WHOLE_KIND = "STUDIO_DELTA"
+_WHOLE_KEY = ".sidecar_delta.beside."
+_TOKENS = ("learned tokens", "Blend it with 'concatenate' or 'interpolate'.")
+_NO_DELTA = {
+    "STUDIO_PROMPT": _TOKENS,
+    "STUDIO_PREFIX": _TOKENS,
+    "STUDIO_TEXTUAL_INVERSION": ("a new word", "Words do not meet: attach both adapters, and prompts call either."),
+    "STUDIO_FUSION": ("attention over other adapters", "Attach it live instead."),
+}
 
 
 @dataclass(frozen=True)
@@ -30,32 +42,80 @@ class LowRankDelta:
         """The number of columns of `up`."""
         return int(self.up.shape[1])
 
+    @property
+    def shape(self) -> torch.Size:
+        """The shape of ΔW."""
+        return torch.Size((self.up.shape[0], *self.down.shape[1:]))
+
     def dense(self) -> Tensor:
         """Return ΔW [o, i] or [o, i, kh, kw]."""
-        product = self.up.flatten(1) @ self.down.flatten(1)
-        return product.reshape(self.up.shape[0], *self.down.shape[1:])
+        return (self.up.flatten(1) @ self.down.flatten(1)).reshape(self.shape)
+
+    def scaled(self, factor: float) -> "LowRankDelta":
+        """Return factor · ΔW."""
+        return LowRankDelta(self.up, self.down * factor)
 
 
-def read_deltas(part: AdapterPart, *, what: str) -> dict[str, LowRankDelta]:
-    """Return the deltas of one part of an adapter by module path, in float64.
+@dataclass(frozen=True)
+class DenseDelta:
+    """What is added to one weight or bias, entry by entry, in float64."""
+
+    value: Tensor
+    """[o, i], [o, i, kh, kw], or [o] for biases and norms"""
+
+    @property
+    def rank(self) -> int:
+        """The highest rank it can have."""
+        return min(self.value.shape[0], self.value[0].numel())
+
+    @property
+    def shape(self) -> torch.Size:
+        """The shape of the delta."""
+        return self.value.shape
+
+    def dense(self) -> Tensor:
+        """Return the delta itself."""
+        return self.value
+
+    def scaled(self, factor: float) -> "DenseDelta":
+        """Return factor · Δ."""
+        return DenseDelta(self.value * factor)
+
+
+Delta = LowRankDelta | DenseDelta
+
+
+def kind_of(part: AdapterPart) -> str:
+    """Return what a part is: PEFT's type in capitals, or DORA."""
+    return "DORA" if part.config.get("use_dora") else str(part.config.get("peft_type"))
+
+
+def needs_base(part: AdapterPart) -> bool:
+    """Return whether a part has no delta until a base is named; see `pipelines.effective`.
+
+    What multiplies or reads W (DoRA, OFT, IA³ …) depends on it, and LoHa and LoKr do not say the shape of their layers.
+    """
+    return kind_of(part) != "LORA" and not kind_of(part).startswith("STUDIO_")
+
+
+def read_deltas(part: AdapterPart, *, what: str) -> dict[str, Delta]:
+    """Return the deltas of one part of an adapter that needs no base, in float64.
 
     Raises:
-        UserError: the part is not a plain LoRA.
+        UserError: the part holds learned tokens or a network, which no weight can carry; or it needs a base.
     """
-    if part.config.get("peft_type") != "LORA" or part.config.get("use_dora"):
-        kind = "DoRA" if part.config.get("use_dora") else part.config.get("peft_type")
-        raise UserError(f"{what} is {kind}, which has no low-rank delta of its own; only LoRA can be blended exactly.")
-    deltas: dict[str, LowRankDelta] = {}
-    for key, down in part.tensors.items():
-        path, found, rest = key.removeprefix(KEY_PREFIX).partition(".lora_A.")
-        if not found or rest != "weight":
-            continue
-        up = part.tensors[key.replace(".lora_A.", ".lora_B.")]
-        deltas[path] = LowRankDelta(up.double(), down.double() * _scale(part.config, path, down.shape[0]))
-    others = [key for key in part.tensors if not key.endswith((".lora_A.weight", ".lora_B.weight"))]
-    if others:
-        raise UserError(f"{what} holds tensors that are not LoRA factors, for example {others[0]}.")
-    return deltas
+    kind = kind_of(part)
+    if kind == "LORA":
+        return dict(_lora_deltas(part, what))
+    if kind == WHOLE_KIND:
+        return {_address(key): DenseDelta(value.double()) for key, value in part.tensors.items()}
+    if kind.startswith("STUDIO_"):
+        word = kind.removeprefix("STUDIO_").lower()
+        holds, advice = _NO_DELTA.get(kind, ("a small network", "Attach it live instead."))
+        raise UserError(f"{what} is {word}: {holds}, not a change of weights, so no sum of deltas has it. {advice}")
+    raise UserError(
+        f"{what} is {kind}, whose delta is only known against a base. Name the base that it was trained on (--base)."
+    )
 
 
 def lora_part(deltas: Mapping[str, LowRankDelta], dtype: torch.dtype = torch.float32) -> AdapterPart:
@@ -86,6 +146,70 @@ def lora_part(deltas: Mapping[str, LowRankDelta], dtype: torch.dtype = torch.flo
         "target_modules": sorted(deltas),
     }
     return AdapterPart(config, tensors)
+
+
+def whole_part(
+    deltas: Mapping[str, Delta], shapes: Mapping[str, torch.Size], dtype: torch.dtype = torch.float32
+) -> AdapterPart:
+    """Return deltas as whole tensors: exact for every method, biases and norms, and as large as the layers.
+
+    Args:
+        shapes: address -> shape of all weights and biases of the layers in the base. A layer's tensors without a delta
+            get zeros, because a reader expects all kinds that the file holds in every layer that has them.
+
+    Raises:
+        UserError: a delta belongs to a tensor that the base does not have, such as a new bias.
+    """
+    homeless = [address for address in deltas if address not in shapes]
+    raise_problems(
+        "The blend cannot be written whole, because the base lacks tensors that it changes (attach the adapter live):",
+        homeless[:5],
+    )
+    layers = sorted({address.removesuffix(BIAS) for address in deltas})
+    biased = any(address.endswith(BIAS) for address in deltas)
+    weighted = any(not address.endswith(BIAS) for address in deltas)
+    tensors: dict[str, Tensor] = {}
+    for path in layers:
+        for address, name in ((path, "weight"), (path + BIAS, "bias")):
+            if address in deltas:
+                value = deltas[address].dense().to(dtype)
+            elif address in shapes and (biased if name == "bias" else weighted):
+                value = torch.zeros(shapes[address], dtype=dtype)
+            else:
+                continue
+            tensors[f"{KEY_PREFIX}{path}{_WHOLE_KEY}{name}"] = value
+    kinds = [name for name, held in (("weight", weighted), ("bias", biased)) if held]
+    config = {"peft_type": WHOLE_KIND, "target_modules": layers, "settings": {"tensors": kinds}}
+    return AdapterPart(config, tensors)
+
+
+def tensor_shapes(module: nn.Module) -> dict[str, torch.Size]:
+    """Return address -> shape of every weight and bias of a bare part, the addresses that deltas go by."""
+    shapes: dict[str, torch.Size] = {}
+    for path, layer in module.named_modules():
+        for name, value in layer._parameters.items():
+            if value is not None and name in ("weight", "bias"):
+                shapes[path + (BIAS if name == "bias" else "")] = value.shape
+    return shapes
+
+
+def _lora_deltas(part: AdapterPart, what: str) -> Mapping[str, LowRankDelta]:
+    deltas: dict[str, LowRankDelta] = {}
+    for key, down in part.tensors.items():
+        path, found, rest = key.removeprefix(KEY_PREFIX).partition(".lora_A.")
+        if not found or rest != "weight":
+            continue
+        up = part.tensors[key.replace(".lora_A.", ".lora_B.")]
+        deltas[path] = LowRankDelta(up.double(), down.double() * _scale(part.config, path, down.shape[0]))
+    others = [key for key in part.tensors if not key.endswith((".lora_A.weight", ".lora_B.weight"))]
+    if others:
+        raise UserError(f"{what} holds tensors that are not LoRA factors, for example {others[0]}.")
+    return deltas
+
+
+def _address(key: str) -> str:
+    path, _, name = key.removeprefix(KEY_PREFIX).partition(_WHOLE_KEY)
+    return path + BIAS if name == "bias" else path
 
 
 def _scale(config: Mapping[str, Any], path: str, rank: int) -> float:

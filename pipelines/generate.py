@@ -1,5 +1,6 @@
-"""Prompts to pictures, with weighted adapters, the same noise for the same seed on every device."""
+"""Prompts to pictures, with weighted adapters or a recipe, the same noise for the same seed on every device."""
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,6 +9,8 @@ import torch
 from PIL import Image
 
 from pipelines.attach import Attachments
+from pipelines.live import LiveRecipes
+from pipelines.recipe import Recipe
 from trainers.errors import UserError
 
 _LIMIT_WEIGHT = 100.0
@@ -21,6 +24,8 @@ class PictureRequest:
     seed: int = 0
     weights: Mapping[str, float] = field(default_factory=dict)
     """Adapter -> weight, any sign; an adapter not named is off."""
+    recipe: Recipe | None = None
+    """How adapters are combined, instead of weights; it may change with the step."""
     negative_prompt: str = ""
     steps: int = 20
     guidance: float = 5.0
@@ -51,19 +56,22 @@ class PictureRequest:
     def shared(self) -> tuple[Any, ...]:
         """Return what pictures must share to be sampled in one batch."""
         weights = tuple(sorted((name, weight) for name, weight in self.weights.items() if weight))
-        return weights, self.steps, self.guidance, self.width_px, self.height_px
+        recipe = self.recipe.model_dump_json() if self.recipe is not None else None
+        return weights, recipe, self.steps, self.guidance, self.width_px, self.height_px
 
 
 def generate(
     attachments: Attachments,
     requests: Sequence[PictureRequest],
     *,
+    recipes: LiveRecipes | None = None,
     batch_size: int = 4,
     on_step: Callable[[int, int], None] = lambda done, total: None,
 ) -> Iterator[tuple[int, Image.Image]]:
     """Make pictures; yield (number of the request, picture) as they are ready, equal settings batched together.
 
     Args:
+        recipes: what the requests' recipes act through.
         on_step: is told (steps done, steps in all) over all requests; it may raise to stop.
 
     Raises:
@@ -75,7 +83,7 @@ def generate(
     for batch in batches:
         chosen = [requests[number] for number in batch]
         start = done
-        pictures = _sample(attachments, chosen, lambda step, start=start: on_step(start + step, total))
+        pictures = _sample(attachments, recipes, chosen, lambda step, start=start: on_step(start + step, total))
         done += chosen[0].steps
         yield from zip(batch, pictures, strict=True)
 
@@ -96,19 +104,41 @@ def _batches(requests: Sequence[PictureRequest], batch_size: int) -> list[list[i
 
 @torch.no_grad()
 def _sample(
-    attachments: Attachments, requests: Sequence[PictureRequest], on_step: Callable[[int], None]
+    attachments: Attachments,
+    recipes: LiveRecipes | None,
+    requests: Sequence[PictureRequest],
+    on_step: Callable[[int], None],
 ) -> list[Image.Image]:
     base, first = attachments.base, requests[0]
     shape = base.noise_shape(first.width_px or base.resolution_px, first.height_px or base.resolution_px)
-    attachments.set_weights(first.weights)
-    try:
+    with _acting(attachments, recipes, first) as after_step:
+
+        def told(step: int) -> None:
+            on_step(step)
+            after_step(step)
+
         return base.sample(
             base.encode_text([request.prompt for request in requests]),
             base.encode_text([request.negative_prompt for request in requests]),
             torch.stack([picture_noise(request.seed, shape) for request in requests]),
             steps=first.steps,
             guidance=first.guidance,
-            on_step=on_step,
+            on_step=told,
         )
+
+
+@contextlib.contextmanager
+def _acting(
+    attachments: Attachments, recipes: LiveRecipes | None, request: PictureRequest
+) -> Iterator[Callable[[int], None]]:
+    """Let a request's weights and recipe act; yield what must be told the steps that are done."""
+    attachments.set_weights(request.weights)
+    try:
+        if request.recipe is None:
+            yield lambda step: None
+        else:
+            assert recipes is not None, "a request with a recipe needs LiveRecipes"
+            with recipes.acting(request.recipe, request.steps) as after_step:
+                yield after_step
     finally:
         attachments.set_weights({})

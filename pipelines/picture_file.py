@@ -42,6 +42,8 @@ def write_picture(path: Path, picture: Image.Image, request: PictureRequest, bas
         "adapters": dict(request.weights),
         "base": dict(base),
     }
+    if request.recipe is not None:
+        own["recipe"] = request.recipe.model_dump(mode="json", exclude_defaults=True)
     texts = {
         "parameters": webui_parameters(picture, request, base),
         OWN_KEY: json.dumps(own, ensure_ascii=False),

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.compare.grid import BASE_LABEL, grid_csv, plan_grid, render_grid, summarise
+from pipelines.compare.grid import BASE_LABEL, plan_grid
+from pipelines.compare.scores import render_grid, summarise
 from pipelines.compare.sheet import draw_sheet
+from pipelines.compare.tables import grid_csv
 from pipelines.generate import PictureRequest
 from pipelines.picture_file import png_bytes
 from studio.blending import blend_into_library
@@ -54,10 +56,10 @@ def run_demo(out: Path, report: Report, *, steps: int, device: str = "auto") -> 
     report.say("[3/3] Drawing base, styles and blends, with the same noise in every row")
     if BLEND in library.names():
         library.remove(BLEND)
-    _, proofs = blend_into_library(library, dict.fromkeys(STYLES, 0.5), BLEND)
+    _, proof = blend_into_library(library, dict.fromkeys(STYLES, 0.5), BLEND)
     report.say(
-        f"Blended both at 0.5 into {BLEND!r}: {len(proofs)} layers read back, largest error "
-        f"{max(proof.error for proof in proofs):.0e} against the exact sum."
+        f"Blended both at 0.5 into {BLEND!r}: {len(proof.layers)} layers read back, largest error "
+        f"{max(layer.error for layer in proof.layers):.0e} against the exact sum."
     )
     return _draw(out, library, report, device)
 

@@ -62,7 +62,12 @@ class Library:
         return self.adapters_folder / name
 
     def read(self, name: str) -> Adapter:
-        """Read and check an adapter by name or path."""
+        """Read and check an adapter by name or path; ``NAME@STEP`` is what its run's checkpoint of that step holds."""
+        adapter, at, step = name.partition("@")
+        if at and os.sep not in name:
+            from studio.checkpoint_adapters import adapter_at  # hashes and reads tensors; the others need none of it
+
+            return adapter_at(self, adapter, step)
         return read_adapter(self.find(name))
 
     def card(self, name: str) -> AdapterCard:

@@ -10,6 +10,8 @@ from torch import Tensor
 from pipelines.attach import Attachments, attached, loading_notices, other_weights_notice
 from pipelines.bases import POCKET, load_base
 from pipelines.judge import POCKET_JUDGE, Judge
+from pipelines.live import LiveRecipes
+from pipelines.recipe import Recipe
 from studio.library import Library
 from studio.report import Report
 from trainers.adapter import Adapter
@@ -22,6 +24,8 @@ class Session:
 
     attachments: Attachments
     adapters: dict[str, Adapter]
+    recipes: LiveRecipes | None = None
+    """What requests with a recipe act through; None when none was announced."""
 
     def base_facts(self) -> dict[str, Any]:
         """Return what a picture's file says of the base."""
@@ -46,21 +50,30 @@ def open_session(
     *,
     device: str,
     precision: str,
+    recipes: Sequence[Recipe] = (),
 ) -> Iterator[Session]:
     """Load a base, attach adapters at weight 0, and say how many layers each one found.
+
+    Args:
+        recipes: what will act live; their adapters are read while the base is bare.
 
     Raises:
         UserError: an adapter is unknown, broken, or belongs to another base.
     """
     read = {name: library.read(name) for name in adapters}  # before the base, which takes longer
+    blended = {item.adapter: library.read(item.adapter) for recipe in recipes for item in recipe.active()}
     base = load_base(base_name, device=device, precision=precision)
+    live = LiveRecipes(base, blended) if recipes else None
+    for recipe in recipes if live is not None else ():
+        changed = len(live.mixture(recipe).at().deltas) if live is not None else 0
+        report.say(f"recipe of {', '.join(item.adapter for item in recipe.active())}: changes {changed} tensors")
     with attached(base, read) as attachments:
         for name, count in attachments.matched.items():
             report.say(f"{name}: attached to {count} layers of {' and '.join(attachments.parts[name])}")
-        cards = [adapter.card for adapter in read.values()]
+        cards = [adapter.card for adapter in {**blended, **read}.values()]
         for sentence in (*loading_notices(cards), *other_weights_notice(base, cards)):
             report.say(sentence)
-        yield Session(attachments, read)
+        yield Session(attachments, {**blended, **read}, live)
 
 
 def find_judge(name: str, base_name: str, device: str) -> Judge:

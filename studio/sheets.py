@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from pipelines.compare.grid import LookSummary, ScoredCell
+from pipelines.compare.scores import LookSummary, ScoredCell
 from pipelines.compare.sheet import SheetCell
 
 

@@ -59,6 +59,17 @@ class ParentCard(BaseModel):
     name: str
     weight: float
     created: str
+    hash: str = Field("", description="Content hash of the adapter, see `pipelines.recipe.content_hash`.")
+    parts: dict[str, float] = Field(default_factory=dict, description="Factors on the weight by part.")
+    blocks: tuple[float, ...] | dict[str, float] | None = Field(None, description="Factors on the weight by block.")
+    triggers: tuple[str, ...] = ()
+    licence: str = ""
+    ranks: dict[str, dict[str, int]] = Field(
+        default_factory=dict,
+        description="In an exact sum of factors, how many columns of each layer are this parent's, by part and path; "
+        "the empty path speaks for all layers not named.",
+    )
+    recipe: "RecipeCard | None" = Field(None, description="How the parent was made, if it is a blend itself.")
 
 
 class RecipeCard(BaseModel):
@@ -68,6 +79,11 @@ class RecipeCard(BaseModel):
 
     blend: str
     parents: tuple[ParentCard, ...] = Field(min_length=1)
+    part_blends: dict[str, str] = Field(default_factory=dict, description="Parts that another blend combined.")
+    settings: dict[str, Any] = Field(default_factory=dict)
+    seed: int = 0
+    dtype: str = "float32"
+    base: str = Field("", description="Fingerprint of the base that the blend was computed against.")
 
     def formula(self) -> str:
         """Return the recipe as a sum, such as ``0.6·blueprint + -0.4·watercolor``."""
@@ -85,6 +101,7 @@ class AdapterCard(BaseModel):
     base: BaseCard
     parts: dict[str, PartCard]
     triggers: tuple[str, ...] = ()
+    licence: str = ""
     data: dict[str, Any] = Field(default_factory=dict)
     training: dict[str, Any] = Field(default_factory=dict)
     recipe: RecipeCard | None = None

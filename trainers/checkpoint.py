@@ -6,7 +6,7 @@ complete ones always stay. A folder without a sound manifest is never resumed fr
 """
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,18 @@ def newest_checkpoint(folder: Path) -> Checkpoint | None:
         groups = {path.stem: read_tensors(path, "checkpoint file") for path in sorted(candidate.glob("*.safetensors"))}
         return Checkpoint(int(state.pop("step")), groups, state)
     return None
+
+
+def checkpoint_steps(folder: Path) -> list[int]:
+    """Return the steps of all sound checkpoints, rising."""
+    found = [path for path in _folders(folder) if _verified(path)]
+    return sorted(int(path.name.removeprefix(_STEP_PREFIX)) for path in found)
+
+
+def checkpoint_tensors(folder: Path, step: int, names: Iterable[str]) -> dict[str, dict[str, Tensor]]:
+    """Return the tensors of some of a sound checkpoint's files, by name."""
+    path = folder / f"{_STEP_PREFIX}{step:08d}"
+    return {name: read_tensors(path / f"{name}.safetensors", "checkpoint file") for name in names}
 
 
 def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:

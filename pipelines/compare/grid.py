@@ -1,23 +1,35 @@
-"""A grid of pictures over two axes, the same noise in every cell of a seed."""
+"""A grid of pictures over any of twelve axes, the same noise in every cell of a seed.
 
-import csv
-import io
+An axis runs along the rows, the columns or the pages; one that has a single value need not be named. Axes that change
+the adapter make a **look**; a base, guidance and a number of steps make a **setting**; prompts and seeds are what
+means are taken over.
+"""
+
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
-from PIL import Image
-from torch import Tensor
-
-from pipelines.attach import Attachments
-from pipelines.generate import PictureRequest, generate
-from pipelines.judge import Judge, own_style_score, share_of_style, style_scores
+from pipelines.blocks import ALL_OTHERS
+from pipelines.generate import PictureRequest
+from pipelines.recipe import Recipe, parse_recipe
 from trainers.errors import UserError, unknown
 
-AXES = ("adapter", "weight", "prompt", "seed")
+LOOK_AXES = ("adapter", "method", "rank", "step", "blend", "block", "weight")
+SETTING_AXES = ("base", "guidance", "steps")
+AXES = (*LOOK_AXES, *SETTING_AXES, "prompt", "seed")
+USUAL_AXES = ("adapter", "weight", "prompt", "seed")
 BASE_LABEL = "base"
+EVERYWHERE, WHOLE, FINAL, EXACT = "all", "full", "final", "exact"
+"""Values of the axes block, rank, step and blend that leave an adapter as it is."""
+_PLAIN: Mapping[str, Any] = {
+    "method": "",
+    "rank": WHOLE,
+    "step": FINAL,
+    "blend": EXACT,
+    "block": EVERYWHERE,
+    "base": "",
+}
 
 
 @dataclass(frozen=True)
@@ -27,26 +39,22 @@ class Cell:
     row: str
     column: str
     look: str
-    """The mixture and its weight: what means are taken over."""
+    """What means are taken over: all but prompt and seed."""
     request: PictureRequest
     asked: str
     """The text of CLIP-T: the prompt, or the part of it that every look should keep."""
+    page: str = ""
+    base: str = ""
+    """The base as the user called it; empty where only one is used."""
+    setting: str = ""
+    """Base, guidance and steps: looks are measured against the base of their own setting."""
 
 
-@dataclass(frozen=True)
-class ScoredCell:
-    """One picture with its scores."""
-
-    cell: Cell
-    picture: Image.Image
-    prompt_score: float
-    """CLIP-T of the text that was asked for."""
-    style_scores: Mapping[str, float]
-    """CLIP-I to each adapter's own training pictures, by adapter."""
+Mixtures = Mapping[str, Mapping[str, float]]
 
 
 def plan_grid(
-    mixtures: Mapping[str, Mapping[str, float]],
+    mixtures: Mixtures,
     weights: Sequence[float],
     prompts: Sequence[str],
     seeds: Sequence[int],
@@ -54,167 +62,154 @@ def plan_grid(
     *,
     rows: Sequence[str] = ("prompt", "seed"),
     columns: Sequence[str] = ("adapter", "weight"),
+    pages: Sequence[str] = (),
+    more: Mapping[str, Sequence[Any]] | None = None,
+    with_base: bool = False,
     asked: Mapping[str, str] | None = None,
 ) -> list[Cell]:
-    """Return the cells of a grid, row by row.
+    """Return the cells of a grid, page by page and row by row.
 
     Args:
         mixtures: the values of the axis ``adapter``: label -> adapter -> share. One adapter is ``{name: {name: 1}}``.
+            A name may hold ``{method}``, ``{rank}`` or ``{step}``, which those axes fill in.
         weights: the values of the axis ``weight``; each multiplies a mixture's shares, and 0 is the base.
         template: supplies everything but prompt, seed and weights.
         rows: axes along the rows, the slowest first.
         columns: axes along the columns, the slowest first.
+        pages: axes along the pages, the slowest first.
+        more: the values of the other axes. ``rank``: numbers, or ``full``; a name without ``{rank}`` is cut to it by
+            SVD. ``step``: steps of checkpoints, or ``final``. ``blend``: a blend's name with settings behind it, such
+            as ``ties density=0.4``. ``block``: where the adapter acts alone, ``-NAME`` where it does not, or ``all``.
+        with_base: add a row or column without any adapter where no weight of 0 makes one.
         asked: for a prompt, the text that its pictures are scored against; empty means the prompt itself. A style that
             drops colour cannot keep "a red boat", but it can keep "a boat".
 
     Raises:
-        UserError: an axis is unknown, missing or given twice.
+        UserError: an axis is unknown, missing or given twice, or a value cannot be used.
     """
-    _check_axes(rows, columns)
-    values: dict[str, Sequence[Any]] = {
-        "adapter": list(mixtures),
-        "weight": list(weights),
-        "prompt": list(prompts),
-        "seed": list(seeds),
-    }
-    cells: dict[tuple[str, str], Cell] = {}
-    for row in _combinations(rows, values):
-        for column in _combinations(columns, values):
-            point = {**row, **column}
-            shares = {name: share * point["weight"] for name, share in mixtures[point["adapter"]].items()}
-            request = replace(template, prompt=point["prompt"], seed=point["seed"], weights=_without_zeros(shares))
-            look = _label({axis: point[axis] for axis in ("adapter", "weight")}, mixtures, values)
-            text = (asked or {}).get(request.prompt, request.prompt)
-            cell = Cell(_label(row, mixtures, values), _label(column, mixtures, values), look, request, text)
-            cells.setdefault((cell.row, cell.column), cell)  # the base of every adapter is one and the same
+    values: dict[str, Sequence[Any]] = {axis: (plain,) for axis, plain in _PLAIN.items()}
+    values |= {"guidance": (template.guidance,), "steps": (template.steps,), **(more or {})}
+    values |= {"adapter": list(mixtures), "weight": list(weights), "prompt": list(prompts), "seed": list(seeds)}
+    layout = [*rows, *columns, *pages]
+    _check_axes(layout, rows, columns, values)
+    fixed = {axis: found[0] for axis, found in values.items() if axis not in layout}
+    cells: dict[tuple[str, str, str], Cell] = {}
+    for page in _combinations(pages, values, mixtures, with_base=with_base):
+        for row in _combinations(rows, values, mixtures, with_base=with_base):
+            for column in _combinations(columns, values, mixtures, with_base=with_base):
+                cell = _cell({**fixed, **page, **row, **column}, (page, row, column), mixtures, values, template, asked)
+                cells.setdefault((cell.page, cell.row, cell.column), cell)  # every adapter's base is one and the same
     return list(cells.values())
 
 
-def render_grid(
-    attachments: Attachments,
-    cells: Sequence[Cell],
-    judge: Judge,
-    references: Mapping[str, Tensor],
-    *,
-    on_step: Callable[[int, int], None] = lambda done, total: None,
-) -> list[ScoredCell]:
-    """Make every cell's picture and score it.
-
-    Args:
-        references: the judge's embeddings [n, d] of each adapter's training pictures, by adapter.
-    """
-    pictures: dict[int, Image.Image] = {}
-    for number, picture in generate(attachments, [cell.request for cell in cells], on_step=on_step):
-        pictures[number] = picture
-    ordered = [pictures[number] for number in range(len(cells))]
-    embeddings = judge.embed_pictures(ordered)
-    prompt_scores = judge.prompt_scores(embeddings, [cell.asked for cell in cells])
-    by_style = {name: style_scores(embeddings, rows) for name, rows in references.items()}
-    return [
-        ScoredCell(
-            cell,
-            ordered[number],
-            float(prompt_scores[number]),
-            {name: float(scores[number]) for name, scores in by_style.items()},
-        )
-        for number, cell in enumerate(cells)
-    ]
-
-
-@dataclass(frozen=True)
-class LookSummary:
-    """The means of one look over its prompts and seeds."""
-
-    label: str
-    prompt_score: float
-    """Mean CLIP-T."""
-    prompt_kept: float | None
-    """Mean CLIP-T as a share of the base's; empty without a base in the grid."""
-    style_scores: Mapping[str, float]
-    """Mean CLIP-I by adapter."""
-    style_shares: Mapping[str, float]
-    """How much of each style arrived: 0 is the base, 1 is the style's own pictures; empty without a base, and not a
-    number when the references cannot tell."""
-
-
-def summarise(scored: Sequence[ScoredCell], references: Mapping[str, Tensor]) -> list[LookSummary]:
-    """Return the means of every look, in the order in which the looks first appear."""
-    looks = list(dict.fromkeys(item.cell.look for item in scored))
-    groups = {label: [item for item in scored if item.cell.look == label] for label in looks}
-    base = next((group for group in groups.values() if not group[0].cell.request.weights), None)
-    summaries = []
-    for label, group in groups.items():
-        styles = {name: _mean([item.style_scores[name] for item in group]) for name in references}
-        prompt = _mean([item.prompt_score for item in group])
-        shares = {}
-        if base is not None:
-            shares = {
-                name: share_of_style(
-                    styles[name],
-                    _mean([item.style_scores[name] for item in base]),
-                    own_style_score(references[name]),
-                )
-                for name in references
-            }
-        base_prompt = _mean([item.prompt_score for item in base]) if base is not None else 0.0
-        kept = prompt / base_prompt if base_prompt else None
-        summaries.append(LookSummary(label, prompt, kept, styles, shares))
-    return summaries
-
-
-def grid_csv(scored: Sequence[ScoredCell], judge: Judge) -> str:
-    """Return one line per cell: axes, request and scores; the judge is named in every line."""
-    buffer = io.StringIO()
-    styles = sorted({name for item in scored for name in item.style_scores})
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(
-        ["row", "column", "prompt", "seed", "steps", "guidance", "adapters", "asked", "clip_t"]
-        + [f"clip_i:{name}" for name in styles]
-        + ["judge"]
+def _cell(
+    point: Mapping[str, Any],
+    places: tuple[Mapping[str, Any], Mapping[str, Any], Mapping[str, Any]],
+    mixtures: Mixtures,
+    values: Mapping[str, Sequence[Any]],
+    template: PictureRequest,
+    asked: Mapping[str, str] | None,
+) -> Cell:
+    bare = any(value is None for value in point.values())  # `_combinations` marks the base so
+    shares = {} if bare else _shares(point, mixtures)
+    common = {"prompt": point["prompt"], "seed": point["seed"], "guidance": point["guidance"], "steps": point["steps"]}
+    recipe = _recipe(point, shares, mixtures) if shares else None
+    request = replace(template, **common, weights={} if recipe is not None else shares, recipe=recipe)
+    page, row, column = (_label(place, mixtures, values, bare=bare) for place in places)
+    look_point = {axis: point[axis] for axis in (*LOOK_AXES, *SETTING_AXES) if axis in values}
+    setting = _label({axis: point[axis] for axis in SETTING_AXES}, mixtures, values)
+    return Cell(
+        row,
+        column,
+        _label(look_point, mixtures, values, bare=bare or not shares),
+        request,
+        (asked or {}).get(request.prompt, request.prompt),
+        page,
+        str(point["base"]),
+        setting,
     )
-    for item in scored:
-        request = item.cell.request
-        adapters = " ".join(f"{name}:{weight:g}" for name, weight in request.weights.items())
-        writer.writerow(
-            [
-                item.cell.row,
-                item.cell.column,
-                request.prompt,
-                request.seed,
-                request.steps,
-                f"{request.guidance:g}",
-            ]
-            + [adapters, item.cell.asked, f"{item.prompt_score:.4f}"]
-            + [f"{item.style_scores[name]:.4f}" for name in styles]
-            + [f"{judge.name}:{judge.fingerprint[:12]}"]
-        )
-    return buffer.getvalue()
 
 
-def _check_axes(rows: Sequence[str], columns: Sequence[str]) -> None:
-    given = [*rows, *columns]
-    for axis in given:
+def _shares(point: Mapping[str, Any], mixtures: Mixtures) -> dict[str, float]:
+    """Return adapter -> weight, with the names that the axes make of the mixture's."""
+    shares: dict[str, float] = {}
+    for name, share in mixtures[point["adapter"]].items():
+        filled = name
+        for axis in ("method", "rank", "step"):
+            filled = filled.replace(f"{{{axis}}}", str(point[axis]))
+        if point["step"] != FINAL and "{step}" not in name:
+            filled = f"{filled}@{point['step']}"
+        if share * point["weight"]:
+            shares[filled] = share * point["weight"]
+    return shares
+
+
+def _recipe(point: Mapping[str, Any], shares: Mapping[str, float], mixtures: Mixtures) -> Recipe | None:
+    """Return the recipe of a point that is more than weights."""
+    blend, *settings = str(point["blend"]).split()
+    values: dict[str, Any] = {"blend": blend, "settings": dict(_setting(item) for item in settings)}
+    if point["rank"] != WHOLE and not any("{rank}" in name for name in mixtures[point["adapter"]]):
+        values["settings"] = {**values["settings"], "rank": int(point["rank"])}
+        values["blend"] = "svd" if blend == EXACT else blend
+    block = str(point["block"])
+    blocks = None
+    if block != EVERYWHERE:
+        inside, name = (0.0, block[1:]) if block.startswith("-") else (1.0, block)
+        blocks = {name: inside, ALL_OTHERS: 1.0 - inside}
+    if values["blend"] == EXACT and not settings and blocks is None:
+        return None
+    inputs = [{"adapter": name, "weight": weight, "blocks": blocks} for name, weight in shares.items()]
+    return parse_recipe({**values, "inputs": inputs})
+
+
+def _setting(item: str) -> tuple[str, Any]:
+    import yaml
+
+    key, found, value = item.partition("=")
+    if not found:
+        raise UserError(f"The blend's setting {item!r} must be KEY=VALUE, such as 'ties density=0.4'.")
+    return key, yaml.safe_load(value)
+
+
+def _check_axes(
+    layout: Sequence[str], rows: Sequence[str], columns: Sequence[str], values: Mapping[str, Sequence[Any]]
+) -> None:
+    for axis in (*layout, *values):
         if axis not in AXES:
             raise unknown("Axis", axis, AXES)
-    if sorted(given) != sorted(AXES):
+    wanted = {axis for axis in AXES if axis in USUAL_AXES or len(values[axis]) > 1}
+    missing, twice = sorted(wanted - set(layout)), sorted({axis for axis in layout if layout.count(axis) > 1})
+    if missing or twice:
+        said = [f"{', '.join(missing)} missing"] if missing else []
+        said += [f"{', '.join(twice)} twice"] if twice else []
         raise UserError(
-            f"The rows {','.join(rows)!r} and columns {','.join(columns)!r} must hold each of {', '.join(AXES)} once."
+            f"The rows {','.join(rows)!r} and columns {','.join(columns)!r} must hold each axis that varies once: "
+            f"{'; '.join(said)}. More than two kinds of axes can go to --pages."
         )
 
 
-def _combinations(axes: Sequence[str], values: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
-    return [dict(zip(axes, point, strict=True)) for point in itertools.product(*(values[axis] for axis in axes))]
+def _combinations(
+    axes: Sequence[str], values: Mapping[str, Sequence[Any]], mixtures: Mixtures, *, with_base: bool
+) -> list[dict[str, Any]]:
+    found = [dict(zip(axes, point, strict=True)) for point in itertools.product(*(values[axis] for axis in axes))]
+    if with_base and "adapter" in axes and 0 not in values["weight"] and all(mixtures.values()):
+        others = [axis for axis in axes if axis not in LOOK_AXES]
+        bare = itertools.product(*(values[axis] for axis in others))
+        base = [{axis: None for axis in axes if axis in LOOK_AXES} | dict(zip(others, p, strict=True)) for p in bare]
+        found = [*base, *found]
+    return found
 
 
 def _label(
-    point: Mapping[str, Any], mixtures: Mapping[str, Mapping[str, float]], values: Mapping[str, Sequence[Any]]
+    point: Mapping[str, Any], mixtures: Mixtures, values: Mapping[str, Sequence[Any]], *, bare: bool = False
 ) -> str:
-    """Name a row or column by the axes that vary along the grid."""
-    if point.get("weight") == 0 or ("adapter" in point and not mixtures[point["adapter"]]):
-        point = {axis: value for axis, value in point.items() if axis not in ("adapter", "weight")}
-        words = [BASE_LABEL]
-    else:
-        words = []
+    """Name a place by the axes that vary along the grid."""
+    words: list[str] = []
+    looks = [axis for axis in point if axis in LOOK_AXES]
+    without = "adapter" in point and (point["adapter"] is None or not mixtures[point["adapter"]])
+    if looks and (without or point.get("weight") == 0 or (bare and "adapter" in point)):
+        words.append(BASE_LABEL)
+        point = {axis: value for axis, value in point.items() if axis not in LOOK_AXES}
     for axis, value in point.items():
         alone = len(values[axis]) == 1
         if axis == "adapter":
@@ -225,12 +220,18 @@ def _label(
             words.append(str(value))
         elif axis == "seed" and not alone:
             words.append(f"· seed {value}" if words else f"seed {value}")
+        elif axis in _SHOWN and not alone:
+            words.append(_SHOWN[axis].format(value))
     return " ".join(words)
 
 
-def _without_zeros(weights: Mapping[str, float]) -> dict[str, float]:
-    return {name: weight for name, weight in weights.items() if weight}
-
-
-def _mean(values: Sequence[float]) -> float:
-    return float(torch.tensor(values, dtype=torch.float64).mean())
+_SHOWN = {
+    "method": "{}",
+    "rank": "rank {}",
+    "step": "step {}",
+    "blend": "{}",
+    "block": "block {}",
+    "base": "on {}",
+    "guidance": "guidance {:g}",
+    "steps": "{} steps",
+}

@@ -50,14 +50,14 @@ def draw_sheet(
     width = 24 + label_px + len(columns) * (cell_px + gap) + 10
     sheet = Image.new("RGB", (width, head_px + len(rows) * row_px + 10), PAPER)
     draw = ImageDraw.Draw(sheet)
-    small, body, bold = (_font(size) for size in (13, 15, 22))
-    draw.text((24, 16), _fit(title, bold, width - 48), INK, bold)
-    draw.text((24, 46), _fit(subtitle, small, width - 48), SOFT_INK, small)
+    small, body, bold = (sheet_font(size) for size in (13, 15, 22))
+    draw.text((24, 16), fit_text(title, bold, width - 48), INK, bold)
+    draw.text((24, 46), fit_text(subtitle, small, width - 48), SOFT_INK, small)
     for number, column in enumerate(columns):
         left = 24 + label_px + number * (cell_px + gap)
-        draw.text((left, 74), _fit(column, body, cell_px), INK, body)
+        draw.text((left, 74), fit_text(column, body, cell_px), INK, body)
         for line, text in enumerate(notes.get(column, ())):
-            draw.text((left, 96 + line * line_px), _fit(text, small, cell_px), SOFT_INK, small)
+            draw.text((left, 96 + line * line_px), fit_text(text, small, cell_px), SOFT_INK, small)
     for row_number, row in enumerate(rows):
         top = head_px + row_number * row_px
         draw.line((24, top - 8, width - 24, top - 8), RULE)
@@ -70,20 +70,21 @@ def draw_sheet(
         for line, text in enumerate(cell.lines):
             draw.text(
                 (left, top + cell_px + 5 + line * line_px),
-                _fit(text, small, cell_px),
+                fit_text(text, small, cell_px),
                 SOFT_INK,
                 small,
             )
     return sheet
 
 
-def _font(size: int) -> ImageFont.FreeTypeFont:
+def sheet_font(size: int) -> ImageFont.FreeTypeFont:
+    """Return the font of a size in pixels."""
     font = ImageFont.load_default(size)  # embedded in Pillow, so every machine draws the same sheet
     assert isinstance(font, ImageFont.FreeTypeFont), "Pillow was built without FreeType"
     return font
 
 
-def _fit(text: str, font: ImageFont.FreeTypeFont, width_px: int) -> str:
+def fit_text(text: str, font: ImageFont.FreeTypeFont, width_px: int) -> str:
     """Cut a text to one line of a width, with an ellipsis."""
     text = " ".join(text[:_LIMIT_CHARACTERS].split())
     if font.getlength(text) <= width_px:
@@ -104,5 +105,5 @@ def _wrap(text: str, font: ImageFont.FreeTypeFont, width_px: int) -> list[str]:
         if lines and font.getlength(joined) <= width_px:
             lines[-1] = joined
         else:
-            lines.append(_fit(word, font, width_px))
+            lines.append(fit_text(word, font, width_px))
     return lines

@@ -1,32 +1,194 @@
-"""``studio blend``: combine adapters into one by exact weighted matrix addition, and prove the file."""
+"""``studio blend``: combine adapters into one, by the exact sum or another blend, and prove the file."""
 
 import argparse
+from pathlib import Path
+from typing import Any
 
-from studio.commands._command import Command, add_library, library_of
+from studio.commands._command import Command, add_base, add_library, add_sampling, library_of
 from studio.library import parse_adapters
+from studio.report import Terminal
+from trainers.errors import UserError
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("adapters", nargs="+", metavar="NAME:WEIGHT", help="adapters with weights of any sign")
+    parser.add_argument("adapters", nargs="*", metavar="NAME:WEIGHT", help="adapters with weights of any sign")
     parser.add_argument("--name", required=True, help="name of the blend in the library")
-    parser.add_argument("--blend", default="exact", help="way to combine (default exact)")
+    parser.add_argument(
+        "--blend", metavar="BLEND", help="way to combine (default exact), or by part: unet=ties,text_encoder=exact"
+    )
+    parser.add_argument(
+        "--setting", action="append", default=[], metavar="KEY=VALUE", help="a setting of the blend; may be repeated"
+    )
+    parser.add_argument(
+        "--part-weight",
+        action="append",
+        default=[],
+        metavar="NAME=unet:1,text_encoder:0.5",
+        help="factors on an adapter's weight by part; may be repeated",
+    )
+    parser.add_argument(
+        "--blocks",
+        action="append",
+        default=[],
+        metavar="NAME=VALUES",
+        help="weights by block: 17, 26, 12 or 20 values, or IN05:0.5,down_blocks.1:0.2,default:1; may be repeated",
+    )
+    parser.add_argument("--seed", type=int, help="seed of blends that draw at random (default 0)")
+    parser.add_argument("--dtype", help="number format of the file: float32 (default), float16, bfloat16")
+    parser.add_argument("--file", help="form of the file: auto (default), lora, whole")
+    parser.add_argument("--recipe", metavar="FILE", help="YAML or JSON with all of the above instead")
+    parser.add_argument("--without", metavar="PARENT", help="take a parent out of the one exact blend that is given")
+    search = parser.add_argument_group("search", "find the weights by drawing and scoring, each trial kept")
+    search.add_argument("--search", type=int, metavar="TRIALS", help="how many weights to try")
+    search.add_argument("--prompt", action="append", default=[], dest="prompts", metavar="PROMPT", help="to draw with")
+    search.add_argument("--seeds", default="0", help="seeds, with commas (default 0)")
+    search.add_argument(
+        "--goal",
+        default="",
+        metavar="NAME:1,prompt:1",
+        help="wanted share of each style and of the prompt (default 1 each); the worst share of its goal is raised",
+    )
+    search.add_argument("--judge", default="auto", help="CLIP model for the scores: auto (default), pocket, a folder")
+    add_sampling(parser)
+    add_base(parser)
     add_library(parser)
 
 
 def _run(options: argparse.Namespace) -> None:
-    from studio.blending import blend_into_library  # torch; not needed to show the other commands' help
+    from studio.blending import blend_into_library, needs_a_base, take_out  # torch; not needed for the others' help
 
-    weights = parse_adapters(options.adapters)
-    folder, proofs = blend_into_library(library_of(options), weights, options.name, options.blend)
-    print(f"{'part':<14} {'layer':<72} {'rank':>4} {'error':>9}")
-    for proof in proofs:
-        print(f"{proof.part:<14} {proof.layer[-72:]:<72} {proof.rank:>4} {proof.error:9.1e}")
-    worst = max(proofs, key=lambda proof: proof.error)
-    print(
-        f"{len(proofs)} layers read back and compared with W + Σ wᵢ·ΔWᵢ in float64: largest error {worst.error:.1e} "
-        f"of the summands' norms ({worst.part}/{worst.layer})."
-    )
+    library = library_of(options)
+    if options.without:
+        if len(options.adapters) != 1 or options.recipe:
+            raise UserError(
+                "--without takes a parent out of one blend: studio blend mix --without blueprint --name rest."
+            )
+        folder = take_out(library, options.adapters[0], options.without, options.name)
+        print(f"{options.without!r} is taken out of {options.adapters[0]!r}, the others bit for bit: {folder}")
+        return
+    recipe = _recipe(options)
+    with Terminal() as report:
+        if options.search:
+            from studio.searching import search_weights
+
+            recipe = search_weights(library, recipe, options, report)
+        base = None
+        if options.base != "pocket" or needs_a_base(library, recipe):
+            from pipelines.bases import load_base
+
+            base = load_base(options.base, device=options.device, precision=options.precision)
+        folder, proof = blend_into_library(
+            library,
+            recipe,
+            options.name,
+            base=base,
+            on_step=lambda done, total: report.progress("learning", done, total),
+        )
+    _print_proof(proof, recipe.blend)
     print(f"The blend {options.name!r} is ready: {folder}")
 
 
-COMMAND = Command("blend", "Combine adapters by exact weighted addition, W + Σ wᵢ·ΔWᵢ.", _add_arguments, _run)
+def _recipe(options: argparse.Namespace) -> Any:
+    from pipelines.recipe import parse_recipe, read_recipe
+
+    if options.recipe:
+        flags = ("blend", "setting", "part_weight", "blocks", "seed", "dtype", "file", "adapters")
+        extra = [f"--{name.replace('_', '-')}" for name in flags if getattr(options, name) not in (None, [])]
+        if extra:
+            raise UserError(f"--recipe says it all; leave {', '.join(extra)} away, or edit the file.")
+        return read_recipe(Path(options.recipe).expanduser())
+    if not options.adapters:
+        raise UserError("There is nothing to blend. Give adapters as NAME:WEIGHT, or --recipe FILE.")
+    weights = parse_adapters(options.adapters)
+    inputs: dict[str, dict[str, Any]] = {name: {"adapter": name, "weight": weight} for name, weight in weights.items()}
+    for flag, key, read in (("part_weight", "parts", _named), ("blocks", "blocks", _blocks)):
+        for text in getattr(options, flag):
+            name, found, given = text.partition("=")
+            if not found or name not in inputs:
+                raise UserError(
+                    f"--{flag.replace('_', '-')} {text!r} must begin with one of {', '.join(inputs)} and '='."
+                )
+            inputs[name][key] = read(given, text)
+    values: dict[str, Any] = {"inputs": list(inputs.values()), "settings": _settings(options.setting)}
+    blend, by_part = _blends(options.blend or "exact")
+    values |= {"blend": blend, "part_blends": by_part}
+    values |= {key: getattr(options, key) for key in ("seed", "dtype", "file") if getattr(options, key) is not None}
+    return parse_recipe(values)
+
+
+def _blends(text: str) -> tuple[str, dict[str, str]]:
+    by_part: dict[str, str] = {}
+    plain = "exact"
+    for item in text.split(","):
+        part, found, name = item.partition("=")
+        if found:
+            by_part[part] = name
+        else:
+            plain = part
+    return plain, by_part
+
+
+def _settings(items: list[str]) -> dict[str, Any]:
+    import yaml
+
+    settings: dict[str, Any] = {}
+    for item in items:
+        key, found, value = item.partition("=")
+        if not found:
+            raise UserError(f"--setting {item!r} must be KEY=VALUE, such as density=0.4.")
+        try:
+            settings[key] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise UserError(f"--setting {item!r} cannot be read: {' '.join(str(error).split())[:200]}.") from error
+    return settings
+
+
+def _named(values: str, text: str) -> dict[str, float]:
+    try:
+        pairs = [item.rsplit(":", 1) for item in values.split(",")]
+        return {name: float(value) for name, value in pairs}
+    except ValueError as error:
+        raise UserError(f"{text!r} cannot be read. Write NAME=unet:1,text_encoder:0.5.") from error
+
+
+def _blocks(values: str, text: str) -> dict[str, float] | list[float]:
+    if ":" in values:
+        return _named(values, text)
+    try:
+        return [float(value) for value in values.split(",")]
+    except ValueError as error:
+        raise UserError(f"{text!r} cannot be read. Write values with commas, or IN05:0.5,default:1.") from error
+
+
+def _print_proof(proof: Any, blend: str) -> None:
+    print(f"{'part':<14} {'layer':<72} {'rank':>4} {'error':>9} {'rounding':>9} {'energy':>7}")
+    for layer in proof.layers:
+        print(
+            f"{layer.part:<14} {layer.layer[-72:]:<72} {layer.rank:>4} {layer.error:9.1e} {layer.rounding:9.1e} "
+            f"{layer.energy:7.2%}"
+        )
+    worst = proof.worst
+    if worst is not None:
+        print(
+            f"{len(proof.layers)} layers read back and compared with the formula of {blend!r} in float64. Error "
+            f"{proof.error:.1e} of its norm, energy kept {proof.energy:.2%}; largest rounding of a layer "
+            f"{worst.rounding:.1e} of its summands' norms ({worst.part}/{worst.layer}), tolerance "
+            f"{proof.tolerance:.0e}."
+        )
+    if proof.from_sum > 10 * proof.tolerance:
+        print(f"From the plain sum W + Σ wᵢ·ΔWᵢ it is {proof.from_sum:.1%} of the sum's norm away.")
+    if proof.emptied:
+        print(f"{proof.emptied} layers got nothing of the budget and are not in the file.")
+    if proof.one_sided:
+        print(f"{proof.one_sided} layers are touched by some of the inputs only.")
+    if proof.matched is None:
+        print("Layers were not matched against a base, because none was needed; --base matches them.")
+    else:
+        print(f"{proof.matched} layers found in the base, {len(proof.unmatched)} not{_examples(proof.unmatched)}.")
+
+
+def _examples(names: tuple[str, ...]) -> str:
+    return f" (for example {', '.join(names[:3])})" if names else ""
+
+
+COMMAND = Command("blend", "Combine adapters, exactly or by another blend, and prove the file.", _add_arguments, _run)

@@ -18,6 +18,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME:WEIGHT",
         help="may be repeated; the weight may have any sign",
     )
+    parser.add_argument(
+        "--recipe", metavar="FILE", help="YAML or JSON: adapters, blend and schedules, live; instead of --adapter"
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of the first picture (default 0)")
     parser.add_argument("--count", type=int, default=1, help="pictures, with seeds counting up (default 1)")
     parser.add_argument("--out", default="picture.png", metavar="FILE", help="PNG file (default picture.png)")
@@ -39,16 +42,21 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> None:
     paths = _paths(Path(options.out).expanduser(), options.count)
     weights = parse_adapters(options.adapter)
+    if options.recipe and weights:
+        raise UserError("Give --adapter or --recipe, not both; a recipe names its adapters itself.")
 
     from pipelines.generate import PictureRequest, generate
     from pipelines.picture_file import write_picture
+    from pipelines.recipe import read_recipe
     from studio.session import open_session
 
+    recipe = read_recipe(Path(options.recipe).expanduser()) if options.recipe else None
     requests = [
         PictureRequest(
             prompt=options.prompt,
             seed=options.seed + number,
             weights=weights,
+            recipe=recipe,
             negative_prompt=options.negative_prompt,
             steps=options.steps,
             guidance=options.guidance,
@@ -66,6 +74,7 @@ def _run(options: argparse.Namespace) -> None:
             report,
             device=options.device,
             precision=options.precision,
+            recipes=[recipe] if recipe is not None else [],
         ) as session,
     ):
         session.attachments.drop_blocks(dict(options.drop_blocks))
@@ -74,6 +83,7 @@ def _run(options: argparse.Namespace) -> None:
         pictures = generate(
             session.attachments,
             requests,
+            recipes=session.recipes,
             on_step=lambda done, total: report.progress("drawing", done, total),
         )
         for number, picture in pictures:

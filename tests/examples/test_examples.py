@@ -5,9 +5,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
+from pipelines.bases import load_base
 from pipelines.families import families
-from tests.support import draw_pictures
+from pipelines.judge import Judge
+from studio.library import Library
+from tests.support import draw_pictures, random_adapter
+from trainers.adapter import Adapter, write_adapter
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 
@@ -75,3 +80,32 @@ def test_the_method_benchmark_goes_on_where_it_stopped_and_keeps_failures(
 def test_the_file_tree_names_every_package(tmp_path: Path) -> None:
     printed = run("file_tree.py", folder=tmp_path)
     assert all(f"{package}/" in printed for package in ("trainers", "pipelines", "studio", "examples"))
+
+
+def test_the_blend_benchmark_measures_ours_and_pefts(tmp_path: Path) -> None:
+    chosen = ("--blends", "exact", "peft linear")
+    printed = run("benchmark_blend.py", "--only", "tiny", *chosen, "--out", str(tmp_path / "blend.md"), folder=tmp_path)
+    rows = {
+        line.split("|")[2].strip(): line.split("|")[5].strip() for line in printed.splitlines() if "| tiny |" in line
+    }
+    assert float(rows["exact"]) < 1e-6
+    assert float(rows["peft linear"]) > 0.5  # it adds factors
+    assert (tmp_path / "blend.md").read_text().count("| tiny |") == 2
+
+
+def test_the_blend_table_scores_both_styles(tiny_base: Path, tiny_judge: Path, tmp_path: Path) -> None:
+    base, judge = load_base(str(tiny_base), device="cpu"), Judge(str(tiny_judge), device="cpu")
+    library = Library(tmp_path / "library")
+    for seed, name in enumerate(("one", "two")):
+        adapter = random_adapter(base, name, seed=seed)
+        references = torch.nn.functional.normalize(torch.randn(4, 16, generator=torch.Generator().manual_seed(seed)))
+        write_adapter(
+            library.adapters_folder / name, Adapter(adapter.card, adapter.parts, {judge.fingerprint: references})
+        )
+    out = tmp_path / "blends.md"
+    small = ("--steps", "2", "--seeds", "2", "--prompts", "1", "--blends", "exact", "ties rank=4")
+    where = ("--base", str(tiny_base), "--judge", str(tiny_judge), "--library", str(library.folder), "--out", str(out))
+    run("blend_table.py", *small, *where, "--styles", "one", "two", "--device", "cpu", folder=tmp_path)
+    table = out.read_text()
+    assert all(f"| {label} |" in table for label in ("base", "exact", "ties rank=4", "one", "two"))
+    assert judge.fingerprint[:12] in table

@@ -13,11 +13,14 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from pipelines.attach import attached
+from pipelines.blending import blend_adapters
 from pipelines.blends import find_blend
 from pipelines.deltas import LowRankDelta, lora_part, read_deltas
 from pipelines.families import LoadedBase
 from pipelines.generate import PictureRequest, generate
-from pipelines.recipe import TOLERANCE, blend_adapters, prove_blend
+from pipelines.mixing import Mixture
+from pipelines.proof import TOLERANCES, prove_blend
+from pipelines.recipe import plain_recipe
 from studio.blending import blend_into_library
 from studio.library import Library
 from tests.support import bits, content_of, random_adapter, relative_error
@@ -90,6 +93,18 @@ def adapter_of(name: str, part: AdapterPart) -> Adapter:
     return Adapter(card, {"unet": part}, {})
 
 
+Parents = list[tuple[Adapter, float]]
+
+
+def mixture_of(parents: Parents) -> Mixture:
+    adapters = {adapter.card.name: adapter for adapter, _ in parents}
+    return Mixture(plain_recipe({adapter.card.name: weight for adapter, weight in parents}), adapters)
+
+
+def blended(parents: Parents) -> Adapter:
+    return blend_adapters("mix", mixture_of(parents))[0]
+
+
 WEIGHTS = st.floats(-3, 3).filter(lambda weight: weight == 0 or abs(weight) > 1e-3)
 
 
@@ -102,10 +117,12 @@ def test_the_written_blend_equals_the_dense_float64_sum(
     adapters = [(adapter_of(f"a{n}", part), weight) for n, (part, weight) in enumerate(parents)]
     if not used:
         with pytest.raises(UserError, match="Every weight is 0"):
-            blend_adapters("mix", adapters)
+            blended(adapters)
         return
     folder = tmp_path_factory.mktemp("blend") / "mix"
-    write_adapter(folder, blend_adapters("mix", adapters))
+    mixture = mixture_of(adapters)
+    blend, mixed = blend_adapters("mix", mixture)
+    write_adapter(folder, blend)
     written = read_adapter(folder)
     found = {path: delta.dense() for path, delta in read_deltas(written.parts["unet"], what="mix").items()}
     expected = dense_sum(used)
@@ -117,7 +134,8 @@ def test_the_written_blend_equals_the_dense_float64_sum(
         rank = sum(part.tensors[f"base_model.model.{path}.lora_A.weight"].shape[0]
                    for part, _ in used if f"base_model.model.{path}.lora_A.weight" in part.tensors)  # fmt: skip
         assert written.parts["unet"].tensors[f"base_model.model.{path}.lora_A.weight"].shape[0] == rank
-    assert max(proof.error for proof in prove_blend(written, adapters)) <= 1e-6 < TOLERANCE
+    proof = prove_blend(written, mixture, mixed)
+    assert max(layer.error for layer in proof.layers) <= 1e-6 < TOLERANCES["float32"]
 
 
 @given(parents=st.lists(st.tuples(lora_parts(), WEIGHTS.filter(bool)), min_size=2, max_size=3))
@@ -126,19 +144,14 @@ def test_the_order_of_the_inputs_does_not_matter(parents: list[tuple[AdapterPart
     results = []
     for order in [range(len(parents)), range(len(parents) - 1, -1, -1)]:
         chosen = [(adapter_of(f"a{n}", parents[n][0]), parents[n][1]) for n in order]
-        deltas = read_deltas(blend_adapters("mix", chosen).parts["unet"], what="mix")
-        results.append({path: delta.dense() for path, delta in deltas.items()})
-    summands = dense_sum([(part, abs(weight)) for part, weight in parents])
-    for other in results[1:]:
-        for path in summands:
-            size = max(float(results[0][path].norm()), float(summands[path].norm()), 1e-12)
-            assert float((other[path] - results[0][path]).norm()) <= 1e-5 * size
+        results.append(bits(blended(chosen).parts["unet"].tensors))
+    assert results[0] == results[1]
 
 
 def test_an_input_at_weight_zero_takes_no_room(base: LoadedBase) -> None:
     first, second = random_adapter(base, "one", rank=3), random_adapter(base, "two", rank=5, seed=2)
-    with_zero = blend_adapters("mix", [(first, 0.5), (second, 0.0)])
-    alone = blend_adapters("mix", [(first, 0.5)])
+    with_zero = blended([(first, 0.5), (second, 0.0)])
+    alone = blended([(first, 0.5)])
     for part, content in alone.parts.items():
         assert bits(with_zero.parts[part].tensors) == bits(content.tensors)
     assert with_zero.card.recipe is not None
@@ -153,7 +166,11 @@ def test_adding_factors_instead_of_deltas_would_be_noticed(base: LoadedBase) -> 
         tensors = {key: sum(c.tensors[key] * w for c, w in contents) for key in contents[0][0].tensors}
         wrong_parts[part] = AdapterPart(contents[0][0].config, tensors)
     wrong = dataclasses.replace(parents[0][0], parts=wrong_parts)
-    assert min(proof.error for proof in prove_blend(wrong, parents)) > 0.1
+    mixture = mixture_of(parents)
+    with pytest.raises(UserError, match="further from the formula") as refused:
+        prove_blend(wrong, mixture, mixture.at())
+    layers = sum(len(part.tensors) // 2 for part in parents[0][0].parts.values())
+    assert f"{layers} layers are further" in str(refused.value)
 
 
 @pytest.fixture
@@ -167,12 +184,15 @@ def library(base: LoadedBase, tmp_path: Path) -> Library:
 
 
 def test_a_blend_in_the_library_is_proved_and_told_by_layer(library: Library, base: LoadedBase) -> None:
-    folder, proofs = blend_into_library(library, {"one": 0.6, "two": -0.4}, "mix")
+    folder, proof = blend_into_library(library, {"one": 0.6, "two": -0.4}, "mix", base=base)
+    proofs = proof.layers
+    assert (proof.matched, proof.unmatched, proof.one_sided, proof.emptied) == (len(proofs), (), 0, 0)
+    assert proof.energy == pytest.approx(1, abs=1e-6)
     assert folder == library.find("mix")
     assert len(proofs) == sum(len(part.tensors) // 2 for part in library.read("one").parts.values())
     assert all(0 < proof.error < 1e-6 for proof in proofs)
     assert {proof.rank for proof in proofs if proof.part == "unet"} == {3 + 16}
-    assert sorted(path.name for path in folder.iterdir()) == ["adapter.json", "text_encoder", "unet"]
+    assert sorted(path.name for path in folder.iterdir()) == ["adapter.json", "recipe.yaml", "text_encoder", "unet"]
 
 
 @pytest.mark.parametrize("how", ["value", "layer", "part", "scale", "shape"])
@@ -212,11 +232,11 @@ def test_adapters_of_different_bases_and_other_methods_cannot_be_blended(base: L
     foreign = second.card.base.model_copy(update={"name": "other", "widths": {"text_width": 1}})
     second = dataclasses.replace(second, card=second.card.model_copy(update={"base": foreign}))
     with pytest.raises(UserError, match=r"'one' belongs to the base .* and 'two' to 'other'"):
-        blend_adapters("mix", [(first, 1.0), (second, 1.0)])
+        blended([(first, 1.0), (second, 1.0)])
     for change in ({"use_dora": True}, {"peft_type": "LOHA"}):
         part = AdapterPart({**first.parts["unet"].config, **change}, first.parts["unet"].tensors)
-        with pytest.raises(UserError, match="only LoRA can be blended"):
-            blend_adapters("mix", [(dataclasses.replace(first, parts={"unet": part}), 1.0)])
+        with pytest.raises(UserError, match="only known against a base"):
+            blended([(dataclasses.replace(first, parts={"unet": part}), 1.0)])
     tensors = {**first.parts["unet"].tensors, "base_model.model.x.lora_B.bias": torch.ones(2)}
     part = AdapterPart(first.parts["unet"].config, tensors)
     with pytest.raises(UserError, match=r"x\.lora_B\.bias"):

@@ -10,7 +10,9 @@ import pytest
 import torch
 
 from pipelines.attach import attached
-from pipelines.compare.grid import BASE_LABEL, ScoredCell, grid_csv, plan_grid, render_grid, summarise
+from pipelines.compare.grid import BASE_LABEL, plan_grid
+from pipelines.compare.scores import ScoredCell, render_grid, summarise
+from pipelines.compare.tables import grid_csv
 from pipelines.families import LoadedBase
 from pipelines.generate import PictureRequest, generate
 from pipelines.judge import Judge, own_style_score, share_of_style, style_scores

@@ -73,11 +73,11 @@ def test_texts_stay_inside_their_columns_and_off_the_pictures() -> None:
 def test_a_cut_text_ends_in_an_ellipsis_and_fits() -> None:
     font = ImageFont.load_default(15)
     for text in ("short", "word " * 100, "x" * 100_000, "two\nlines\tand a tab", "ünïcödé " * 50, ""):
-        cut = module._fit(text, font, 120)
+        cut = module.fit_text(text, font, 120)
         assert font.getlength(cut) <= 120
         assert "\n" not in cut
         assert cut.endswith("…") == (font.getlength(" ".join(text[:1000].split())) > 120)
-    assert module._fit("short", font, 120) == "short"
+    assert module.fit_text("short", font, 120) == "short"
 
 
 def test_long_row_labels_wrap_into_lines_that_fit() -> None:

@@ -1,0 +1,136 @@
+"""Find a blend's weights: draw with many, score them against stated goals, and keep every trial.
+
+A trial's score is the smallest of its shares of the goals: how much of each adapter's style arrived, and how much of
+the prompt survived, each divided by what was asked for. Raising the smallest is what keeps one style from drowning the
+other. The first trials are spread evenly (Sobol 1967), the others lie around the best so far, ever closer.
+"""
+
+import argparse
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from pipelines.compare.grid import plan_grid
+from pipelines.compare.scores import render_grid, summarise
+from pipelines.generate import PictureRequest
+from pipelines.recipe import Recipe
+from studio.commands._command import numbers
+from studio.library import Library, parse_adapters
+from studio.report import Report
+from studio.session import find_judge, find_references, open_session
+from trainers.adapter import check_name
+from trainers.errors import UserError
+from trainers.storage import write_text
+
+PROMPT = "prompt"
+_LOWEST, _HIGHEST = 0.0, 1.5
+_EVEN_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One set of weights with what it scored."""
+
+    weights: Mapping[str, float]
+    scores: Mapping[str, float]
+    """Share of each style, and ``prompt``: share of the base's CLIP-T."""
+    score: float
+    """The smallest share of its goal."""
+    key: str
+    """What the trial was drawn with; a trial of another key is not used again."""
+
+
+def search_weights(library: Library, recipe: Recipe, options: argparse.Namespace, report: Report) -> Recipe:
+    """Return the recipe with the best weights found; every trial goes to ``searches/NAME/trials.jsonl``.
+
+    Raises:
+        UserError: no prompt, fewer than one trial, a recipe that changes more than weights, or an adapter without
+            embeddings of its training pictures.
+    """
+    names = [item.adapter for item in recipe.inputs]
+    if not options.prompts or options.search < 1:
+        raise UserError("--search needs at least one trial and one --prompt to draw with.")
+    if recipe.blend != "exact" or any(i.blocks or i.parts or i.schedule for i in recipe.inputs):
+        raise UserError("--search tries weights of the exact sum; leave out --blend, --blocks and --part-weight.")
+    goals = _goals(options.goal, names)
+    seeds = [int(seed) for seed in numbers(options.seeds, int, "--seeds")]
+    path = library.folder / "searches" / check_name(options.name) / "trials.jsonl"
+    judge = find_judge(options.judge, options.base, options.device)
+    with open_session(
+        library, options.base, names, report, device=options.device, precision=options.precision
+    ) as session:
+        references = find_references(session.adapters, judge, report)
+        missing = [name for name in names if name not in references]
+        if missing:
+            raise UserError(
+                f"{', '.join(missing)} has no embeddings of its training pictures, so no score to search by."
+            )
+        key = json.dumps([options.prompts, seeds, options.steps, options.guidance, goals, judge.fingerprint])
+        trials = [trial for trial in _read_trials(path) if trial.key == key]
+        pictures = len(options.prompts) * len(seeds)
+        report.say(f"{options.search} trials of {pictures} pictures, {len(trials)} of them done; judge {judge.name}.")
+        while len(trials) < options.search:
+            weights = _propose(trials, names, options.search)
+            template = PictureRequest("", steps=options.steps, guidance=options.guidance)
+            cells = plan_grid({"trial": weights}, [0.0, 1.0], options.prompts, seeds, template)
+            scored = render_grid(session.attachments, cells, judge, references)
+            summary = summarise(scored, references)[-1]
+            scores = {**summary.style_shares, PROMPT: summary.prompt_kept or 0.0}
+            trial = Trial(weights, scores, _score(scores, goals), key)
+            trials.append(trial)
+            _write_trials(path, trials)
+            report.say(f"{len(trials):>3}  {_shown(weights)}  →  {_shown(scores)}  ·  {trial.score:.3f}")
+    best = max(trials, key=lambda trial: trial.score)
+    report.say(f"Best: {_shown(best.weights)} with {best.score:.3f}. Trials: {path}")
+    inputs = tuple(item.model_copy(update={"weight": best.weights[item.adapter]}) for item in recipe.inputs)
+    return recipe.model_copy(update={"inputs": inputs})
+
+
+def _score(scores: Mapping[str, float], goals: Mapping[str, float]) -> float:
+    shares = [scores[name] / goal for name, goal in goals.items()]
+    return min(share if math.isfinite(share) else -math.inf for share in shares)
+
+
+def _propose(trials: Sequence[Trial], names: Sequence[str], count: int) -> dict[str, float]:
+    """Return the next weights; a function of the trials alone, so that a search goes on where it was killed."""
+    number = len(trials)
+    even = max(2, math.ceil(count * _EVEN_SHARE))
+    points = torch.quasirandom.SobolEngine(len(names), scramble=True, seed=0).draw(max(count, 1)).double()
+    if number < even:
+        values = _LOWEST + (_HIGHEST - _LOWEST) * points[number]
+    else:
+        best = max(trials, key=lambda trial: trial.score)
+        centre = torch.tensor([best.weights[name] for name in names], dtype=torch.float64)
+        reach = (_HIGHEST - _LOWEST) / 4 * 0.5 ** (4 * (number - even) / max(count - even, 1))
+        values = (centre + reach * (2 * points[number] - 1)).clamp(_LOWEST, _HIGHEST)
+    return {name: round(float(value), 3) or 0.001 for name, value in zip(names, values, strict=True)}
+
+
+def _goals(text: str, names: Sequence[str]) -> dict[str, float]:
+    goals = dict.fromkeys([*names, PROMPT], 1.0)
+    for name, goal in parse_adapters(text.split(",") if text else []).items():
+        if name not in goals or goal <= 0:
+            raise UserError(f"--goal {name}:{goal:g} cannot be used. Goals above 0 of {', '.join(goals)} are possible.")
+        goals[name] = goal
+    return goals
+
+
+def _read_trials(path: Path) -> list[Trial]:
+    if not path.is_file():
+        return []
+    try:
+        return [Trial(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+    except (ValueError, TypeError) as error:
+        raise UserError(f"The trials in {path} cannot be read: {error}. Remove the file to begin again.") from error
+
+
+def _write_trials(path: Path, trials: Sequence[Trial]) -> None:
+    write_text(path, "".join(json.dumps(asdict(trial)) + "\n" for trial in trials))
+
+
+def _shown(values: Mapping[str, float]) -> str:
+    return "  ".join(f"{name} {value:.3f}" for name, value in values.items())

@@ -1,0 +1,123 @@
+"""Where adapters fight, from factors alone, against dense float64 computations."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from pipelines.blocks import block_of, group_of, layers_per_block, weights_by_layer
+from pipelines.compare.heat_map import Measure, draw_heat_map, value_colour
+from pipelines.deltas import DenseDelta, LowRankDelta
+from pipelines.interference import compare_adapters, effective_rank, measure_adapter, rank_for
+from trainers.errors import UserError
+
+
+def low_rank(seed: int, shape: tuple[int, ...], rank: int) -> LowRankDelta:
+    generator = torch.Generator().manual_seed(seed)
+    up = (shape[0], rank, 1, 1) if len(shape) == 4 else (shape[0], rank)
+    return LowRankDelta(
+        torch.randn(up, generator=generator, dtype=torch.float64),
+        torch.randn((rank, *shape[1:]), generator=generator, dtype=torch.float64),
+    )
+
+
+@given(
+    shape=st.sampled_from([(20, 12), (9, 30), (16, 3, 3, 3)]),
+    ranks=st.tuples(st.integers(1, 5), st.integers(1, 5)),
+    seed=st.integers(0, 10**6),
+)
+@hypothesis_settings(max_examples=30)
+def test_meetings_equal_the_dense_computation(shape: tuple[int, ...], ranks: tuple[int, int], seed: int) -> None:
+    first, second = low_rank(seed, shape, ranks[0]), low_rank(seed + 1, shape, ranks[1])
+    (found,) = compare_adapters({"unet": {"x": first}}, {"unet": {"x": second}}, lambda part, path: 7.0)
+    a, b = (d.dense().numpy().reshape(shape[0], -1) for d in (first, second))
+    assert found.cosine == pytest.approx(float((a * b).sum() / np.linalg.norm(a) / np.linalg.norm(b)), abs=1e-10)
+    for value, x, y in ((found.outputs, a, b), (found.inputs, a.T, b.T)):
+        left = [np.linalg.svd(m, full_matrices=False) for m in (x, y)]
+        bases = [u[:, :rank] for (u, _, _), rank in zip(left, ranks, strict=True)]
+        assert value == pytest.approx(np.linalg.norm(bases[0].T @ bases[1]) ** 2 / min(ranks), abs=1e-8)
+    products = a * b  # fewer than 64 rows, so all of them are looked at
+    assert found.conflict == pytest.approx(np.abs(products[products < 0]).sum() / np.abs(products).sum())
+    assert found.norms == pytest.approx((np.linalg.norm(a), np.linalg.norm(b)))
+    assert found.base_norm == 7.0
+
+
+def test_same_opposite_and_strangers() -> None:
+    delta = low_rank(1, (30, 20), 4)
+    ((same,), (opposite,)) = (
+        compare_adapters({"unet": {"x": delta}}, {"unet": {"x": delta.scaled(factor)}}) for factor in (2.0, -1.0)
+    )
+    assert (same.cosine, same.conflict) == pytest.approx((1, 0))
+    assert (opposite.cosine, opposite.conflict) == pytest.approx((-1, 1))
+    assert same.outputs == pytest.approx(1)
+    assert compare_adapters({"unet": {"x": delta}}, {"unet": {"y": delta}}) == []
+    strangers = [compare_adapters({"unet": {"x": low_rank(n, (400, 400), 8)}},
+                                  {"unet": {"x": low_rank(n + 99, (400, 400), 8)}})[0] for n in range(8)]  # fmt: skip
+    assert np.mean([m.outputs for m in strangers]) == pytest.approx(strangers[0].chance, rel=0.3)
+    assert np.mean([m.conflict for m in strangers]) == pytest.approx(0.5, abs=0.05)
+
+
+def test_ranks_and_energies_of_one_adapter() -> None:
+    values = torch.tensor([2.0, 2.0, 2.0, 2.0, 0.0], dtype=torch.float64)
+    assert effective_rank(values) == pytest.approx(4)
+    assert effective_rank(torch.zeros(3)) == 0
+    assert [rank_for(torch.tensor([3.0, 2.0, 1.0]), share) for share in (0.6, 0.65, 0.9, 0.95, 1.0)] == [1, 2, 2, 3, 3]
+    loud, quiet = low_rank(1, (8, 8), 2), DenseDelta(torch.eye(8, dtype=torch.float64) * 1e-3)
+    rooms = {
+        room.layer: room for room in measure_adapter({"unet": {"a": loud, "b": quiet, "c": DenseDelta(torch.ones(3))}})
+    }
+    assert set(rooms) == {"a", "b"}
+    assert sum(room.share for room in rooms.values()) == pytest.approx(1)
+    assert rooms["b"].effective == pytest.approx(8)
+    assert rooms["a"].size == pytest.approx(float(loud.dense().norm()))
+
+
+@pytest.mark.parametrize(
+    ("path", "block", "group"),
+    [
+        ("conv_in", "IN00", "conv_in"),
+        ("down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q", "IN01", "down_blocks.0"),
+        ("down_blocks.0.downsamplers.0.conv", "IN03", "down_blocks.0"),
+        ("down_blocks.2.attentions.1.proj_in", "IN08", "down_blocks.2"),
+        ("down_blocks.3.resnets.1.conv1", "IN11", "down_blocks.3"),
+        ("mid_block.attentions.0.proj_in", "M00", "mid_block"),
+        ("up_blocks.0.resnets.0.conv1", "OUT00", "up_blocks.0"),
+        ("up_blocks.1.attentions.0.proj_in", "OUT03", "up_blocks.1"),
+        ("up_blocks.1.upsamplers.0.conv", "OUT05", "up_blocks.1"),
+        ("up_blocks.3.attentions.2.proj_out", "OUT11", "up_blocks.3"),
+        ("time_embedding.linear_1", "BASE", "time_embedding"),
+    ],
+)
+def test_layers_lie_in_the_blocks_that_webui_users_know(path: str, block: str, group: str) -> None:
+    assert block_of("unet", path) == block
+    assert group_of("unet", path) == group
+
+
+def test_values_by_block_reach_their_layers() -> None:
+    path = "down_blocks.2.attentions.1.transformer_blocks.0.attn1.to_q"  # IN08
+    assert layers_per_block([path]) == 2
+    for count, place in ((17, 6), (26, 9), (12, 4), (20, 9)):
+        values = [0.0] * count
+        values[place] = 0.75
+        assert weights_by_layer(values, "unet", [path], 2, what="it") == {path: 0.75}
+    values = [0.5, *[0.0] * 16]
+    assert weights_by_layer(values, "text_encoder", ["layers.0.q"], 2, what="it") == {"layers.0.q": 0.5}
+    named = {"down_blocks": 0.1, "down_blocks.2": 0.2, "IN08": 0.3, "default": 0.4}
+    assert weights_by_layer(named, "unet", [path, "mid_block.x"], 2, what="it") == {path: 0.2, "mid_block.x": 0.4}
+    with pytest.raises(UserError, match="IN06, which 17 values do not cover"):
+        weights_by_layer([1.0] * 17, "unet", ["down_blocks.1.downsamplers.0.conv"], 2, what="it")
+
+
+def test_the_heat_map_colours_by_value() -> None:
+    measure = Measure("cosine", -1, 1, neutral=0)
+    cold, paper, hot = (value_colour(value, measure) for value in (-1, 0, 1))
+    assert cold[2] > cold[0]
+    assert hot[0] > hot[2]
+    assert min(paper) > 240
+    picture = np.asarray(draw_heat_map({"a": [1.0], "b": [math.nan]}, [measure], title="t"))
+    assert (picture == np.array(hot)).all(axis=2).sum() > 1000
+    assert (picture[96 + 30 : 96 + 56, 245:340] == 255).all()

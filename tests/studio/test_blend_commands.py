@@ -1,0 +1,177 @@
+"""blend, inspect, compare and vote on the command line, on the toy base."""
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from pipelines.families import LoadedBase
+from pipelines.judge import Judge
+from pipelines.picture_file import read_settings
+from pipelines.recipe import read_recipe
+from studio.cli import main
+from studio.library import Library
+from tests.support import draw_pictures, random_adapter
+from trainers.adapter import Adapter, write_adapter
+from trainers.data.pictures import open_picture
+
+CAPTURE = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def options(
+    base: LoadedBase, tiny_base: Path, tiny_judge: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> list[str]:
+    """A library of two styles with references; the options that name base and judge."""
+    library = Library(tmp_path / "library")
+    monkeypatch.setenv("STUDIO_LIBRARY", str(library.folder))
+    judge = Judge(str(tiny_judge), device="cpu")
+    pictures = [open_picture(path) for path in sorted(draw_pictures(tmp_path / "p", 4).glob("*.png"))]
+    for seed, name in enumerate(("one", "two")):
+        adapter = random_adapter(base, name, seed=seed, size=0.3, targets=("attention",))
+        references = {judge.fingerprint: judge.embed_pictures(pictures[seed : seed + 3])}
+        write_adapter(library.adapters_folder / name, Adapter(adapter.card, adapter.parts, references))
+    return ["--base", str(tiny_base), "--device", "cpu"]
+
+
+def test_blend_takes_settings_blocks_parts_and_recipes(options: list[str], tmp_path: Path, capsys: CAPTURE) -> None:
+    ties = [
+        "--blend",
+        "ties",
+        "--setting",
+        "density=0.4",
+        "--setting",
+        "rank=4",
+        "--part-weight",
+        "one=text_encoder:0.5",
+    ]
+    assert main(["blend", "one:0.6", "two:0.4", "--name", "t", *ties, "--dtype", "float16", *options]) == 0
+    said = capsys.readouterr().out
+    assert "From the plain sum" in said
+    assert "layers found in the base, 0 not" in said
+    folder = Library(tmp_path / "library").find("t")
+    recipe = read_recipe(folder / "recipe.yaml")
+    assert (recipe.blend, recipe.settings, recipe.dtype) == ("ties", {"density": 0.4, "rank": 4}, "float16")
+    assert main(["blend", "--recipe", str(folder / "recipe.yaml"), "--name", "again", *options]) == 0
+    same = [
+        (tmp_path / f"library/adapters/{name}/unet/adapter_model.safetensors").read_bytes() for name in ("t", "again")
+    ]
+    assert same[0] == same[1]
+    assert main(["blend", "one:1", "two:1", "--name", "e", "--blocks", "one=mid_block:0,default:1"]) == 0
+    assert main(["blend", "e", "--without", "one", "--name", "rest"]) == 0
+    assert main(["show", "rest"]) == 0
+    out = tmp_path / "live.png"
+    assert (
+        main(["generate", "x", "--recipe", str(folder / "recipe.yaml"), "--steps", "1", "--out", str(out), *options])
+        == 0
+    )
+    settings = read_settings(out)
+    assert settings is not None
+    assert settings["recipe"]["blend"] == "ties"
+
+
+def test_search_finds_weights_keeps_trials_and_goes_on(
+    options: list[str], tiny_judge: Path, tmp_path: Path, capsys: CAPTURE
+) -> None:
+    draw = ["--prompt", "a boat", "--steps", "1", "--judge", str(tiny_judge), *options]
+    assert main(["blend", "one", "two", "--name", "s", "--search", "3", *draw]) == 0
+    path = tmp_path / "library/searches/s/trials.jsonl"
+    trials = [json.loads(line) for line in path.read_text().splitlines()]
+    assert len(trials) == 3
+    for trial in trials:
+        assert trial["score"] == pytest.approx(min(trial["scores"].values()))
+        assert set(trial["scores"]) == {"one", "two", "prompt"}
+    best = max(trials, key=lambda trial: trial["score"])
+    recipe = Library(tmp_path / "library").card("s").recipe
+    assert recipe is not None
+    assert {parent.name: parent.weight for parent in recipe.parents} == best["weights"]
+    assert main(["remove", "s"]) == 0
+    capsys.readouterr()
+    assert main(["blend", "one", "two", "--name", "s", "--search", "4", *draw]) == 0
+    assert "3 of them done" in capsys.readouterr().out
+    again = [json.loads(line) for line in path.read_text().splitlines()]
+    assert again[:3] == trials
+    assert len(again) == 4
+
+
+def test_inspect_prints_and_draws(options: list[str], tmp_path: Path, capsys: CAPTURE) -> None:
+    base = options[:2]
+    out = tmp_path / "heat.png"
+    assert main(["inspect", "one", "two", "--out", str(out), *base]) == 0
+    said = capsys.readouterr().out
+    assert "cosine" in said
+    assert "attn1.to_q" in said
+    with Image.open(out) as picture:
+        assert picture.width > 500
+    assert main(["inspect", "one", *base]) == 0
+    assert "mean stored rank" in capsys.readouterr().out
+
+
+def test_compare_draws_pages_says_the_cost_resumes_and_takes_votes(
+    options: list[str], tiny_judge: Path, tmp_path: Path, capsys: CAPTURE, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "g.png"
+    grid = [
+        "compare",
+        "--prompt",
+        "a boat",
+        "--mix",
+        "one:0.5,two:0.5",
+        "--weights",
+        "1",
+        "--seeds",
+        "0,1",
+        "--steps",
+        "1",
+    ]
+    more = ["--blend", "exact", "--blend", "dare", "--block", "all", "--block", "M00", "--pages", "block"]
+    whole = [*grid, *more, "--judge", str(tiny_judge), "--out", str(out), *options]
+    assert main([*whole, "--cost"]) == 0
+    assert "10 pictures, 0 of them drawn already; 10 to draw: 20 evaluations" in capsys.readouterr().out
+    assert not out.exists()
+    assert main(whole) == 0
+    capsys.readouterr()
+    assert main(whole) == 0
+    assert "10 of them drawn already; 0 to draw" in capsys.readouterr().out
+    written = {path.name for path in tmp_path.glob("g*") if path.is_file()}
+    assert written == {"g-1.png", "g-2.png", "g.csv", "g-means.csv", "g.html"}
+    page = (tmp_path / "g.html").read_text()
+    assert "tiny-judge:" in page
+    assert all(f"g-{number}.png" in page for number in (1, 2))
+    monkeypatch.setattr("sys.stdin", io.StringIO("l\nx\nr\ns\nt\n"))
+    assert main(["vote", str(tmp_path / "g-cells")]) == 0
+    votes = [json.loads(line) for line in (tmp_path / "g-cells/votes.jsonl").read_text().splitlines()]
+    assert [vote["choice"] for vote in votes] == ["left", "right", "tie"]
+    assert "95 % interval" in capsys.readouterr().out
+    assert not (tmp_path / "g-cells/pair.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["blend", "--name", "x"], "nothing to blend"),
+        (["blend", "one", "--name", "x", "--blend", "tise"], "Did you mean 'ties'"),
+        (["blend", "one", "--name", "x", "--setting", "density"], "must be KEY=VALUE"),
+        (["blend", "one", "--name", "x", "--blocks", "two=1"], "must begin with one of one"),
+        (["blend", "one", "--name", "x", "--blocks", "one=1,2"], "2 block weights"),
+        (["blend", "one", "--name", "x", "--dtype", "fp8"], "float32"),
+        (["blend", "one", "--name", "x", "--recipe", "r"], "leave --adapters away"),
+        (["blend", "one", "two", "--name", "x", "--without", "one"], "takes a parent out of one blend"),
+        (["blend", "one", "--name", "x", "--search", "2"], "one --prompt"),
+        (["blend", "one", "--name", "x", "--search", "2", "--prompt", "p", "--goal", "x:1"], "--goal x:1"),
+        (["inspect", "one", "two", "three"], "one is measured, or two"),
+        (["inspect", "one", "--out", "x.jpg"], "must be a .png"),
+        (["generate", "x", "--recipe", "r", "--adapter", "one"], "not both"),
+        (["vote", "nowhere"], "is not a folder"),
+        (["compare", "--prompt", "x", "--adapter", "one@5", "--judge", "JUDGE"], "has no checkpoint of step 5"),
+    ],
+)
+def test_mistakes_are_told_in_a_sentence(
+    options: list[str], tiny_judge: Path, arguments: list[str], said: str, capsys: CAPTURE
+) -> None:
+    arguments = [str(tiny_judge) if item == "JUDGE" else item for item in arguments]
+    own_base = [] if arguments[0] in ("vote",) else options if arguments[0] != "inspect" else options[:2]
+    assert main([*arguments, *own_base]) == 2
+    assert said in capsys.readouterr().err
