@@ -16,8 +16,8 @@ from trainers.methods import MethodSettings, find_method
 _HEADLINE = "The run's settings cannot be used:"
 _POCKET = "pocket"
 # The recommended rates of the picture parts were measured on the pocket base, which is five times narrower than Stable
-# Diffusion 1.5. Wider layers want smaller steps; this brings LoRA to the 2e-4 and 5e-5 that trainers of those take.
-_FULL_SIZED_RATE_SHARE = 0.1
+# Diffusion 1.5. Wider layers want smaller steps; this brings LoRA to the 2e-4 and 1e-4 that trainers of those take.
+_FULL_SIZED_RATE_SHARES = {"unet": 0.1, "text_encoder": 0.02, "text_encoder_2": 0.02}
 
 
 class _Frozen(BaseModel):
@@ -49,8 +49,7 @@ class PartConfig(_Frozen):
         """Return the learning rate, the method's recommendation where none is set."""
         if self.learning_rate is not None:
             return self.learning_rate
-        measured_on_pocket = part != "language_model"
-        share = _FULL_SIZED_RATE_SHARE if measured_on_pocket and base != _POCKET else 1.0
+        share = 1.0 if base == _POCKET else _FULL_SIZED_RATE_SHARES.get(part, 1.0)
         return find_method(self.method).recommended[part].learning_rate * share
 
 

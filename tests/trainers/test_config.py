@@ -34,7 +34,7 @@ def test_recommendations_are_written_out() -> None:
 def test_a_full_sized_base_takes_smaller_steps_unless_told_otherwise() -> None:
     config = parse_config({**NEEDED, "base": "somewhere/stable-diffusion-v1-5"})
     assert config.parts["unet"].learning_rate == pytest.approx(2e-4)
-    assert config.parts["text_encoder"].learning_rate == pytest.approx(5e-5)
+    assert config.parts["text_encoder"].learning_rate == pytest.approx(1e-4)
     own = parse_config({**NEEDED, "base": "elsewhere", "parts": {"unet": {"learning_rate": 2e-3}}})
     assert own.parts["unet"].learning_rate == 2e-3
 

@@ -24,8 +24,8 @@ METHOD = Method(
     source="Huang et al. 2025, arXiv 2509.15974",
     settings=BeftSettings,
     recommended={
-        "unet": Recommendation(3e-3, {"targets": UNET_TARGETS}),
-        "text_encoder": Recommendation(3e-3),
+        "unet": Recommendation(1e-2, {"targets": UNET_TARGETS}),
+        "text_encoder": Recommendation(1e-3),
         "language_model": Recommendation(1e-3),
     },
     peft_config=_config,

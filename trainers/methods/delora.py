@@ -30,7 +30,7 @@ METHOD = Method(
     settings=DeloraSettings,
     recommended={
         "unet": Recommendation(1e-3, {"targets": UNET_TARGETS}),
-        "text_encoder": Recommendation(1e-3),
+        "text_encoder": Recommendation(3e-4),
         "language_model": Recommendation(1e-3),
     },
     peft_config=_config,

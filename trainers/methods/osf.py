@@ -28,8 +28,8 @@ METHOD = Method(
     source="Nayak et al. 2025, arXiv 2504.07097, section 3",
     settings=OsfSettings,
     recommended={
-        "unet": Recommendation(1e-4, {"targets": UNET_TARGETS}),
-        "text_encoder": Recommendation(1e-4),
+        "unet": Recommendation(3e-4, {"targets": UNET_TARGETS}),
+        "text_encoder": Recommendation(3e-4),
         "language_model": Recommendation(5e-6),
     },
     peft_config=_config,

@@ -30,8 +30,8 @@ METHOD = Method(
     source="Liu et al. 2021, arXiv 2103.10385",
     settings=PTuningSettings,
     recommended={
-        "unet": Recommendation(1.5e-2),
-        "text_encoder": Recommendation(1e-4),
+        "unet": Recommendation(4e-2),
+        "text_encoder": Recommendation(3e-5),
         "language_model": Recommendation(3e-3),
     },
     peft_config=_config,

@@ -31,8 +31,8 @@ METHOD = Method(
     source="Liu et al. 2021, arXiv 2110.07602",
     settings=PTuningV2Settings,
     recommended={
-        "unet": Recommendation(0.1),
-        "text_encoder": Recommendation(1e-3),
+        "unet": Recommendation(0.3),
+        "text_encoder": Recommendation(3e-4),
         "language_model": Recommendation(5e-3),
     },
     peft_config=_config,

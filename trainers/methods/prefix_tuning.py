@@ -33,7 +33,7 @@ METHOD = Method(
     settings=PrefixTuningSettings,
     recommended={
         "unet": Recommendation(3e-3),
-        "text_encoder": Recommendation(3e-4),
+        "text_encoder": Recommendation(1e-4),
         "language_model": Recommendation(1e-3),
     },
     peft_config=_config,

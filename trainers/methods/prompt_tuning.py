@@ -29,8 +29,8 @@ METHOD = Method(
     source="Lester et al. 2021, arXiv 2104.08691",
     settings=PromptTuningSettings,
     recommended={
-        "unet": Recommendation(0.1),
-        "text_encoder": Recommendation(1e-3),
+        "unet": Recommendation(0.3),
+        "text_encoder": Recommendation(3e-4),
         "language_model": Recommendation(3e-2),
     },
     peft_config=_config,

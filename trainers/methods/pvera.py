@@ -31,8 +31,8 @@ METHOD = Method(
     source="arXiv 2512.07703, tuner PVeRA of PEFT 0.21",
     settings=PveraSettings,
     recommended={
-        "unet": Recommendation(3e-3, {"targets": UNET_TARGETS}),
-        "text_encoder": Recommendation(3e-3),
+        "unet": Recommendation(1e-2, {"targets": UNET_TARGETS}),
+        "text_encoder": Recommendation(1e-2),
         "language_model": Recommendation(3e-3),
     },
     peft_config=_config,

@@ -31,8 +31,8 @@ METHOD = Method(
     source="Kopiczko et al. 2023, arXiv 2310.11454, eq. 2",
     settings=VeraSettings,
     recommended={
-        "unet": Recommendation(1e-2, {"targets": UNET_TARGETS}),
-        "text_encoder": Recommendation(1e-2),
+        "unet": Recommendation(3e-2, {"targets": UNET_TARGETS}),
+        "text_encoder": Recommendation(3e-2),
         "language_model": Recommendation(4e-3),
     },
     peft_config=_config,
