@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from measuring import STYLES, add_measuring_options, circumstances
 from method_cells import PARTS, Bench, Cell
-from methods_table import as_markdown, read_cells
+from methods_table import as_markdown, read_cells, read_lessons
 
 from trainers.config import RunConfig
 from trainers.errors import UserError
@@ -84,7 +84,7 @@ def main() -> int:
         if bench is not None:
             bench.close()
     if options.table:
-        table = as_markdown(read_cells(options.json) if options.json else lines)
+        table = as_markdown(read_cells(options.json) if options.json else lines, read_lessons(options.table))
         options.table.write_text(table, encoding="utf-8")
         print(table)
     return 0

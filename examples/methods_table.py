@@ -16,6 +16,15 @@ _HEADER = (
 )
 
 
+LESSONS, LESSONS_END = "<!-- what it teaches, written by hand -->", "<!-- end -->"
+
+
+def read_lessons(path: Path) -> str:
+    """Return what a person wrote into a table's file, which a new table keeps."""
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    return text.partition(LESSONS)[2].partition(LESSONS_END)[0]
+
+
 def read_cells(path: Path) -> list[dict[str, Any]]:
     """Return the newest line of every cell; a torn last line, of a killed process, is left out."""
     found: dict[str, dict[str, Any]] = {}
@@ -31,10 +40,15 @@ def read_cells(path: Path) -> list[dict[str, Any]]:
 _IDENTITY = ("style", "method", "parts", "rate_factor", "steps", "seed", "pictures", "sampling_steps", "settings")
 
 
-def as_markdown(lines: Sequence[Line]) -> str:
-    """Return a table per choice of parts, one of the learning rates where several were tried, and the failures."""
+def as_markdown(lines: Sequence[Line], lessons: str = "") -> str:
+    """Return a table per choice of parts, one of the learning rates where several were tried, and the failures.
+
+    Args:
+        lessons: what stands before the tables, written by hand.
+    """
     good = [line for line in lines if "error" not in line]
     blocks = [_heading(good)] if good else []
+    blocks += [f"{LESSONS}\n{lessons.strip()}\n{LESSONS_END}"] if lessons.strip() else []
     for parts, title in _TITLES.items():
         chosen = [best(group) for group in _by_method(line for line in good if line["parts"] == parts).values()]
         if chosen:
@@ -74,41 +88,34 @@ def _heading(lines: Sequence[Line]) -> str:
 
 
 def _row(line: Line) -> str:
-    rates = " / ".join(f"{rate:g}" for rate in dict.fromkeys(line["learning_rates"].values()))
     skipped = f", {line['skipped']} steps skipped" if line["skipped"] else ""
     return (
         f"| {line['method']} | {line['style_score']:.2f} | {line['noun_right']:.0%} | {line['trainable']:,} "
-        f"| {line['share']:.2%} | {line['file_bytes'] / 1000:,.0f} | {line['seconds']:.0f}{skipped} | {rates} |"
+        f"| {line['share']:.2%} | {line['file_bytes'] / 1000:,.0f} | {line['seconds']:.0f}{skipped} "
+        f"| {_rates(line)} |"
     )
 
 
 def _tuning(lines: Sequence[Line]) -> list[str]:
-    factors = sorted({line["rate_factor"] for line in lines})
-    if len(factors) < 2:
-        return []
     rows = []
     for parts in _TITLES:
         for method, group in _by_method(line for line in lines if line["parts"] == parts).items():
-            by_factor = {line["rate_factor"]: line for line in group}
-            cells = [
-                _score(by_factor.get(factor), by_factor[factor] is best(group)) if factor in by_factor else ""
-                for factor in factors
-            ]
-            rows.append(f"| {method} | {parts} | {' | '.join(cells)} |")
-    head = [
-        "| method | parts | " + " | ".join(f"×{factor:g}" for factor in factors) + " |",
-        "|---" * (2 + len(factors)) + "|",
-    ]
-    return [
-        "\n".join(
-            ["## Learning rates\n", "Style score and nouns at multiples of the recommended rate.\n", *head, *rows]
-        )
-    ]
+            if len(group) > 1:
+                found = [
+                    _score(line, line is best(group)) for line in sorted(group, key=lambda one: one["rate_factor"])
+                ]
+                rows.append(f"| {method} | {_TITLES[parts]} | {' · '.join(found)} |")
+    head = ["| method | parts | learning rate: style score, nouns right |", "|---|---|---|"]
+    return ["\n".join(["## Several learning rates\n", *head, *rows])] if rows else []
 
 
 def _score(line: Line, chosen: bool) -> str:
-    text = f"{line['style_score']:.2f}, {line['noun_right']:.0%}"
+    text = f"{_rates(line)}: {line['style_score']:.2f}, {line['noun_right']:.0%}"
     return f"**{text}**" if chosen else text
+
+
+def _rates(line: Line) -> str:
+    return " / ".join(f"{rate:g}" for rate in dict.fromkeys(line["learning_rates"].values()))
 
 
 def _by_method(lines: Iterable[Line]) -> dict[str, list[Line]]:
