@@ -155,7 +155,7 @@ def test_adapters_coexist_and_each_has_its_weight(cell: Any) -> None:
 def _check_merging(method: Any, model: Any, weights: dict[str, float], base: torch.Tensor) -> None:
     """Merged is attached within the record's tolerance, unmerging restores, and what cannot be merged says so."""
     wanted = cells.output_at(model, weights)
-    if not method.mergeable or method.loads_changed:  # what changes on loading merges when it is loaded
+    if not method.mergeable:
         with pytest.raises(UserError, match="no change of the weights"):
             merge(model.module, weights, what=model.part)
         assert torch.equal(cells.output(model), wanted)
