@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 
 from studio.commands._command import Command, add_base
+from studio.commands._matches import counted
 from studio.commands.export import add_writing, told
-from studio.commands.import_adapter import counted
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -22,7 +22,7 @@ def _run(options: argparse.Namespace) -> None:
     from pipelines.formats._header import hash_problems, hashes_of
     from pipelines.formats._source import read_metadata
     from pipelines.importing import bring_in
-    from studio.commands.import_adapter import counted
+    from studio.commands._matches import counted
     from trainers.errors import raise_problems
 
     base = load_base(options.base, device="cpu", precision="fp32")

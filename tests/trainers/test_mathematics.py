@@ -56,7 +56,7 @@ def test_each_part_has_its_own_learning_rate() -> None:
     chosen = config(parts={"unet": {"learning_rate": 0.5}, "text_encoder": {}}, optimiser="sgd")
     parameters = {part: {1.0: [nn.Parameter(torch.ones(2))]} for part in chosen.parts}
     groups = build_optimiser(chosen, parameters).param_groups
-    assert {group["name"]: group["base_rate"] for group in groups} == {"unet": 0.5, "text_encoder": 5e-4}
+    assert {group["name"]: group["base_rate"] for group in groups} == {"unet": 0.5, "text_encoder": 5e-3}
 
 
 def test_every_pass_shows_every_picture_once_in_its_own_order() -> None:

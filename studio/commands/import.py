@@ -2,10 +2,10 @@
 
 import argparse
 import re
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from studio.commands._command import Command, add_base, add_library, library_of
+from studio.commands._matches import counted
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,13 +44,6 @@ def usable_name(path: Path) -> str:
     """Return a file's name with everything that a name in the library cannot hold as ``-``."""
     stem = path.stem if path.suffix.lower() in (".safetensors", ".pt", ".bin") else path.name
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", stem).strip(".-")[:100] or "imported"
-
-
-def counted(title: str, matched: Mapping[str, int], unmatched: Sequence[str], base: str) -> list[str]:
-    """Return what was read and how much of it the base has."""
-    by_part = ", ".join(f"{count} in {part}" for part, count in matched.items())
-    lines = [f"Read as {title}: {by_part or 'none'} matched the base {base!r}, {len(unmatched)} did not."]
-    return lines + [f"  without a place: {name}" for name in list(unmatched)[:10]]
 
 
 COMMAND = Command("import", "Bring an adapter from another program into the library.", _add_arguments, _run)
