@@ -66,7 +66,7 @@ class Terminal:
                 initial=0,
                 leave=True,
                 dynamic_ncols=True,
-                mininterval=0.3,
+                mininterval=0.3 if sys.stderr.isatty() else 20,  # a log file gets a line now and then, not thousands
             )
         if note:
             self._bar.set_postfix_str(note, refresh=False)
