@@ -5,6 +5,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from pipelines.deltas import BIAS
+from pipelines.effective import effective_deltas
 from pipelines.formats._layer import Layer, dense
 from trainers.adapter import KEY_PREFIX, AdapterPart
 from trainers.errors import UserError
@@ -62,13 +64,15 @@ def ia3_layers(part: AdapterPart, module: nn.Module) -> dict[str, Layer]:
 
 
 def merged_layers(part: AdapterPart, module: nn.Module, *, what: str) -> dict[str, Layer]:
-    """Return any mergeable part's effect on a live module as full deltas, by PEFT's own arithmetic in float64.
+    """Return any mergeable part's effect on a bare live module as full deltas.
 
     Raises:
         UserError: the part does not fit the module, or its method is no change of weights.
     """
-    with attached_part(part, module, what=what) as adapter:
-        found = bridge.merged_deltas(module, adapter)
+    found: dict[str, dict[str, Tensor]] = {}
+    for name, delta in effective_deltas(module, part, what=what).items():
+        leaf = BIAS if name.endswith(BIAS) else ".weight"
+        found.setdefault(name.removesuffix(BIAS), {})[leaf[1:]] = delta.dense()
     return {path: Layer("full", tensors) for path, tensors in found.items()}
 
 

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from peft import get_peft_model_state_dict
 from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 from peft.tuners.tuners_utils import BaseTunerLayer
@@ -287,28 +286,3 @@ def rank_allocator(module: nn.Module, config: Any, adapter: str) -> Any:
     from peft.tuners.adalora.layer import RankAllocator
 
     return RankAllocator(module, config, adapter)
-
-
-def merged_deltas(module: nn.Module, adapter: str) -> dict[str, dict[str, Tensor]]:
-    """Return path -> ``weight`` and ``bias`` -> what merging an attached adapter adds, in float64; the base is kept.
-
-    Every layer is merged by PEFT's own arithmetic in a float64 copy of it alone.
-
-    Raises:
-        UserError: the adapter is no change of weights.
-    """
-    deltas: dict[str, dict[str, Tensor]] = {}
-    for path, layer in tuner_layers(module):
-        if not _holds(layer, adapter):
-            continue
-        if isinstance(layer, Sidecar) or not hasattr(layer, "merge"):
-            raise UserError("The method is no change of weights, so it cannot be merged.")
-        own = copy.deepcopy(layer).double()
-        before = {name: value.clone() for name, value in own.get_base_layer().named_parameters(recurse=False)}
-        with torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            own.merge(adapter_names=[adapter])
-        after = dict(own.get_base_layer().named_parameters(recurse=False))
-        found = {name: (after[name] - value).detach() for name, value in before.items()}
-        deltas[canonical(path)] = {name: value for name, value in found.items() if name == "weight" or value.any()}
-    return deltas
