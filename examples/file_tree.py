@@ -64,7 +64,9 @@ def _line(name: str, depth: int, text: str) -> str:
 def _summary(path: Path) -> str:
     docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     first = docstring.split("\n\n")[0].replace("\n", " ").replace("``", "")
-    sentence = first.partition(". ")[0].partition("; ")[0].rstrip(".")
+    sentence = first.partition(". ")[0].rstrip(".")
+    part = sentence.partition("; ")[0]
+    sentence = part if part.count("[") == part.count("]") else sentence.partition(": ")[0]
     for cut in (": ", ", "):
         if len(sentence) > _WIDTH * 2:
             sentence = sentence.partition(cut)[0]

@@ -242,8 +242,8 @@ def loading_notices(cards: Sequence[AdapterCard]) -> list[str]:
 def other_weights_notice(base: LoadedBase, cards: Sequence[AdapterCard]) -> list[str]:
     """Return a sentence for each adapter that was trained on other weights of the same shape; it may still work."""
     return [
-        f"Note: {card.name!r} was trained on other weights than {base.name!r} ({card.base.name}, "
-        f"{card.base.fingerprint[:8]}). It fits, but may look different."
+        f"Note: {card.name!r} was trained on other weights ({card.base.name}, {card.base.fingerprint[:8]}) than those "
+        f"of {base.name!r} here ({base.fingerprint[:8]}). It fits, but may look different."
         for card in cards
         if card.base.fingerprint != base.fingerprint
     ]

@@ -91,7 +91,7 @@ class Library:
 
     def remove_if_there(self, name: str) -> None:
         """Remove an adapter and its run, whichever exist."""
-        if name in self.names() or (self.runs_folder / name).is_dir():
+        if (self.adapters_folder / name).is_dir() or (self.runs_folder / name).is_dir():
             self.remove(name)
 
     def remove(self, name: str) -> list[str]:
@@ -104,7 +104,7 @@ class Library:
         removed = []
         if self.remove_run(name):
             removed.append(f"Removed the run {name}.")
-        if name in self.names():
+        if (self.adapters_folder / name).is_dir():  # also one that lost its card
             _bury(self.adapters_folder / name)
             removed.append(f"Removed the adapter {name}.")
         if not removed:
@@ -137,7 +137,10 @@ def open_library(folder: str | None) -> Library:
     """Return the library at a folder, else at STUDIO_LIBRARY, else in the user's data folder."""
     chosen = folder or os.environ.get(ENVIRONMENT_VARIABLE)
     if chosen:
-        return Library(Path(chosen).expanduser())
+        place = Path(chosen).expanduser()
+        if place.exists() and not place.is_dir():
+            raise UserError(f"The library {place} is a file. Give a folder, with --library or STUDIO_LIBRARY.")
+        return Library(place)
     data_home = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
     return Library(Path(data_home).expanduser() / "adapter-studio")
 

@@ -26,6 +26,7 @@ from trainers.data.pictures import Picture, PictureFolder, open_picture, read_fo
 from trainers.errors import UserError
 from trainers.loop import ADAPTER, Step, Training, begin, restore, snapshot, train, trained_parts
 from trainers.methods import find_method
+from trainers.preflight import check_parts
 from trainers.storage import write_bytes
 
 _SAMPLES = 4
@@ -43,6 +44,7 @@ def work(run: Run, journal: Journal, should_stop: Callable[[], bool]) -> Path | 
     pictures = read_folder(Path(config.data), prompt=config.prompt, trigger=config.trigger, skip_bad=config.skip_bad)
     _say_pictures(journal, pictures)
     base = load_base(config.base, device=config.device, precision=config.precision)
+    check_parts(config, base)
     _check_unchanged(run, pictures.pictures, base)
     accelerator = Accelerator(
         cpu=device.type == "cpu",

@@ -15,6 +15,8 @@ from trainers.methods import MethodSettings, find_method
 
 _HEADLINE = "The run's settings cannot be used:"
 _POCKET = "pocket"
+_PARTS_EXAMPLE = "write parts: {unet: {method: lora, learning_rate: 2e-3, settings: {rank: 16}}}"
+_OF_A_PART = ("method", "learning_rate", "rank", "alpha", "targets", "settings")
 # The recommended rates of the picture parts were measured on the pocket base, which is five times narrower than Stable
 # Diffusion 1.5. Wider layers want smaller steps; this brings LoRA to the 2e-4 and 1e-4 that trainers of those take.
 _FULL_SIZED_RATE_SHARES = {"unet": 0.1, "text_encoder": 0.02, "text_encoder_2": 0.02}
@@ -152,6 +154,8 @@ def parse_config(values: Mapping[str, Any]) -> RunConfig:
     Raises:
         UserError: listing every unknown key and every value out of range, those of the parts' methods too.
     """
+    if "parts" in values:
+        check_parts_shape(values["parts"])
     try:
         config = RunConfig.model_validate(dict(values))
     except ValidationError as error:
@@ -161,6 +165,22 @@ def parse_config(values: Mapping[str, Any]) -> RunConfig:
         raise_problems(_HEADLINE, problems)
         raise
     return config.checked()
+
+
+def check_parts_shape(parts: object) -> None:
+    """Check that the parts of a config are a mapping of mappings.
+
+    Raises:
+        UserError: they are not, with an example.
+    """
+    if not (isinstance(parts, Mapping) and parts and all(_is_plan(plan) for plan in parts.values())):
+        raise UserError(f"{_HEADLINE} parts = {reprlib.repr(parts)} cannot be read; {_PARTS_EXAMPLE}.")
+
+
+def _is_plan(plan: object) -> bool:
+    if not isinstance(plan, Mapping):
+        return isinstance(plan, PartConfig)
+    return isinstance(plan.get("settings", {}), Mapping) and isinstance(plan.get("method", "lora"), str)
 
 
 def _checked_parts(plans: Mapping[str, PartConfig], base: str) -> tuple[dict[str, PartConfig], list[str]]:
@@ -233,6 +253,8 @@ def _sentences(error: ValidationError, model: type[BaseModel], prefix: str = "")
 
 def _sentence(item: Mapping[str, Any], model: type[BaseModel], prefix: str) -> str:
     where = prefix + ".".join(str(step) for step in item["loc"])
+    if item["type"] == "extra_forbidden" and item["loc"][0] in _OF_A_PART:
+        return f"{where}: that belongs to a part; {_PARTS_EXAMPLE}"
     if item["type"] == "extra_forbidden":
         known = PartConfig.model_fields if item["loc"][0] == "parts" else model.model_fields
         return str(unknown("Setting", where.rpartition(".")[2], known)).replace("Setting", f"{where}: setting", 1)

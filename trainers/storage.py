@@ -26,7 +26,7 @@ from trainers.errors import UserError
 TEMPORARY_PREFIX = ".tmp-"
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _ACCESS_ERRORS = {errno.EACCES, errno.EPERM, errno.EROFS}
-_PLACE_ERRORS = {errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP}
+_PLACE_ERRORS = {errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL}
 _LIMIT_JSON_BYTES = 64 << 20
 _LIMIT_HEADER_BYTES = 16 << 20
 
@@ -52,7 +52,7 @@ def disk_errors(path: Path) -> Iterator[None]:
 def write_bytes(path: Path, content: bytes) -> None:
     """Replace a file atomically; on any failure the old file stays and no leftover remains."""
     with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(path.parent)
         temporary = path.with_name(f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}")
         try:
             with open(temporary, "xb") as stream:
@@ -151,7 +151,7 @@ def new_folder(target: Path) -> Iterator[Path]:
         UserError: the target exists, or the disk is full.
     """
     with disk_errors(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(target.parent)
         temporary = target.parent / f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}"
         temporary.mkdir()
         try:
@@ -198,6 +198,13 @@ def folder_lock(folder: Path) -> Iterator[None]:
                 f"Another run is working in {folder}. Wait until it ends or stop it, or choose another --name."
             ) from error
         yield
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileNotFoundError as error:  # with all parents made, only a file system that makes no folders is left
+        raise UserError(f"Cannot write into {folder}: no folder can be made there. Choose another place.") from error
 
 
 def _flush_tree(folder: Path) -> None:

@@ -11,13 +11,19 @@ from trainers.errors import UserError
 
 def _run(options: argparse.Namespace) -> None:
     library = library_of(options)
-    rows = [_row(library, name) for name in library.names()]
+    rows, broken = [], []
+    for name in library.names():
+        try:
+            rows.append(_row(library, name))
+        except UserError as error:
+            broken.append(f"adapter {name}: broken: {error}")
     if rows:
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         for row in rows:
             print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
-    else:
+    elif not broken:
         print(f"No adapters in {library.folder} yet. Train one with 'studio train', or see 'studio demo'.")
+    print("\n".join(broken), end="\n" if broken else "")
     for name in open_run_names(library):
         try:
             state = Run(library.runs_folder / name, library).state()
@@ -30,10 +36,7 @@ def _run(options: argparse.Namespace) -> None:
 
 def _row(library: Library, name: str) -> tuple[str, ...]:
     folder = library.adapters_folder / name
-    try:
-        card = read_card(folder)
-    except UserError as error:
-        return (name, f"broken: {error}", "", "", "")
+    card = read_card(folder)
     return (
         name,
         _made(card),

@@ -12,7 +12,7 @@ from studio.commands._command import Command, add_library, library_of
 from studio.report import Terminal
 from studio.runs import create_run, discard_unstarted, execute, find_run
 from trainers.adapter import read_card
-from trainers.config import RunConfig, parse_config, read_config
+from trainers.config import RunConfig, check_parts_shape, parse_config, read_config
 from trainers.errors import UserError
 from trainers.methods import find_method
 
@@ -82,7 +82,7 @@ def config_from_options(options: argparse.Namespace) -> RunConfig:
             "examples/styles/blueprint --name blueprint."
         )
     parts = _parts(options, values.pop("parts", None))
-    return parse_config({**values, **({"parts": parts} if parts else {})})
+    return parse_config({**values, **({"parts": parts} if parts is not None else {})})
 
 
 def _parts(options: argparse.Namespace, from_file: Any) -> dict[str, Any] | None:
@@ -94,11 +94,16 @@ def _parts(options: argparse.Namespace, from_file: Any) -> dict[str, Any] | None
         "alpha": options.alpha,
         "targets": options.targets,
     }
-    if options.parts is None and not any(flags.values()) and not options.settings:
+    if options.parts is None and all(value is None for value in flags.values()) and not options.settings:
         return from_file
+    if from_file is not None:
+        check_parts_shape(from_file)
     parts: dict[str, Any] = dict(from_file or {"unet": {}, "text_encoder": {}})
     if options.parts is not None:
-        parts = {part: parts.get(part, {}) for part in options.parts.split(",")}
+        named = [part.strip() for part in options.parts.split(",")]
+        if "" in named or len(set(named)) < len(named):
+            raise UserError(f"--parts {options.parts!r} must name each part once, such as unet,text_encoder.")
+        parts = {part: parts.get(part, {}) for part in named}
     for key, text in flags.items():
         for part, value in _by_part(key, text, list(parts)).items():
             plan = dict(parts[part])
@@ -170,7 +175,7 @@ def _given_beside_resume(options: argparse.Namespace) -> list[str]:
 
 def _run(options: argparse.Namespace) -> int:
     library = library_of(options)
-    if options.resume:
+    if options.resume is not None:
         beside = _given_beside_resume(options)
         if beside:
             raise UserError(
@@ -185,7 +190,7 @@ def _run(options: argparse.Namespace) -> int:
         with Terminal() as report, _stop_on_signals(stop, report):
             adapter = execute(run, report, stop.is_set)
     except UserError:
-        if not options.resume:
+        if options.resume is None:
             discard_unstarted(run)
         raise
     if adapter is None:

@@ -208,8 +208,8 @@ def test_a_broken_adapter_or_run_does_not_hide_the_others(library: Library, caps
     (library.runs_folder / "torn/state.json").write_text("{")
     assert main(["list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == ["foreign", "one", "two", "run"]
-    assert "broken" in lines[1]
+    assert [line.split()[0] for line in lines] == ["foreign", "two", "adapter", "run"]
+    assert lines[2].startswith("adapter one: broken")
     assert "torn" in lines[3]
 
 

@@ -64,7 +64,7 @@ METHOD = Method(
     settings=MamSettings,
     recommended={
         "unet": Recommendation(3e-3),
-        "text_encoder": Recommendation(1e-4),
+        "text_encoder": Recommendation(3e-5),
         "language_model": Recommendation(5e-4),
     },
     peft_config=_config,
