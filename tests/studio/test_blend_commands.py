@@ -156,6 +156,8 @@ def test_compare_draws_pages_says_the_cost_resumes_and_takes_votes(
         (["blend", "one", "--name", "x", "--setting", "density"], "must be KEY=VALUE"),
         (["blend", "one", "--name", "x", "--blocks", "two=1"], "must begin with one of one"),
         (["blend", "one", "--name", "x", "--blocks", "one=1,2"], "2 block weights"),
+        (["blend", "one", "--name", "x", "--blocks", "one=mid_blockk:0,default:1"], "'mid_blockk' fits no layer"),
+        (["compare", "--prompt", "x", "--adapter", "one", "--judge", "JUDGE", "--block=-NOPE"], "'NOPE' fits no"),
         (["blend", "one", "--name", "x", "--dtype", "fp8"], "float32"),
         (["blend", "one", "--name", "x", "--recipe", "r"], "leave --adapters away"),
         (["blend", "one", "two", "--name", "x", "--without", "one"], "takes a parent out of one blend"),
