@@ -54,6 +54,8 @@ def search_weights(library: Library, recipe: Recipe, options: argparse.Namespace
             embeddings of its training pictures.
     """
     names = [item.adapter for item in recipe.inputs]
+    if options.negative_prompt:
+        raise UserError("--search draws without a negative prompt; leave --negative-prompt away.")
     if not options.prompts or options.search < 1:
         raise UserError("--search needs at least one trial and one --prompt to draw with.")
     if recipe.blend != "exact" or any(i.blocks or i.parts or i.schedule for i in recipe.inputs):
