@@ -72,9 +72,7 @@ def _run(options: argparse.Namespace) -> None:
             raise UserError(
                 "--without takes a parent out of one blend: studio blend mix --without blueprint --name rest."
             )
-        _refuse(
-            options, (*_BLENDING, "search"), "cannot be used with --without, which leaves the others as they are."
-        )
+        _refuse(options, (*_BLENDING, "search"), "cannot be used with --without, which leaves the others as they are.")
         folder = take_out(library, options.adapters[0], options.without, options.name)
         print(f"{options.without!r} is taken out of {options.adapters[0]!r}, the others bit for bit: {folder}")
         return

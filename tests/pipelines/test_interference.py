@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from pipelines.blocks import block_of, check_names, group_of, layers_per_block, weights_by_layer
 from pipelines.compare.heat_map import Measure, draw_heat_map, value_colour
+from pipelines.compare.sheet import fit_text, sheet_font
 from pipelines.deltas import DenseDelta, LowRankDelta
 from pipelines.interference import compare_adapters, effective_rank, measure_adapter, rank_for
+from studio.inspecting import ONE_MEASURES, TWO_MEASURES
 from trainers.errors import UserError
 
 
@@ -118,6 +120,14 @@ def test_a_block_that_no_part_has_is_named(name: str) -> None:
     check_names(["IN08", "BASE", "layers", "down_blocks.2", "default"], layers, 2, what="it")
     with pytest.raises(UserError, match=rf"'{name}' fits no layer. There are BASE, IN08, and down_blocks.2, layers.0"):
         check_names(["IN08", name], layers, 2, what="it")
+
+
+def test_the_font_has_every_letter_of_the_heat_map() -> None:
+    missing = bytes(sheet_font(12).getmask("\uffff"))
+    for measure in (*ONE_MEASURES, *TWO_MEASURES):
+        shown = measure.title + measure.form.format(0.5)
+        assert [letter for letter in shown if bytes(sheet_font(12).getmask(letter)) == missing] == []
+        assert fit_text(measure.title, sheet_font(12), 104) == measure.title
 
 
 def test_the_heat_map_colours_by_value() -> None:
