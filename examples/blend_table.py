@@ -22,6 +22,7 @@ from studio.demo import PROMPTS, train_style
 from studio.library import Library
 from studio.report import Terminal
 from studio.session import find_judge, find_references, open_session
+from studio.sheets import prompt_words
 from trainers.storage import write_text
 
 STYLES = ("blueprint", "watercolor")
@@ -113,7 +114,7 @@ def table_lines(summaries: list[LookSummary], styles: list[str]) -> list[str]:
             for style in styles
         )
         label = summary.label.removeprefix(f"{' + '.join(styles)} ")
-        lines.append(f"| {label} |{scores} {summary.prompt_kept or 0:.0%} |")
+        lines.append(f"| {label} |{scores} {prompt_words(summary)} |")
     return lines
 
 

@@ -72,6 +72,32 @@ def check_blocks(blocks: Sequence[float] | Mapping[str, float], *, what: str) ->
         )
 
 
+def check_names(names: Iterable[str], layers: Iterable[tuple[str, str]], per_level: int, *, what: str) -> None:
+    """Refuse names of blocks and beginnings of paths that fit no layer.
+
+    Args:
+        layers: part and path of every layer there is, of all parts.
+
+    Raises:
+        UserError: with the names that are wrong and the blocks that exist.
+    """
+    layers = list(layers)
+    blocks = {block_of(part, path, per_level) for part, path in layers}
+    wrong = [
+        name
+        for name in names
+        if name != ALL_OTHERS
+        and name not in blocks
+        and not any(path == name or path.startswith(f"{name}.") for _, path in layers)
+    ]
+    if wrong:
+        groups = {group_of(part, path) for part, path in layers}
+        raise UserError(
+            f"{what}: {', '.join(map(repr, wrong))} fits no layer. There are {', '.join(sorted(blocks))}, and "
+            f"{', '.join(sorted(groups))}; {ALL_OTHERS} speaks for all others."
+        )
+
+
 def weights_by_layer(
     blocks: Sequence[float] | Mapping[str, float], part: str, paths: Sequence[str], per_level: int, *, what: str
 ) -> dict[str, float]:
@@ -82,7 +108,8 @@ def weights_by_layer(
             (``down_blocks.1``); of several beginnings the longest counts, and ``default`` speaks for all others.
 
     Raises:
-        UserError: a layer lies in a block that has no weight, or a name fits no layer.
+        UserError: a layer lies in a block that has no weight. Names that fit no layer are `check_names`' affair,
+            because a name may fit another part.
     """
     check_blocks(blocks, what=what)
     named = blocks if isinstance(blocks, Mapping) else dict(zip(LISTS[len(blocks)], blocks, strict=True))

@@ -31,6 +31,9 @@ _TOLERANCE = {torch.float32: 2e-6, torch.float16: 4e-3, torch.bfloat16: 3e-2}
 """Largest error of a written module, over its delta's norm; a few roundings of the number format."""
 
 
+_HIGHEST_RANK = 16_384
+
+
 @dataclass(frozen=True)
 class Exported:
     """What was written."""
@@ -71,6 +74,8 @@ def take_out(
         raise UserError(f"{path} exists already. Choose another --out, or remove it first.")
     dtype = PRECISIONS[precision] if precision else None
     words = {part: content for part, content in adapter.parts.items() if content.config.get("peft_type") == WORD_TYPE}
+    if rank is not None:
+        _check_rank(rank, adapter.card.name, chosen, is_word=bool(words))
     if words:
         return _write_word(adapter, chosen, path, words, dtype)
     layers, whole, notes = _layers(adapter, chosen, base)
@@ -79,6 +84,11 @@ def take_out(
         export = Export(adapter.card, layers, names, dtype, base_folder=base_folder)
         loss = chosen.merge(path, export)
         return Exported(sum(map(len, layers.values())), loss, tuple(notes))
+    if rank is not None and all(layer.form == "lora" for own in layers.values() for layer in own.values()):
+        raise UserError(
+            f"{adapter.card.name!r} is LoRA already, which --rank {rank} leaves as it is; use studio resize for another "
+            "rank."
+        )
     layers, more = _fitted(layers, chosen, base, rank)
     if base is not None and notes:  # something was computed with the base's weights
         more += other_weights_notice(base, [adapter.card])
@@ -104,6 +114,14 @@ def convert(
     (adapter,) = imported.adapters.values()
     exported = take_out(adapter, format_name, out, base=base, precision=precision, rank=rank)
     return imported, exported
+
+
+def _check_rank(rank: int, name: str, chosen: Format, *, is_word: bool) -> None:
+    if not 1 <= rank <= _HIGHEST_RANK:
+        raise UserError(f"The rank {rank} is out of range; 1 to {_HIGHEST_RANK} is possible.")
+    if is_word or chosen.merge is not None:
+        what = f"{name!r} is a new word" if is_word else f"{chosen.title} takes any change of weights"
+        raise UserError(f"{what}, so that --rank {rank} would do nothing; leave it away.")
 
 
 def needs_base(adapter: Adapter, format_name: str) -> bool:

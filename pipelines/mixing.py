@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pipelines.blends import find_blend
 from pipelines.blends._blend import LIVE, Address, Layer, Learning
-from pipelines.blocks import layers_per_block, weights_by_layer
+from pipelines.blocks import check_names, layers_per_block, weights_by_layer
 from pipelines.deltas import BIAS, Delta, kind_of
 from pipelines.effective import part_deltas
 from pipelines.families import LoadedBase
@@ -209,7 +209,11 @@ def _gather(recipe: Recipe, deltas: AllDeltas) -> list[Layer]:
     found: dict[Address, list[tuple[str, Delta, float]]] = {}
     all_paths = [path for parts in deltas.values() for path in parts.get("unet", ())]
     per_level = layers_per_block(all_paths)
+    everywhere = {(part, address.removesuffix(BIAS))
+                  for parts in deltas.values() for part, own in parts.items() for address in own}  # fmt: skip
     for item in active:
+        if isinstance(item.blocks, Mapping):
+            check_names(item.blocks, everywhere, per_level, what=f"The block weights of {item.adapter!r}")
         for part, layers in deltas[item.adapter].items():
             weights = _weights(item, part, list(layers), per_level)
             for address, delta in layers.items():

@@ -126,7 +126,8 @@ def _write(
         path = plan.out if len(pages) == 1 else plan.out.with_stem(f"{plan.out.stem}-{number}")
         own = [item for item in scored if item.cell.page == page]
         title = f"{plan.title} · {page}" if page else plan.title
-        sheet = draw_sheet(sheet_cells(own), title=title, subtitle=facts, column_notes=column_notes(summaries))
+        notes = column_notes(own, summaries)
+        sheet = draw_sheet(sheet_cells(own), title=title, subtitle=facts, column_notes=notes)
         write_bytes(path, png_bytes(sheet))
         sheets[page or plan.title] = path
     table, means, page_file = (

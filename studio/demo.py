@@ -15,7 +15,7 @@ from studio.report import Report
 from studio.resources import example_folder
 from studio.runs import Run, create_run, execute
 from studio.session import find_judge, find_references, open_session
-from studio.sheets import column_notes, sheet_cells
+from studio.sheets import column_notes, prompt_words, sheet_cells
 from trainers.config import RunConfig, parse_config
 from trainers.storage import write_bytes, write_text
 
@@ -107,7 +107,7 @@ def _draw(out: Path, library: Library, report: Report, device: str) -> DemoResul
         sheet_cells(scored),
         title="One base, two styles learned from 24 pictures each, and their blends",
         subtitle="style: 0 % is the base, 100 % its own pictures · prompt kept: CLIP-T of the noun, against the base",
-        column_notes=column_notes(summaries),
+        column_notes=column_notes(scored, summaries),
     )
     grid, scores = out / "grid.png", out / "scores.csv"
     write_bytes(grid, png_bytes(sheet))
@@ -116,7 +116,7 @@ def _draw(out: Path, library: Library, report: Report, device: str) -> DemoResul
     table = [f"{'':<34}{heads}{'prompt kept':>14}"]
     for summary in summaries:
         shares = "".join(f"{summary.style_shares[style]:>14.0%}" for style in references)
-        table.append(f"{summary.label:<34}{shares}{summary.prompt_kept or 0:>14.0%}")
+        table.append(f"{summary.label:<34}{shares}{prompt_words(summary):>14}")
     return DemoResult(grid, scores, library, tuple(table))
 
 

@@ -18,6 +18,26 @@ from trainers.errors import UserError
 _CONFLICT_ABOVE, _OVERLAP_ABOVE_CHANCE, _LOUD_RATIO = 0.6, 2.0, 3.0
 
 
+# The font that Pillow carries has no glyph for the signs of a norm or of a difference.
+ONE_MEASURES = (
+    Measure("share of energy", 0, 0.3, "{:.1%}"),
+    Measure("change / weight", 0, 0.3, "{:.3f}"),
+    Measure("stored rank", 0, 64, "{:.0f}"),
+    Measure("effective rank", 0, 64, "{:.1f}"),
+    Measure("rank of 99 %", 0, 64, "{:.1f}"),
+)
+TWO_MEASURES = (
+    Measure("cosine", -1, 1, "{:+.3f}", neutral=0),
+    Measure("output overlap", 0, 1),
+    Measure("input overlap", 0, 1),
+    Measure("by chance", 0, 1),
+    Measure("sign conflict", 0, 1, neutral=0.5),
+    Measure("A / weight", 0, 0.3, "{:.3f}"),
+    Measure("B / weight", 0, 0.3, "{:.3f}"),
+    Measure("A / B", 0, 4, "{:.2f}", neutral=1),
+)
+
+
 @dataclass(frozen=True)
 class Inspection:
     """A table, what stands out in it, and the same as a picture."""
@@ -70,13 +90,6 @@ def _base_norms(base: LoadedBase | None) -> Callable[[str, str], float | None]:
 
 def _one(name: str, rooms: list[Room]) -> Inspection:
     heads = ("energy", "ΔW / W", "rank", "effective", "99 % in")
-    measures = [
-        Measure("share of energy", 0, 0.3, "{:.1%}"),
-        Measure("‖ΔW‖ / ‖W‖", 0, 0.3, "{:.3f}"),
-        Measure("stored rank", 0, 64, "{:.0f}"),
-        Measure("effective rank", 0, 64, "{:.1f}"),
-        Measure("rank of 99 %", 0, 64, "{:.1f}"),
-    ]
     rows = {
         block: [
             sum(room.share for room in items),
@@ -98,27 +111,20 @@ def _one(name: str, rooms: list[Room]) -> Inspection:
     if used < stored / 2:
         notes.append("Less than half of the rank is used: --blend svd --setting energy=0.99 makes the file smaller.")
     title = f"What {name} changes"
-    return Inspection(tuple(lines), tuple(notes), draw_heat_map(rows, measures, title=title, subtitle=notes[0]))
+    return Inspection(tuple(lines), tuple(notes), draw_heat_map(rows, ONE_MEASURES, title=title, subtitle=notes[0]))
 
 
 def _two(first: str, second: str, meetings: list[Meeting]) -> Inspection:
     heads = ("cosine", "outputs", "inputs", "chance", "conflict", "ΔA / W", "ΔB / W", "A / B")
-    measures = [
-        Measure("cosine", -1, 1, "{:+.3f}", neutral=0),
-        Measure("output overlap", 0, 1),
-        Measure("input overlap", 0, 1),
-        Measure("by chance", 0, 1),
-        Measure("sign conflict", 0, 1, neutral=0.5),
-        Measure(f"{first[:9]} / W", 0, 0.3, "{:.3f}"),
-        Measure(f"{second[:9]} / W", 0, 0.3, "{:.3f}"),
-        Measure("A / B", 0, 4, "{:.2f}", neutral=1),
-    ]
     rows = {block: [mean(column) for column in zip(*map(_values, items), strict=True)]
             for block, items in by_block(meetings).items()}  # fmt: skip
     form = ("{:+.4f}", "{:.3f}", "{:.3f}", "{:.3f}", "{:.3f}", "{:.4f}", "{:.4f}", "{:.2f}")
     lines = [_head("layer", heads)]
     lines += [_line(item.part, item.layer, _values(item), form) for item in meetings]
-    notes = [f"{len(meetings)} layers are touched by both."]
+    notes = [
+        f"A is {first}, B is {second}; their sizes are Frobenius norms of the changes.",
+        f"{len(meetings)} layers are touched by both.",
+    ]
     for block, values in rows.items():
         cosine, outputs, _, chance, conflict, *_, ratio = values
         if conflict > _CONFLICT_ABOVE or cosine < -0.2:
@@ -129,7 +135,9 @@ def _two(first: str, second: str, meetings: list[Meeting]) -> Inspection:
             louder = first if ratio > 1 else second
             notes.append(f"{block}: {louder} is {max(ratio, 1 / ratio):.1f} times as strong; lower its weight there.")
     title = f"{first} and {second}"
-    return Inspection(tuple(lines), tuple(notes), draw_heat_map(rows, measures, title=title, subtitle=notes[0]))
+    return Inspection(
+        tuple(lines), tuple(notes), draw_heat_map(rows, TWO_MEASURES, title=title, subtitle=" ".join(notes[:2]))
+    )
 
 
 def _values(item: Meeting) -> tuple[float, ...]:

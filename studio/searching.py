@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from pipelines.compare.grid import plan_grid
-from pipelines.compare.scores import render_grid, summarise
+from pipelines.compare.scores import LookSummary, render_grid, summarise
 from pipelines.generate import PictureRequest
 from pipelines.recipe import Recipe
 from studio.commands._command import numbers
@@ -29,6 +29,8 @@ from trainers.storage import write_text
 PROMPT = "prompt"
 _LOWEST, _HIGHEST = 0.0, 1.5
 _EVEN_SHARE = 0.5
+_MEASURE = 2
+"""Raised when a trial's scores change their meaning, so that older trials are not compared with new ones."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Trial:
 
     weights: Mapping[str, float]
     scores: Mapping[str, float]
-    """Share of each style, and ``prompt``: share of the base's CLIP-T."""
+    """Share of each style, and ``prompt``, see `prompt_share`."""
     score: float
     """The smallest share of its goal."""
     key: str
@@ -52,6 +54,8 @@ def search_weights(library: Library, recipe: Recipe, options: argparse.Namespace
             embeddings of its training pictures.
     """
     names = [item.adapter for item in recipe.inputs]
+    if options.negative_prompt:
+        raise UserError("--search draws without a negative prompt; leave --negative-prompt away.")
     if not options.prompts or options.search < 1:
         raise UserError("--search needs at least one trial and one --prompt to draw with.")
     if recipe.blend != "exact" or any(i.blocks or i.parts or i.schedule for i in recipe.inputs):
@@ -69,9 +73,9 @@ def search_weights(library: Library, recipe: Recipe, options: argparse.Namespace
             raise UserError(
                 f"{', '.join(missing)} has no embeddings of its training pictures, so no score to search by."
             )
-        key = json.dumps([options.prompts, seeds, options.steps, options.guidance, goals, judge.fingerprint])
+        key = json.dumps([options.prompts, seeds, options.steps, options.guidance, goals, judge.fingerprint, _MEASURE])
         trials = [trial for trial in _read_trials(path) if trial.key == key]
-        pictures = len(options.prompts) * len(seeds)
+        pictures, said = len(options.prompts) * len(seeds), False
         report.say(f"{options.search} trials of {pictures} pictures, {len(trials)} of them done; judge {judge.name}.")
         while len(trials) < options.search:
             weights = _propose(trials, names, options.search)
@@ -79,7 +83,11 @@ def search_weights(library: Library, recipe: Recipe, options: argparse.Namespace
             cells = plan_grid({"trial": weights}, [0.0, 1.0], options.prompts, seeds, template)
             scored = render_grid(session.attachments, cells, judge, references)
             summary = summarise(scored, references)[-1]
-            scores = {**summary.style_shares, PROMPT: summary.prompt_kept or 0.0}
+            if summary.prompt_kept is None and not said:
+                said = True
+                report.say("The judge sees little of the prompts in the base's own pictures, so that no share of its "
+                           "CLIP-T can be given; the prompt counts as 1 + CLIP-T - CLIP-T of the base.")  # fmt: skip
+            scores = {**summary.style_shares, PROMPT: prompt_share(summary)}
             trial = Trial(weights, scores, _score(scores, goals), key)
             trials.append(trial)
             _write_trials(path, trials)
@@ -88,6 +96,17 @@ def search_weights(library: Library, recipe: Recipe, options: argparse.Namespace
     report.say(f"Best: {_shown(best.weights)} with {best.score:.3f}. Trials: {path}")
     inputs = tuple(item.model_copy(update={"weight": best.weights[item.adapter]}) for item in recipe.inputs)
     return recipe.model_copy(update={"inputs": inputs})
+
+
+def prompt_share(summary: LookSummary) -> float:
+    """Return how much of the prompt survived; 1 is what the base shows of it.
+
+    The share of the base's CLIP-T; where the base's own is too small for one, 1 plus the difference.
+    """
+    if summary.prompt_kept is not None:
+        return summary.prompt_kept
+    assert summary.prompt_change is not None, "a search draws the base too"
+    return 1 + summary.prompt_change
 
 
 def _score(scores: Mapping[str, float], goals: Mapping[str, float]) -> float:

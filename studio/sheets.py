@@ -15,17 +15,30 @@ def sheet_cells(scored: Sequence[ScoredCell]) -> list[SheetCell]:
     ]
 
 
-def column_notes(summaries: Sequence[LookSummary]) -> dict[str, list[str]]:
-    """Return the lines under each column's label: how much of each style arrived, how much of the prompt survived."""
-    return {summary.label: summary_lines(summary) for summary in summaries}
+def column_notes(page: Sequence[ScoredCell], summaries: Sequence[LookSummary]) -> dict[str, list[str]]:
+    """Return the lines under each column's label: how much of each style arrived, how much of the prompt survived.
+
+    Args:
+        page: the cells of one sheet; a column that shows several looks has no lines.
+        summaries: of all looks.
+    """
+    by_look = {summary.label: summary_lines(summary) for summary in summaries}
+    looks: dict[str, set[str]] = {}
+    for item in page:
+        looks.setdefault(item.cell.column, set()).add(item.cell.look)
+    return {column: by_look[next(iter(own))] for column, own in looks.items() if len(own) == 1}
 
 
 def summary_lines(summary: LookSummary) -> list[str]:
     """Return one look's means as lines."""
     lines = [f"{name} style {share:.0%}" for name, share in summary.style_shares.items() if math.isfinite(share)]
-    if summary.prompt_kept is not None:
-        lines.append(f"prompt kept {summary.prompt_kept:.0%}")
-    return lines
+    kept = prompt_words(summary)
+    return [*lines, kept if summary.prompt_kept is None else f"prompt kept {kept}"]
+
+
+def prompt_words(summary: LookSummary) -> str:
+    """Return the share of the prompt that survived, else the CLIP-T itself."""
+    return f"CLIP-T {summary.prompt_score:.3f}" if summary.prompt_kept is None else f"{summary.prompt_kept:.0%}"
 
 
 def _prompt_line(item: ScoredCell) -> str:

@@ -19,6 +19,8 @@ from pipelines.live import LiveRecipes
 _T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131, 2.120,
       2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042)  # fmt: skip
 _NORMAL = 1.960
+_LEAST_BASE_PROMPT_SCORE = 0.05
+"""CLIP-T is a cosine: a share of one near 0 says nothing, and of a negative one it says the opposite."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +43,14 @@ class LookSummary:
     prompt_score: float
     """Mean CLIP-T."""
     prompt_kept: float | None
-    """Mean CLIP-T as a share of the base's; empty without a base in the grid."""
+    """Mean CLIP-T as a share of the base's; empty without a base in the grid, and where its own is below 0.05."""
     style_scores: Mapping[str, float]
     """Mean CLIP-I by adapter."""
     style_shares: Mapping[str, float]
     """How much of each style arrived: 0 is the base, 1 is the style's own pictures; empty without a base, and not a
     number when the references cannot tell."""
+    prompt_change: float | None = None
+    """Mean CLIP-T less the base's; empty without a base in the grid."""
     seeds: int = 1
     pictures: int = 1
     prompt_half_width: float = math.nan
@@ -137,19 +141,21 @@ def _summary(
     styles = {name: _mean([item.style_scores[name] for item in group]) for name in references}
     prompt = _mean([item.prompt_score for item in group])
     shares: dict[str, float] = {}
-    kept = None
+    kept = change = None
     if base is not None:
         for name in references:
             own, plain = own_style_score(references[name]), _mean([item.style_scores[name] for item in base])
             shares[name] = share_of_style(styles[name], plain, own)
         base_prompt = _mean([item.prompt_score for item in base])
-        kept = prompt / base_prompt if base_prompt else None
+        change = prompt - base_prompt
+        kept = prompt / base_prompt if base_prompt >= _LEAST_BASE_PROMPT_SCORE else None
     return LookSummary(
         label,
         prompt,
         kept,
         styles,
         shares,
+        prompt_change=change,
         seeds=len({item.cell.request.seed for item in group}),
         pictures=len(group),
         prompt_half_width=_half_width_over_seeds(group, [item.prompt_score for item in group]),

@@ -78,7 +78,8 @@ def grid_html(title: str, facts: str, summaries: Sequence[LookSummary], judge: J
         f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{html.escape(title)}</title>"
         f"<style>{_STYLE}</style><h1>{html.escape(title)}</h1><p>{html.escape(facts)}</p>"
         f"<p>Judge: {html.escape(judge_name(judge))}. Means over prompts and seeds; ± is the half-width of the 95 % "
-        f"interval over seeds (Student's t), empty with one seed.</p>"
+        f"interval over seeds (Student's t), empty with one seed. Prompt kept is the share of the base's clip_t, "
+        f"empty where the base's own is below 0.05; compare clip_t then.</p>"
         f"<table><tr>{table}</tr>{body}</table>{pictures}</html>\n"
     )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from trainers.adapter import CARD_NAME
@@ -19,6 +19,7 @@ DIFFUSERS_NAME = "pytorch_lora_weights.safetensors"
 _PICKLED = (".pt", ".bin", ".pth", ".ckpt")
 _LIMIT_PICKLED_BYTES = 64 << 20
 _LIMIT_KEY = 500
+_WHOLE_MODEL = ("model.diffusion_model.", "first_stage_model.")
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,24 @@ def open_source(path: Path) -> Source:
         return _open_folder(path)
     if path.suffix.lower() in _PICKLED:
         return Source(path, {}, pickled=_read_pickled(path))
+    _refuse_whole_model(path)
     tensors = read_tensors(path, "adapter file", limit_bytes=4 << 30)
     check_tensors(path, tensors)
     return Source(path, tensors, read_metadata(path))
+
+
+def _refuse_whole_model(path: Path) -> None:
+    """Tell a checkpoint by its header alone, because it may be larger than any adapter."""
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            keys = list(file.keys())
+    except (OSError, SafetensorError):
+        return  # what is wrong with the file is said where it is read
+    if all(any(key.startswith(prefix) for key in keys) for prefix in _WHOLE_MODEL):
+        raise UserError(
+            f"{path} is a whole model, not an adapter. Bring it into diffusers layout and use studio extract FOLDER to "
+            "get what it learned."
+        )
 
 
 def check_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
@@ -82,6 +98,8 @@ def _open_folder(path: Path) -> Source:
     single = path / DIFFUSERS_NAME
     if single.is_file():
         return open_source(single)
+    if (path / "model_index.json").is_file():
+        raise UserError(f"{path} is a whole model, not an adapter. Use studio extract {path} to get what it learned.")
     folders = {}
     for config in [path / CONFIG_NAME, *sorted(path.glob(f"*/{CONFIG_NAME}"))]:
         if config.is_file():

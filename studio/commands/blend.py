@@ -9,6 +9,12 @@ from studio.library import parse_adapters
 from studio.report import Terminal
 from trainers.errors import UserError
 
+_BLENDING = ("blend", "setting", "part_weight", "blocks", "seed", "dtype", "file")
+_SEARCH = ("prompts", "seeds", "goal", "judge", "steps", "guidance", "negative_prompt")
+_FLAGS = {"prompts": "prompt"}
+_DEFAULTS = {"seeds": "0", "goal": "", "judge": "auto", "steps": 20, "guidance": 5.0, "negative_prompt": ""}
+"""Of the options of the search: other values are someone's wish."""
+
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("adapters", nargs="*", metavar="NAME:WEIGHT", help="adapters with weights of any sign")
@@ -34,8 +40,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         help="weights by block: 17, 26, 12 or 20 values, or IN05:0.5,down_blocks.1:0.2,default:1; may be repeated",
     )
     parser.add_argument("--seed", type=int, help="seed of blends that draw at random (default 0)")
-    parser.add_argument("--dtype", help="number format of the file: float32 (default), float16, bfloat16")
-    parser.add_argument("--file", help="form of the file: auto (default), lora, whole")
+    dtypes, files = ("float32", "float16", "bfloat16"), ("auto", "lora", "whole")
+    parser.add_argument("--dtype", choices=dtypes, help="number format of the file (default float32)")
+    parser.add_argument("--file", choices=files, help="form of the file (default auto)")
     parser.add_argument("--recipe", metavar="FILE", help="YAML or JSON with all of the above instead")
     parser.add_argument("--without", metavar="PARENT", help="take a parent out of the one exact blend that is given")
     search = parser.add_argument_group("search", "find the weights by drawing and scoring, each trial kept")
@@ -58,17 +65,20 @@ def _run(options: argparse.Namespace) -> None:
     from studio.blending import blend_into_library, needs_a_base, take_out  # torch; not needed for the others' help
 
     library = library_of(options)
-    if options.without:
+    if options.search is None:
+        _refuse(options, _SEARCH, "can only be used with --search TRIALS.")
+    if options.without is not None:
         if len(options.adapters) != 1 or options.recipe:
             raise UserError(
                 "--without takes a parent out of one blend: studio blend mix --without blueprint --name rest."
             )
+        _refuse(options, (*_BLENDING, "search"), "cannot be used with --without, which leaves the others as they are.")
         folder = take_out(library, options.adapters[0], options.without, options.name)
         print(f"{options.without!r} is taken out of {options.adapters[0]!r}, the others bit for bit: {folder}")
         return
     recipe = _recipe(options)
     with Terminal() as report:
-        if options.search:
+        if options.search is not None:
             from studio.searching import search_weights
 
             recipe = search_weights(library, recipe, options, report)
@@ -88,14 +98,24 @@ def _run(options: argparse.Namespace) -> None:
     print(f"The blend {options.name!r} is ready: {folder}")
 
 
+def _refuse(options: argparse.Namespace, names: tuple[str, ...], why: str) -> None:
+    """Refuse options that would be dropped in silence."""
+    given = [
+        f"--{_FLAGS.get(name, name.replace('_', '-'))}"
+        for name in names
+        if getattr(options, name) not in (None, [], _DEFAULTS.get(name))
+    ]
+    if given:
+        raise UserError(f"{', '.join(given)} {why}")
+
+
 def _recipe(options: argparse.Namespace) -> Any:
     from pipelines.recipe import parse_recipe, read_recipe
 
     if options.recipe:
-        flags = ("blend", "setting", "part_weight", "blocks", "seed", "dtype", "file", "adapters")
-        extra = [f"--{name.replace('_', '-')}" for name in flags if getattr(options, name) not in (None, [])]
-        if extra:
-            raise UserError(f"--recipe says it all; leave {', '.join(extra)} away, or edit the file.")
+        if options.adapters:
+            raise UserError(f"--recipe names the adapters; leave {' '.join(options.adapters)} away, or edit the file.")
+        _refuse(options, _BLENDING, "cannot be used with --recipe, which says it all; edit the file.")
         return read_recipe(Path(options.recipe).expanduser())
     if not options.adapters:
         raise UserError("There is nothing to blend. Give adapters as NAME:WEIGHT, or --recipe FILE.")
@@ -118,14 +138,21 @@ def _recipe(options: argparse.Namespace) -> Any:
 
 def _blends(text: str) -> tuple[str, dict[str, str]]:
     by_part: dict[str, str] = {}
-    plain = "exact"
+    plain: list[str] = []
     for item in text.split(","):
         part, found, name = item.partition("=")
+        if found and part in by_part:
+            raise UserError(f"--blend {text!r} names {part} twice. Name one blend for each part.")
         if found:
             by_part[part] = name
         else:
-            plain = part
-    return plain, by_part
+            plain.append(part)
+    if len(plain) > 1:
+        raise UserError(
+            f"--blend {text!r} names {len(plain)} blends for everything. Name one, and others by part: "
+            "ties,text_encoder=exact."
+        )
+    return plain[0] if plain else "exact", by_part
 
 
 def _settings(items: list[str]) -> dict[str, Any]:

@@ -75,6 +75,12 @@ def _run(options: argparse.Namespace) -> None:
     mixtures |= {text: parse_adapters(text.split(",")) for text in options.mix}
     if not mixtures:
         raise UserError("There is nothing to compare. Give at least one --adapter, or --mix.")
+    names = [name for shares in mixtures.values() for name in shares]
+    if options.methods and not any("{method}" in name for name in names):
+        raise UserError(
+            f"--methods {options.methods} has nothing to fill: no adapter's name holds {{method}}, as in "
+            "'--adapter style-{method}'."
+        )
     more, columns = _more_axes(options)
 
     from pipelines.compare.grid import plan_grid

@@ -1,9 +1,11 @@
 """``studio extract``: what a fine-tuned model learned, as an adapter of the model that it came from."""
 
 import argparse
+from pathlib import Path
 
 from studio.commands._command import Command, add_base, add_library, library_of
 from studio.commands.resize import add_size, table
+from trainers.errors import UserError
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,12 +18,16 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
+    if Path(options.tuned).expanduser().is_file():
+        raise UserError(
+            f"{options.tuned} is a single file; studio extract takes a folder in diffusers layout (model_index.json), "
+            "which diffusers' conversion scripts make of one."
+        )
     folder = library_of(options).new_adapter_folder(options.name)
 
     from pipelines.bases import load_base
     from pipelines.resizing import Wish, extract
     from trainers.adapter import write_adapter
-    from trainers.errors import UserError
 
     if options.full and (options.rank or options.energy or options.error):
         raise UserError("--full keeps everything; give it without --rank, --energy and --error.")

@@ -17,6 +17,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
+    if options.count < 0:
+        raise UserError(f"--count {options.count} must be 0 or more; 0 only shows the tally.")
     folder = Path(options.folder).expanduser()
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder. Give the -cells folder that studio compare wrote.")

@@ -9,10 +9,12 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from pipelines.blocks import block_of, group_of, layers_per_block, weights_by_layer
+from pipelines.blocks import block_of, check_names, group_of, layers_per_block, weights_by_layer
 from pipelines.compare.heat_map import Measure, draw_heat_map, value_colour
+from pipelines.compare.sheet import fit_text, sheet_font
 from pipelines.deltas import DenseDelta, LowRankDelta
 from pipelines.interference import compare_adapters, effective_rank, measure_adapter, rank_for
+from studio.inspecting import ONE_MEASURES, TWO_MEASURES
 from trainers.errors import UserError
 
 
@@ -110,6 +112,22 @@ def test_values_by_block_reach_their_layers() -> None:
     assert weights_by_layer(named, "unet", [path, "mid_block.x"], 2, what="it") == {path: 0.2, "mid_block.x": 0.4}
     with pytest.raises(UserError, match="IN06, which 17 values do not cover"):
         weights_by_layer([1.0] * 17, "unet", ["down_blocks.1.downsamplers.0.conv"], 2, what="it")
+
+
+@pytest.mark.parametrize("name", ["IN99", "M00", "mid_blockk", "down_block", "text"])
+def test_a_block_that_no_part_has_is_named(name: str) -> None:
+    layers = [("unet", "down_blocks.2.attentions.1.to_q"), ("text_encoder", "layers.0.q_proj")]
+    check_names(["IN08", "BASE", "layers", "down_blocks.2", "default"], layers, 2, what="it")
+    with pytest.raises(UserError, match=rf"'{name}' fits no layer. There are BASE, IN08, and down_blocks.2, layers.0"):
+        check_names(["IN08", name], layers, 2, what="it")
+
+
+def test_the_font_has_every_letter_of_the_heat_map() -> None:
+    missing = bytes(sheet_font(12).getmask("\uffff"))
+    for measure in (*ONE_MEASURES, *TWO_MEASURES):
+        shown = measure.title + measure.form.format(0.5)
+        assert [letter for letter in shown if bytes(sheet_font(12).getmask(letter)) == missing] == []
+        assert fit_text(measure.title, sheet_font(12), 104) == measure.title
 
 
 def test_the_heat_map_colours_by_value() -> None:

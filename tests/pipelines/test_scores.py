@@ -1,6 +1,7 @@
 """The judge's scores against numpy, and the grid: what varies, the same noise, means, and the table."""
 
 import csv
+import dataclasses
 import io
 import math
 from pathlib import Path
@@ -16,6 +17,8 @@ from pipelines.compare.tables import grid_csv
 from pipelines.families import LoadedBase
 from pipelines.generate import PictureRequest, generate
 from pipelines.judge import Judge, own_style_score, share_of_style, style_scores
+from studio.searching import prompt_share
+from studio.sheets import column_notes, sheet_cells, summary_lines
 from tests.support import draw_pictures, random_adapter
 from trainers.data.pictures import open_picture
 from trainers.errors import UserError
@@ -128,11 +131,13 @@ def test_cells_are_scored_by_their_own_prompt_and_means_are_means(
     scored: tuple[list[ScoredCell], dict[str, torch.Tensor]], judge: Judge
 ) -> None:
     items, references = scored
+    low = min(item.prompt_score for item in items)
     for item in items:
         embedded = judge.embed_pictures([item.picture])
         expected = float(judge.prompt_scores(embedded, [item.cell.request.prompt])[0])
         assert item.prompt_score == pytest.approx(expected, abs=1e-4)
         assert item.style_scores["a"] == pytest.approx(float((embedded @ references["a"].T).mean()), abs=1e-4)
+    items = [dataclasses.replace(item, prompt_score=item.prompt_score - low + 0.1) for item in items]
     base, styled = summarise(items, references)
     assert (base.label, styled.label) == (BASE_LABEL, "a 1")
     plain, adapted = ([item for item in items if item.cell.look == label] for label in (BASE_LABEL, "a 1"))
@@ -146,6 +151,39 @@ def test_cells_are_scored_by_their_own_prompt_and_means_are_means(
     without_base = summarise([item for item in items if item.cell.look != BASE_LABEL], references)[0]
     assert without_base.style_shares == {}
     assert without_base.prompt_kept is None
+    assert without_base.prompt_change is None
+
+
+@pytest.mark.parametrize("base_score", [-0.05, 0.0, 0.04])
+def test_a_base_that_shows_nothing_of_the_prompt_gives_no_share(
+    scored: tuple[list[ScoredCell], dict[str, torch.Tensor]], base_score: float
+) -> None:
+    items = [
+        dataclasses.replace(item, prompt_score=base_score if item.cell.look == BASE_LABEL else 0.1)
+        for item in scored[0]
+    ]
+    base, styled = summarise(items, scored[1])
+    assert (base.prompt_kept, styled.prompt_kept) == (None, None)
+    assert styled.prompt_change == pytest.approx(0.1 - base_score)
+    assert summary_lines(styled)[-1] == "CLIP-T 0.100"
+    assert prompt_share(styled) > prompt_share(base) == pytest.approx(1)
+    worse = dataclasses.replace(styled, prompt_change=-0.2)
+    assert 0 < prompt_share(worse) < 1
+
+
+def test_notes_stand_under_columns_also_when_looks_have_pages(
+    scored: tuple[list[ScoredCell], dict[str, torch.Tensor]],
+) -> None:
+    items, references = scored
+    looks = summarise(items, references)
+    paged = [
+        dataclasses.replace(item, cell=dataclasses.replace(item.cell, look=f"{item.cell.look} on page"))
+        for item in items
+    ]
+    notes = column_notes(paged, [dataclasses.replace(look, label=f"{look.label} on page") for look in looks])
+    assert notes == {"base": summary_lines(looks[0]), "a 1": summary_lines(looks[1])}
+    mixed = [dataclasses.replace(item, cell=dataclasses.replace(item.cell, column="c")) for item in items]
+    assert column_notes(mixed, looks) == {}
 
 
 def test_the_table_has_a_line_per_cell_and_names_its_judge(
@@ -169,7 +207,6 @@ def test_one_reference_alone_gives_scores_and_no_share(
     items, references = scored
     summary = summarise(items, {"a": references["a"][:1]})[1]
     assert math.isnan(summary.style_shares["a"])
-    from studio.sheets import column_notes, sheet_cells
-
-    assert column_notes([summary])["a 1"] == [f"prompt kept {summary.prompt_kept:.0%}"]
+    assert column_notes(items, [summary, summarise(items, references)[0]])["a 1"] == summary_lines(summary)
+    assert len(summary_lines(summary)) == 1
     assert sheet_cells(items)[0].lines[0] == f"CLIP-T {items[0].prompt_score:.3f}"

@@ -83,6 +83,38 @@ def test_import_export_convert_verify(
     assert load_base(str(merged), device="cpu").fingerprint != base.fingerprint
 
 
+def test_a_whole_model_is_no_adapter(
+    base: LoadedBase, tiny_base: Path, tmp_path: Path, library: Path, capsys: CAPTURE
+) -> None:
+    write_adapter(library / "adapters/one", random_adapter(base, "one", method="lora", rank=2))
+    file, at = tmp_path / "m.safetensors", ["--base", str(tiny_base)]
+    assert main(["export", "one", "--format", "checkpoint_file", "--out", str(file), *at]) == 0
+    for arguments in (["import", str(file)], ["verify", str(file)], ["verify", str(tiny_base)]):
+        assert main([*arguments, *at]) == 2
+        said = capsys.readouterr().err
+        assert "is a whole model, not an adapter" in said
+        assert "studio extract" in said
+    assert main(["extract", str(file), "--name", "x", *at]) == 2
+    assert "is a single file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("rank", "target", "said"),
+    [
+        ("4", "kohya", "'one' is LoRA already, which --rank 4 leaves as it is; use studio resize"),
+        ("0", "kohya", "The rank 0 is out of range; 1 to 16384"),
+        ("4", "checkpoint_folder", "--rank 4 would do nothing"),
+    ],
+)
+def test_a_rank_that_would_do_nothing_is_refused(
+    base: LoadedBase, tiny_base: Path, tmp_path: Path, library: Path, capsys: CAPTURE, rank: str, target: str, said: str
+) -> None:
+    write_adapter(library / "adapters/one", random_adapter(base, "one", method="lora", rank=2))
+    out = ["--out", str(tmp_path / "o.safetensors"), "--base", str(tiny_base)]
+    assert main(["export", "one", "--format", target, "--rank", rank, *out]) == 2
+    assert said in capsys.readouterr().err
+
+
 def test_hash_and_edit_a_file(base: LoadedBase, tmp_path: Path, library: Path, capsys: CAPTURE) -> None:
     path = tmp_path / "a.safetensors"
     take_out(random_adapter(base, method="lora", rank=2), "kohya", path)
