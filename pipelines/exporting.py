@@ -86,8 +86,8 @@ def take_out(
         return Exported(sum(map(len, layers.values())), loss, tuple(notes))
     if rank is not None and all(layer.form == "lora" for own in layers.values() for layer in own.values()):
         raise UserError(
-            f"{adapter.card.name!r} is LoRA already, which --rank {rank} leaves as it is; use studio resize for another "
-            "rank."
+            f"{adapter.card.name!r} is LoRA already, which --rank {rank} leaves as it is; use studio resize for "
+            "another rank."
         )
     layers, more = _fitted(layers, chosen, base, rank)
     if base is not None and notes:  # something was computed with the base's weights
