@@ -7,11 +7,14 @@ from torch import nn
 from pipelines.blends._blend import EXACT
 from pipelines.blends._reduce import lossless
 from pipelines.deltas import BIAS, Delta, LowRankDelta, lora_part, tensor_shapes, whole_part
+from pipelines.factors import norm
 from pipelines.families import LoadedBase
 from pipelines.mixing import Mixed, Mixture
 from pipelines.recipe import DTYPES, Recipe
 from trainers.adapter import Adapter, AdapterCard, AdapterPart, ParentCard, PartCard, RecipeCard
 from trainers.errors import UserError
+
+_ROUNDING = 1e-12
 
 
 def blend_adapters(name: str, mixture: Mixture, base: LoadedBase | None = None) -> tuple[Adapter, Mixed]:
@@ -21,7 +24,8 @@ def blend_adapters(name: str, mixture: Mixture, base: LoadedBase | None = None) 
         base: bare; needed where the file must hold whole tensors.
 
     Raises:
-        UserError: the recipe changes with the sampling step, or its result does not fit the form of file it asks for.
+        UserError: the recipe changes with the sampling step, its inputs cancel each other, or its result does not fit
+            the form of file it asks for.
     """
     if mixture.changes_with_the_step:
         raise UserError(
@@ -29,12 +33,31 @@ def blend_adapters(name: str, mixture: Mixture, base: LoadedBase | None = None) 
             "Draw with the recipe live (studio generate --recipe), or take the schedule out."
         )
     mixed = mixture.at()
+    _refuse_nothing(mixture, mixed)
     parts = dict(mixture.tokens)
     for part in dict.fromkeys(part for part, _ in mixed.deltas):
         own = {path: delta for (where, path), delta in mixed.deltas.items() if where == part}
         module = base.parts[part] if base is not None else None
         parts[part] = _part(own, mixture.recipe, part, module)
     return Adapter(_card(name, mixture, parts, mixed), parts, references={}), mixed
+
+
+def _refuse_nothing(mixture: Mixture, mixed: Mixed) -> None:
+    """Refuse a sum of which only float64's rounding is left."""
+    if mixture.tokens or not all(mixture.is_sum(part) for part, _ in mixed.full):
+        return
+    left = sum(norm(delta) ** 2 for delta in mixed.full.values()) ** 0.5
+    summands = [
+        abs(weight) * norm(delta)
+        for layer in mixed.layers.values()
+        for weight, delta in zip(layer.weights, layer.deltas, strict=True)
+    ]
+    if any(summands) and left <= _ROUNDING * sum(summands):
+        shown = ", ".join(f"{item.adapter}:{item.weight:g}" for item in mixture.recipe.active())
+        raise UserError(
+            f"The sum of {shown} is zero: the inputs cancel each other in all {len(mixed.full)} layers, so there is no "
+            "blend to write. Change a weight."
+        )
 
 
 def _part(deltas: Mapping[str, Delta], recipe: Recipe, part: str, module: nn.Module | None) -> AdapterPart:

@@ -23,7 +23,7 @@ from pipelines.blends import Blend, find_blend
 from pipelines.blocks import check_blocks
 from pipelines.schedules import Schedule
 from trainers.adapter import Adapter
-from trainers.errors import UserError, raise_problems
+from trainers.errors import UserError, problem_sentence, raise_problems
 from trainers.storage import write_text
 
 DTYPES: Mapping[str, torch.dtype] = {
@@ -32,6 +32,13 @@ DTYPES: Mapping[str, torch.dtype] = {
     "bfloat16": torch.bfloat16,
 }
 _LIMIT_BYTES = 1 << 20
+_NO_BLOCKS = ("tuple_type", "dict_type")
+_PLAINER = {
+    "too_short": "should hold at least one adapter",
+    "tuple_type": "should be a list",
+    "dict_type": "should be names with values",
+    "model_type": "it should be settings with values, such as 'blend: ties'",
+}
 
 
 class RecipeInput(BaseModel):
@@ -116,7 +123,7 @@ def parse_settings(blend: Blend, values: Mapping[str, Any]) -> Any:
         return blend.settings.model_validate(dict(values))
     except ValidationError as error:
         known = ", ".join(blend.settings.model_fields) or "none"
-        problems = [_problem(item) for item in error.errors()]
+        problems = [problem_sentence(dict(item), blend.settings.model_fields) for item in error.errors()]
         raise_problems(f"The settings of the blend {blend.name!r} cannot be used (it has: {known}):", problems)
         raise
 
@@ -130,7 +137,7 @@ def parse_recipe(values: Any, *, what: str = "recipe") -> Recipe:
     try:
         recipe = Recipe.model_validate(values)
     except ValidationError as error:
-        raise_problems(f"The {what} cannot be used:", [_problem(item) for item in error.errors()])
+        raise_problems(f"The {what} cannot be used:", _problems(error))
         raise
     recipe.check()
     return recipe
@@ -202,7 +209,27 @@ def plain_recipe(weights: Mapping[str, float], blend: str = "exact", **settings:
     return parse_recipe({"blend": blend, "settings": settings, "inputs": inputs})
 
 
-def _problem(item: Mapping[str, Any]) -> str:
-    where = ".".join(str(step) for step in item["loc"])
-    text = str(item["msg"]).removeprefix("Value error, ")
-    return f"{where}: {text}" if where else text
+def _problems(error: ValidationError) -> list[str]:
+    """Return a sentence per mistake, without those that only follow from another.
+
+    Blocks have two forms, and pydantic tells what is wrong with both; inputs that are wrong leave it without inputs.
+    """
+    items: list[dict[str, Any]] = [dict(item) for item in error.errors()]
+    inside = {item["loc"][:3] for item in items if item["loc"][2:3] == ("blocks",) and item["type"] not in _NO_BLOCKS}
+    problems = []
+    for item in items:
+        where = item["loc"]
+        if where == ("inputs",) and item["type"] == "too_short" and item["input"]:
+            continue
+        item["msg"] = _PLAINER.get(item["type"], item["msg"])
+        if where[2:3] == ("blocks",):
+            if item["type"] in _NO_BLOCKS and where[:3] in inside:
+                continue  # the other form was meant, and its own mistake is told
+            if item["type"] in _NO_BLOCKS:
+                item["msg"] = "should be a list of weights, or names of blocks with weights"
+            item["loc"] = (*where[:3], *where[4:])
+        model: type[BaseModel] = (
+            Schedule if where[2:3] == ("schedule",) else RecipeInput if where[:1] == ("inputs",) else Recipe
+        )
+        problems.append(problem_sentence(item, model.model_fields))
+    return problems

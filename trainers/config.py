@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from trainers.adapter import check_name
-from trainers.errors import UserError, raise_problems, unknown
+from trainers.errors import UserError, problem_sentence, raise_problems
 from trainers.methods import MethodSettings, find_method
 
 _HEADLINE = "The run's settings cannot be used:"
@@ -252,12 +252,8 @@ def _sentences(error: ValidationError, model: type[BaseModel], prefix: str = "")
 
 
 def _sentence(item: Mapping[str, Any], model: type[BaseModel], prefix: str) -> str:
-    where = prefix + ".".join(str(step) for step in item["loc"])
     if item["type"] == "extra_forbidden" and item["loc"][0] in _OF_A_PART:
+        where = prefix + ".".join(str(step) for step in item["loc"])
         return f"{where}: that belongs to a part; {_PARTS_EXAMPLE}"
-    if item["type"] == "extra_forbidden":
-        known = PartConfig.model_fields if item["loc"][0] == "parts" else model.model_fields
-        return str(unknown("Setting", where.rpartition(".")[2], known)).replace("Setting", f"{where}: setting", 1)
-    if item["type"] == "missing":
-        return f"{where} is missing"
-    return f"{where} = {reprlib.repr(item['input'])}: {item['msg'][0].lower()}{item['msg'][1:]}"
+    known = PartConfig if item["loc"][:1] == ("parts",) else model
+    return problem_sentence(item, known.model_fields, prefix)

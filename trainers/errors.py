@@ -1,7 +1,9 @@
 """Errors that a user can put right."""
 
 import difflib
-from collections.abc import Iterable, Sequence
+import reprlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 
 class UserError(Exception):
@@ -16,6 +18,24 @@ def raise_problems(headline: str, problems: Sequence[str]) -> None:
     """Raise one `UserError` that lists every problem; return quietly when there is none."""
     if problems:
         raise UserError(headline + "".join(f"\n  - {problem}" for problem in dict.fromkeys(problems)))
+
+
+def problem_sentence(item: Mapping[str, Any], known: Iterable[str], prefix: str = "") -> str:
+    """Say what is wrong with one setting.
+
+    Args:
+        item: one of the `errors` of pydantic's `ValidationError`.
+        known: the names that exist where an unknown one was given.
+        prefix: stands before the setting's own name.
+    """
+    where = prefix + ".".join(str(step) for step in item["loc"])
+    if item["type"] == "extra_forbidden":
+        return str(unknown("Setting", where.rpartition(".")[2], known)).replace("Setting", f"{where}: setting", 1)
+    if item["type"] == "missing":
+        return f"{where} is missing"
+    said = item["msg"].removeprefix("Value error, ")
+    said = said[:1].lower() + said[1:]
+    return f"{where} = {reprlib.repr(item['input'])}: {said}" if where else said
 
 
 def unknown(kind: str, value: str, known: Iterable[str], advice: str = "") -> UserError:

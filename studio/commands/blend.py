@@ -94,7 +94,7 @@ def _run(options: argparse.Namespace) -> None:
             base=base,
             on_step=lambda done, total: report.progress("learning", done, total),
         )
-    _print_proof(proof, recipe.blend)
+    _print_proof(proof, recipe)
     print(f"The blend {options.name!r} is ready: {folder}")
 
 
@@ -187,7 +187,7 @@ def _blocks(values: str, text: str) -> dict[str, float] | list[float]:
         raise UserError(f"{text!r} cannot be read. Write values with commas, or IN05:0.5,default:1.") from error
 
 
-def _print_proof(proof: Any, blend: str) -> None:
+def _print_proof(proof: Any, recipe: Any) -> None:
     print(f"{'part':<14} {'layer':<72} {'rank':>4} {'error':>9} {'rounding':>9} {'energy':>7}")
     for layer in proof.layers:
         print(
@@ -197,9 +197,9 @@ def _print_proof(proof: Any, blend: str) -> None:
     worst = proof.worst
     if worst is not None:
         print(
-            f"{len(proof.layers)} layers read back and compared with the formula of {blend!r} in float64. Error "
-            f"{proof.error:.1e} of its norm, energy kept {proof.energy:.2%}; largest rounding of a layer "
-            f"{worst.rounding:.1e} of its summands' norms ({worst.part}/{worst.layer}), tolerance "
+            f"{len(proof.layers)} layers read back and compared with the formula of {_blend_names(proof, recipe)} in "
+            f"float64. Error {proof.error:.1e} of its norm, energy kept {proof.energy:.2%}; largest rounding of a "
+            f"layer {worst.rounding:.1e} of its summands' norms ({worst.part}/{worst.layer}), tolerance "
             f"{proof.tolerance:.0e}."
         )
     if proof.from_sum > 10 * proof.tolerance:
@@ -212,6 +212,14 @@ def _print_proof(proof: Any, blend: str) -> None:
         print("Layers were not matched against a base, because none was needed; --base matches them.")
     else:
         print(f"{proof.matched} layers found in the base, {len(proof.unmatched)} not{_examples(proof.unmatched)}.")
+
+
+def _blend_names(proof: Any, recipe: Any) -> str:
+    """Name the blend, or each part's where they differ."""
+    names = {layer.part: repr(recipe.blend_of(layer.part).name) for layer in proof.layers}
+    if len(set(names.values())) == 1:
+        return next(iter(names.values()))
+    return ", ".join(f"{name} ({part})" for part, name in names.items())
 
 
 def _examples(names: tuple[str, ...]) -> str:

@@ -10,12 +10,13 @@ from PIL import Image
 from pipelines.families import LoadedBase
 from pipelines.judge import Judge
 from pipelines.picture_file import read_settings
-from pipelines.recipe import read_recipe
+from pipelines.recipe import parse_recipe, read_recipe
 from studio.cli import main
 from studio.library import Library
 from tests.support import draw_pictures, random_adapter
 from trainers.adapter import Adapter, write_adapter
 from trainers.data.pictures import open_picture
+from trainers.errors import UserError
 
 CAPTURE = pytest.CaptureFixture[str]
 
@@ -70,6 +71,56 @@ def test_blend_takes_settings_blocks_parts_and_recipes(options: list[str], tmp_p
     settings = read_settings(out)
     assert settings is not None
     assert settings["recipe"]["blend"] == "ties"
+
+
+def test_the_proof_names_every_parts_blend_and_a_sum_of_nothing_is_refused(
+    options: list[str], tmp_path: Path, capsys: CAPTURE
+) -> None:
+    assert main(["blend", "one", "two", "--name", "p", "--blend", "unet=ties", *options]) == 0
+    assert "the formula of 'ties' (unet), 'exact' (text_encoder) in float64" in capsys.readouterr().out
+    library = Library(tmp_path / "library")
+    write_adapter(library.adapters_folder / "copy", library.read("one"))
+    assert main(["blend", "one:1", "copy:-1", "--name", "n"]) == 2
+    assert "The sum of copy:-1, one:1 is zero" in capsys.readouterr().err
+    assert library.names() == ["copy", "one", "p", "two"]
+    assert main(["blend", "one:1", "copy:-0.999", "--name", "n"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"inputs": []}, ["inputs = []: should hold at least one adapter"]),
+        (5, ["should be settings with values"]),
+        (
+            {
+                "inputs": [{"adapter": "a", "wieght": 1, "blocks": "x", "schedule": {"stpo": 1}}],
+                "blned": "x",
+                "seed": -1,
+            },
+            [
+                "seed = -1: input should be greater than",
+                "inputs.0.blocks = 'x': should be a list of weights, or names",
+                "inputs.0.schedule.stpo: setting 'stpo' is unknown. Did you mean 'stop'",
+                "inputs.0.wieght: setting 'wieght' is unknown. Did you mean 'weight'?",
+                "blned: setting 'blned' is unknown. Did you mean 'blend'",
+            ],
+        ),
+        ({"inputs": [{"adapter": "a", "blocks": [1, "x"]}]}, ["inputs.0.blocks.1 = 'x': input should be a valid"]),
+        ({"inputs": [{"adapter": "a", "blocks": {"M00": "x"}}]}, ["inputs.0.blocks.M00 = 'x': input should be a"]),
+        (
+            {"inputs": [{"adapter": "a"}], "blend": "ties", "settings": {"densty": 1}},
+            ["densty: setting 'densty' is unknown. Did you mean 'density'"],
+        ),
+    ],
+)
+def test_mistakes_in_a_recipe_are_one_sentence_each(values: object, said: list[str]) -> None:
+    with pytest.raises(UserError) as caught:
+        parse_recipe(values)
+    problems = str(caught.value).split("\n  - ")[1:]
+    assert len(problems) == len(said)
+    for problem, start in zip(problems, said, strict=True):
+        assert start in problem
+        assert "tuple" not in problem
 
 
 def test_search_finds_weights_keeps_trials_and_goes_on(

@@ -1,6 +1,7 @@
 """The commands that move adapters between programs and sizes, from the command line to the files."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -77,10 +78,21 @@ def test_import_export_convert_verify(
     assert "sshs_model_hash" in capsys.readouterr().err
 
     merged = tmp_path / "merged"
-    arguments = ["export", "my-style", "--format", "checkpoint_folder", "--out", str(merged), *at]
+    own_base = tmp_path / "own base"
+    shutil.copytree(tiny_base, own_base, ignore=shutil.ignore_patterns("made"))
+    told_of_the_base = {"metrics.json", "training.json", "vae/decoder_training.json", "vae/README.md"}
+    for name in ("README.md", *told_of_the_base):
+        (own_base / name).write_text("{}")
+    arguments = ["export", "my-style", "--format", "checkpoint_folder", "--out", str(merged), "--base", str(own_base)]
     assert main(arguments) == 0
     assert "5 modules were merged" in capsys.readouterr().out
     assert load_base(str(merged), device="cpu").fingerprint != base.fingerprint
+    copied = {str(file.relative_to(merged)) for file in merged.rglob("*") if file.is_file()}
+    there = {str(file.relative_to(own_base)) for file in own_base.rglob("*") if file.is_file()}
+    assert copied == there - told_of_the_base
+    said = (merged / "README.md").read_text()
+    assert "- my-style, weight 1" in said
+    assert base.name in said
 
 
 def test_a_whole_model_is_no_adapter(
