@@ -96,16 +96,28 @@ def take_out(
 
 
 def convert(
-    path: Path, format_name: str, out: Path, base: LoadedBase, *, precision: str | None = None, rank: int | None = None
+    path: Path,
+    format_name: str,
+    out: Path,
+    base: LoadedBase,
+    *,
+    precision: str | None = None,
+    rank: int | None = None,
+    allow_unmatched: bool = False,
 ) -> tuple[Imported, Exported]:
     """Turn a file into another format by way of an adapter.
+
+    Args:
+        precision: as for `take_out`.
+        rank: as for `take_out`.
+        allow_unmatched: as for `bring_in`; what has no place in the base is not in the new file.
 
     Raises:
         UserError: as for `bring_in` and `take_out`.
     """
     _writable(format_name)
     name = "".join(c if c.isalnum() or c in "_-." else "-" for c in out.stem).lstrip(".-") or "converted"
-    imported = bring_in(path, base, name[:100])
+    imported = bring_in(path, base, name[:100], allow_unmatched=allow_unmatched)
     if len(imported.adapters) > 1:
         raise UserError(
             f"{path.name} holds {len(imported.adapters)} things ({', '.join(imported.adapters)}), which are not one "

@@ -29,7 +29,7 @@ def without(adapter: Adapter, parent: str, name: str) -> Adapter:
         others = " ".join(f"{item.name}:{item.weight:g}" for item in recipe.parents if item.name != parent)
         raise UserError(
             f"{adapter.card.name!r} is a blend by {recipe.blend!r}, whose parents cannot be told apart any more. "
-            f"Blend the others again: studio blend {others}."
+            f"Blend the others again: studio blend {others} --name {name}."
         )
     parts: dict[str, AdapterPart] = {}
     for part, content in adapter.parts.items():

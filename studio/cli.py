@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from trainers.errors import UserError
 from trainers.registry import discover
 
+_NAMES_AND_PATHS = ("adapter", "base", "data", "folder", "library", "name", "out", "path", "preview", "recipe")
+_NAMES_AND_PATHS += ("target", "tuned", "without")
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand and return the exit code.
@@ -21,6 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     options = _parser().parse_args(arguments)
     try:
+        _refuse_empty(options)
         return int(options.run(options) or 0)
     except UserError as error:
         print(f"studio {options.command}: {error}", file=sys.stderr)
@@ -31,6 +35,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output went away, as with `studio list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _refuse_empty(options: argparse.Namespace) -> None:
+    """Refuse the empty text, which a script's unset variable leaves, where it would mean the current folder."""
+    empty = [name for name in _NAMES_AND_PATHS if getattr(options, name, None) == ""]
+    if empty:
+        raise UserError(f"{', '.join(empty)} is empty. Give a name or a path.")
 
 
 def _parser() -> argparse.ArgumentParser:

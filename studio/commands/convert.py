@@ -12,6 +12,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", metavar="IN", help="file or folder to read")
     parser.add_argument("out", metavar="OUT", help="file or folder to write")
     add_writing(parser)
+    parser.add_argument(
+        "--allow-unmatched", action="store_true", help="convert although the base has no module for some of the names"
+    )
     add_base(parser)
 
 
@@ -28,6 +31,7 @@ def _run(options: argparse.Namespace) -> None:
         base,
         precision=options.save_as,
         rank=options.rank,
+        allow_unmatched=options.allow_unmatched,
     )
     notes = [*imported.notes, *exported.notes]
     for line in [

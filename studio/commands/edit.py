@@ -50,11 +50,16 @@ def _pair(text: str) -> tuple[str, str]:
 def _edit_file(
     path: Path, pairs: dict[str, str], removed: tuple[str, ...], triggers: list[str] | None, picture: Path | None
 ) -> list[str]:
-    from pipelines.formats._header import change_metadata
+    from pipelines.formats._header import CLAIMS, change_metadata
     from pipelines.formats._metadata import ABOUT
     from studio.previews import thumbnail
 
     changes = {f"modelspec.{key}" if key in ABOUT else key: value for key, value in pairs.items()}
+    computed = [key for key in changes if key in CLAIMS or key.startswith("sshs_")]
+    if computed:
+        raise UserError(
+            f"{', '.join(computed)} is computed from the tensors and cannot be set; --remove takes it away."
+        )
     if triggers is not None:
         changes["modelspec.trigger_phrase"] = ", ".join(triggers)
     if picture is not None:

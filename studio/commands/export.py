@@ -5,10 +5,13 @@ from pathlib import Path
 
 from studio.commands._command import Command, add_library, library_of
 
+# The formats themselves import torch, which help must not wait for; a test holds the two together.
+WRITABLE = ("kohya", "diffusers", "comfyui", "peft", "textual_inversion", "checkpoint_file", "checkpoint_folder")
+
 
 def add_writing(parser: argparse.ArgumentParser) -> None:
     """Add the options of writing a file for other programs."""
-    parser.add_argument("--format", required=True, help="kohya, diffusers, comfyui, peft, or another of the formats")
+    parser.add_argument("--format", required=True, help=", ".join(WRITABLE))
     parser.add_argument(
         "--save-as",
         choices=("fp32", "fp16", "bf16"),

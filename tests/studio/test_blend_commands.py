@@ -55,6 +55,8 @@ def test_blend_takes_settings_blocks_parts_and_recipes(options: list[str], tmp_p
     folder = Library(tmp_path / "library").find("t")
     recipe = read_recipe(folder / "recipe.yaml")
     assert (recipe.blend, recipe.settings, recipe.dtype) == ("ties", {"density": 0.4, "rank": 4}, "float16")
+    assert main(["blend", "t", "--without", "one", "--name", "rest"]) == 2
+    assert "studio blend two:0.4 --name rest." in capsys.readouterr().err
     assert main(["blend", "--recipe", str(folder / "recipe.yaml"), "--name", "again", *options]) == 0
     same = [
         (tmp_path / f"library/adapters/{name}/unet/adapter_model.safetensors").read_bytes() for name in ("t", "again")

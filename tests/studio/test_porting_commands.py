@@ -9,13 +9,15 @@ import pytest
 import torch
 from PIL import Image
 from safetensors import safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from pipelines.bases import load_base
 from pipelines.exporting import take_out
 from pipelines.families import LoadedBase
+from pipelines.formats import formats
 from pipelines.resizing import Wish, extract, resize
 from studio.cli import main
+from studio.commands.export import WRITABLE
 from tests.pipelines.formats import files
 from tests.pipelines.formats.support import EXACT, largest_difference, live_deltas
 from tests.support import bits, content_of, random_adapter
@@ -127,6 +129,44 @@ def test_a_rank_that_would_do_nothing_is_refused(
     assert said in capsys.readouterr().err
 
 
+def test_the_help_names_every_format_that_can_be_written() -> None:
+    assert sorted(WRITABLE) == [name for name, format_ in sorted(formats().items()) if format_.write or format_.merge]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["import", ""], "path is empty"),
+        (["verify", ""], "target is empty"),
+        (["edit", "", "--set", "license=x"], "target is empty"),
+        (["convert", "", "", "--format", "kohya"], "out, path is empty"),
+        (["extract", "", "--name", ""], "name, tuned is empty"),
+    ],
+)
+def test_an_empty_path_is_said_to_be_empty(library: Path, arguments: list[str], said: str, capsys: CAPTURE) -> None:
+    assert main(arguments) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_convert_goes_without_what_the_base_has_no_place_for_where_that_is_allowed(
+    base: LoadedBase, tiny_base: Path, tmp_path: Path, capsys: CAPTURE
+) -> None:
+    path = files.write_kohya(tmp_path / "a.safetensors", files.make(files.KINDS["lora"], base))
+    tensors = load_file(path)
+    down = next(key for key in tensors if key.endswith("lora_down.weight"))
+    strange = "lora_unet_no_such_module"
+    for leaf in ("lora_down.weight", "lora_up.weight"):
+        tensors[f"{strange}.{leaf}"] = tensors[down.replace("lora_down.weight", leaf)].clone()
+    save_file(tensors, path)
+    out = tmp_path / "b.safetensors"
+    arguments = ["convert", str(path), str(out), "--format", "comfyui", "--base", str(tiny_base)]
+    assert main(arguments) == 2
+    assert "add --allow-unmatched" in capsys.readouterr().err
+    assert main([*arguments, "--allow-unmatched"]) == 0
+    assert f"without a place: {strange}" in capsys.readouterr().out
+    assert not any("no_such" in key for key in load_file(out))
+
+
 def test_hash_and_edit_a_file(base: LoadedBase, tmp_path: Path, library: Path, capsys: CAPTURE) -> None:
     path = tmp_path / "a.safetensors"
     take_out(random_adapter(base, method="lora", rank=2), "kohya", path)
@@ -150,6 +190,10 @@ def test_hash_and_edit_a_file(base: LoadedBase, tmp_path: Path, library: Path, c
     second = capsys.readouterr().out
     assert f"content {claimed}" in second
     assert first.splitlines()[2] != second.splitlines()[2]  # the whole file's hash is another
+    for key in ("modelspec.hash_sha256", "sshs_model_hash", "sshs_legacy_hash"):
+        assert main(["edit", str(path), "--set", f"{key}=abc"]) == 2
+        assert f"{key} is computed from the tensors" in capsys.readouterr().err
+    assert metadata_of(path) == now
     for wrong in (["--remove", "no_such"], ["--set", "novalue"], []):
         assert main(["edit", str(path), *wrong]) == 2
     assert sorted(item.name for item in tmp_path.iterdir()) == ["a.safetensors", "p.png"]
