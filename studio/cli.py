@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from trainers.errors import UserError
 from trainers.registry import discover
 
-_NAMES_AND_PATHS = ("adapter", "base", "data", "folder", "library", "name", "out", "path", "preview", "recipe")
-_NAMES_AND_PATHS += ("target", "tuned", "without")
+_NAMES_AND_PATHS = (
+    *("adapter", "base", "data", "folder", "library", "name", "out", "path", "preview", "recipe"),
+    *("target", "tuned", "without"),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
