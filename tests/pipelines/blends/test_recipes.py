@@ -451,7 +451,7 @@ def test_recipes_come_back_from_their_files(tmp_path: Path, base: LoadedBase) ->
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("inputs: []", "at least 1 item"),
+        ("inputs: []", "inputs = \\[\\]: should hold at least one adapter"),
         ("blend: exakt\ninputs: [{adapter: a}]", "Did you mean 'exact'"),
         ("inputs: [{adapter: a, wieght: 1}]", "wieght"),
         ("inputs: [{adapter: a}, {adapter: a}]", "given twice"),
