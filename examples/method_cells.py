@@ -18,7 +18,8 @@ from pipelines.attach import Attachments, attached
 from pipelines.bases import load_base
 from pipelines.families import LoadedBase
 from pipelines.judge import Judge
-from trainers.adapter import Adapter, AdapterCard, BaseCard, PartCard, read_adapter, write_adapter
+from trainers.adapter import Adapter, read_adapter, write_adapter
+from trainers.card import AdapterCard, BaseCard, PartCard
 from trainers.config import RunConfig, parse_config
 from trainers.data.latents import Latents, encode_latents
 from trainers.data.pictures import read_folder

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipelines.families import LoadedBase
-from trainers.adapter import Adapter, AdapterCard
+from trainers.adapter import Adapter
+from trainers.card import AdapterCard
 from trainers.errors import UserError, raise_problems
 from trainers.methods import _peft_bridge as bridge
 from trainers.methods import methods

@@ -11,7 +11,8 @@ from pipelines.factors import norm
 from pipelines.families import LoadedBase
 from pipelines.mixing import Mixed, Mixture
 from pipelines.recipe import DTYPES, Recipe
-from trainers.adapter import Adapter, AdapterCard, AdapterPart, ParentCard, PartCard, RecipeCard
+from trainers.adapter import Adapter, AdapterPart
+from trainers.card import AdapterCard, ParentCard, PartCard, RecipeCard
 from trainers.errors import UserError
 
 _ROUNDING = 1e-12

@@ -21,7 +21,8 @@ from pipelines.formats._part_layers import embedding_of_part, ia3_layers, layers
 from pipelines.formats._parts import WORD_TYPE
 from pipelines.formats._proof import largest_error, skeleton
 from pipelines.importing import Imported, bring_in
-from trainers.adapter import Adapter, AdapterCard, AdapterPart
+from trainers.adapter import Adapter, AdapterPart
+from trainers.card import AdapterCard
 from trainers.errors import UserError, raise_problems
 from trainers.methods import find_method, methods
 from trainers.storage import TEMPORARY_PREFIX

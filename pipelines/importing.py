@@ -16,7 +16,8 @@ from pipelines.formats._metadata import ABOUT
 from pipelines.formats._names import ModuleNames
 from pipelines.formats._part_layers import DELTA_TYPE
 from pipelines.formats._parts import WORD_METHOD, embedding_part, part_of_layers
-from trainers.adapter import Adapter, AdapterCard, AdapterPart, BaseCard, PartCard
+from trainers.adapter import Adapter, AdapterPart
+from trainers.card import AdapterCard, BaseCard, PartCard
 from trainers.errors import UserError
 
 

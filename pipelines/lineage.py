@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from pipelines.blending import joined_licences
-from trainers.adapter import KEY_PREFIX, Adapter, AdapterPart, ParentCard
+from trainers.adapter import KEY_PREFIX, Adapter, AdapterPart
+from trainers.card import ParentCard
 from trainers.errors import UserError, unknown
 
 

@@ -13,7 +13,8 @@ from pipelines.deltas import BIAS, Delta, kind_of
 from pipelines.effective import part_deltas
 from pipelines.families import LoadedBase
 from pipelines.recipe import DTYPES, Recipe, RecipeInput, with_hashes
-from trainers.adapter import Adapter, AdapterCard, AdapterPart
+from trainers.adapter import Adapter, AdapterPart
+from trainers.card import AdapterCard
 from trainers.errors import UserError, raise_problems
 
 TOKEN_KINDS = ("STUDIO_PROMPT", "STUDIO_PREFIX")

@@ -14,7 +14,8 @@ from pipelines.families import LoadedBase
 from pipelines.formats._layer import Layer, dense
 from pipelines.formats._part_layers import ia3_layers, layers_of_part, merged_layers
 from pipelines.formats._parts import delta_part, lora_part
-from trainers.adapter import Adapter, AdapterCard, AdapterPart, BaseCard, PartCard
+from trainers.adapter import Adapter, AdapterPart
+from trainers.card import AdapterCard, BaseCard, PartCard
 from trainers.errors import UserError
 
 

@@ -11,10 +11,14 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from trainers.adapter import CARD_NAME, Adapter, AdapterCard, check_name, read_adapter, read_card
+from trainers.card import CARD_NAME, AdapterCard, check_name, read_card
 from trainers.errors import UserError, unknown
 from trainers.storage import TEMPORARY_PREFIX, folder_lock, sweep_temporary
+
+if TYPE_CHECKING:
+    from trainers.adapter import Adapter
 
 ENVIRONMENT_VARIABLE = "STUDIO_LIBRARY"
 _LEFTOVER_AGE_S = 24 * 3600
@@ -61,8 +65,10 @@ class Library:
             )
         return self.adapters_folder / name
 
-    def read(self, name: str) -> Adapter:
+    def read(self, name: str) -> "Adapter":
         """Read and check an adapter by name or path; ``NAME@STEP`` is what its run's checkpoint of that step holds."""
+        from trainers.adapter import read_adapter  # reads tensors, so it loads torch; listing does not
+
         adapter, at, step = name.partition("@")
         if at and os.sep not in name:
             from studio.checkpoint_adapters import adapter_at  # hashes and reads tensors; the others need none of it

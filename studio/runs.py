@@ -6,6 +6,7 @@
       metrics.jsonl     one line per step
       log.txt           what was said
       samples/          fixed prompts and seeds at step 0, on the way and at the end
+      control/          what is asked of it while it works, see studio.run_control
       checkpoints/      see trainers.checkpoint
 
 `execute` needs nothing but the folder, so the page that started a run can be closed, and a killed run is continued by
@@ -23,16 +24,24 @@ from typing import Any
 
 from studio.library import Library, open_run_names
 from studio.report import Report
-from trainers.adapter import check_name
-from trainers.config import PartConfig, RunConfig, config_as_yaml, parse_config, read_config
+from studio.run_control import Control, forget_requests
+from studio.run_kinds import RunKind, kind_of
+from trainers.card import check_name
+from trainers.config import config_as_yaml, read_config
 from trainers.errors import UserError, unknown
-from trainers.methods import find_method
-from trainers.storage import disk_errors, folder_lock, read_json, sweep_temporary, write_json, write_text
+from trainers.storage import (
+    disk_errors,
+    folder_is_locked,
+    folder_lock,
+    read_json,
+    sweep_temporary,
+    write_json,
+    write_text,
+)
 
 CONFIG_NAME = "config.yaml"
 STATE_NAME = "state.json"
 METRICS_NAME = "metrics.jsonl"
-_RESERVED = ("pocket", "auto", "none")
 
 
 @dataclass(frozen=True)
@@ -47,9 +56,24 @@ class Run:
         """Where checkpoints lie."""
         return self.folder / "checkpoints"
 
-    def config(self) -> RunConfig:
-        """Read the run's settings."""
-        return parse_config(read_config(self.folder / CONFIG_NAME))
+    @property
+    def name(self) -> str:
+        """The run's name, which its adapter gets."""
+        return self.folder.name
+
+    def kind(self) -> RunKind:
+        """Return what kind of run it is."""
+        return kind_of(read_config(self.folder / CONFIG_NAME))
+
+    def config(self) -> Any:
+        """Read the run's settings, of its kind's class."""
+        values = read_config(self.folder / CONFIG_NAME)
+        return kind_of(values).parse(values)
+
+    def status(self) -> str:
+        """Return created, running, stopped, failed or done; interrupted when it runs no more and nobody said so."""
+        said = str(self.state().get("status", "created"))
+        return "interrupted" if said == "running" and not folder_is_locked(self.folder) else said
 
     def state(self) -> dict[str, Any]:
         """Read the run's status; empty before its first."""
@@ -93,8 +117,8 @@ class Journal:
             stream.write(line + "\n")
 
 
-def create_run(library: Library, config: RunConfig) -> Run:
-    """Make a new run's folder with its settings.
+def create_run(library: Library, config: Any) -> Run:
+    """Make a new run's folder with its settings, of any kind's class.
 
     Raises:
         UserError: the library has an adapter or a run of that name already.
@@ -102,37 +126,19 @@ def create_run(library: Library, config: RunConfig) -> Run:
     library.new_adapter_folder(config.name)
     folder = library.runs_folder / check_name(config.name)
     if (folder / CONFIG_NAME).exists():
-        status = Run(folder, library).state().get("status", "unknown")
         raise UserError(
-            f"There is a run {config.name!r} already ({status}). Continue it with 'studio train --resume "
-            f"{config.name}', remove it with 'studio remove {config.name}', or choose another --name."
+            f"There is a run {config.name!r} already ({Run(folder, library).status()}). Continue it with 'studio train "
+            f"--resume {config.name}', remove it with 'studio remove {config.name}', or choose another --name."
         )
-    changes = {"data": str(Path(config.data).expanduser().resolve())}
-    for name in ("base", "judge"):
-        place = Path(getattr(config, name)).expanduser()
-        if getattr(config, name) not in _RESERVED and place.is_dir():
-            changes[name] = str(place.resolve())
-    absolute = config.model_copy(update={**changes, "parts": _with_folders(config, library)})
+    kept = kind_of({"kind": config.kind}).prepare(config, library)
     run = Run(folder, library)
     try:
-        write_text(folder / CONFIG_NAME, config_as_yaml(absolute))
-        run.update(status="created", step=0, total=config.steps)
+        write_text(folder / CONFIG_NAME, config_as_yaml(kept))
+        run.update(status="created", step=0, total=getattr(config, "steps", 0))
     except UserError:
         discard_unstarted(run)
         raise
     return run
-
-
-def _with_folders(config: RunConfig, library: Library) -> dict[str, PartConfig]:
-    """Return the parts with every adapter that a method builds on as a folder."""
-    parts = dict(config.parts)
-    for part, plan in parts.items():
-        found = {
-            name: [str(library.find(adapter).resolve()) for adapter in plan.settings[name]]
-            for name in find_method(plan.method).settings.naming_adapters()
-        }
-        parts[part] = plan.model_copy(update={"settings": {**plan.settings, **found}})
-    return parts
 
 
 def find_run(library: Library, name: str) -> Run:
@@ -147,33 +153,39 @@ def find_run(library: Library, name: str) -> Run:
     raise unknown("Run", name, open_run_names(library), f"The library is {library.folder}.")
 
 
-def execute(run: Run, report: Report, should_stop: Callable[[], bool] = lambda: False) -> Path | None:
-    """Do what is left of a run. Return the adapter's folder, or None when it was stopped before its end.
+def execute(
+    run: Run, report: Report, should_stop: Callable[[], bool] = lambda: False, *, requests_stand: bool = False
+) -> Path | None:
+    """Do what is left of a run. Return the result's folder, or None when it was stopped before its end.
+
+    Args:
+        requests_stand: whether what was asked of the run before now is for this process.
 
     Raises:
         UserError: another process works on it, or an input is wrong. The run stays resumable.
     """
-    from studio.worker import (
-        work,
-    )  # torch and the model libraries; not needed to list or queue runs
-
     with folder_lock(run.folder):
         before = run.state()
         if before.get("status") == "done":
-            raise UserError(f"The run {run.folder.name!r} is done; there is nothing to resume.")
+            raise UserError(f"The run {run.name!r} is done; there is nothing to resume.")
         for folder in (run.folder, run.folder / "samples"):
             sweep_temporary(folder)
-        run.update(status="running", problem=None, step=before.get("step", 0), total=run.config().steps)
+        if not requests_stand:
+            forget_requests(run.folder)
         try:
-            adapter_folder = work(run, Journal(run, report), should_stop)
+            total = getattr(run.config(), "steps", before.get("total", 0))
+            run.update(status="running", problem=None, step=before.get("step", 0), total=total)
+            result = run.kind().work(run, Journal(run, report), Control(run.folder, should_stop))
         except BaseException as error:
             stopped = isinstance(error, KeyboardInterrupt)
             problem = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
             with contextlib.suppress(UserError):  # on a full disk the first error is the one to tell
                 run.update(status="stopped" if stopped else "failed", problem=None if stopped else problem)
             raise
-        run.update(status="done" if adapter_folder else "stopped")
-        return adapter_folder
+        finally:
+            forget_requests(run.folder)
+        run.update(status="done" if result else "stopped")
+        return result
 
 
 def discard_unstarted(run: Run) -> None:

@@ -22,7 +22,7 @@ from studio.commands._command import numbers
 from studio.library import Library, parse_adapters
 from studio.report import Report
 from studio.session import find_judge, find_references, open_session
-from trainers.adapter import check_name
+from trainers.card import check_name
 from trainers.errors import UserError
 from trainers.storage import write_text
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -17,8 +17,10 @@ from pipelines.families import LoadedBase
 from pipelines.generate import PictureRequest, generate
 from pipelines.judge import POCKET_JUDGE, Judge
 from pipelines.picture_file import png_bytes
+from studio.run_control import Control
 from studio.runs import Journal, Run
-from trainers.adapter import Adapter, AdapterCard, AdapterPart, BaseCard, PartCard, parts_size_bytes, write_adapter
+from trainers.adapter import Adapter, AdapterPart, parts_size_bytes, write_adapter
+from trainers.card import AdapterCard, BaseCard, PartCard
 from trainers.checkpoint import newest_checkpoint, write_checkpoint
 from trainers.config import PartConfig, RunConfig
 from trainers.data.latents import Latents, encode_latents
@@ -37,7 +39,7 @@ _FREE_SETTINGS = (
 )
 
 
-def work(run: Run, journal: Journal, should_stop: Callable[[], bool]) -> Path | None:
+def work(run: Run, journal: Journal, control: Control) -> Path | None:
     """Do what is left of a run; see `studio.runs.execute`."""
     config = run.config()
     device = choose_device(config.device)
@@ -65,7 +67,7 @@ def work(run: Run, journal: Journal, should_stop: Callable[[], bool]) -> Path | 
             )
     if accelerator.is_main_process:
         journal.forget_after(training.step)
-    finished = _train(run, journal, training, base, should_stop, main=accelerator.is_main_process)
+    finished = _train(run, journal, training, base, control, main=accelerator.is_main_process)
     if not finished or not accelerator.is_main_process:
         return None
     return _write(run, journal, training, base, pictures.pictures, references)
@@ -76,7 +78,7 @@ def _train(
     journal: Journal,
     training: Training,
     base: LoadedBase,
-    should_stop: Callable[[], bool],
+    control: Control,
     *,
     main: bool,
 ) -> bool:
@@ -92,11 +94,11 @@ def _train(
         _record(journal, step)
         journal.report.progress("training", step.step, config.steps, f"loss {smoothed:.4f}")
         last = step.step == config.steps
-        stopping = should_stop() and not last
-        if last or stopping or step.step % config.checkpoint_every == 0:
+        stopping = control.stops() and not last
+        if last or stopping or control.takes("save") or step.step % config.checkpoint_every == 0:
             write_checkpoint(run.checkpoints, snapshot(training), keep=config.keep_checkpoints)
             run.update(step=step.step, skipped=training.skipped)
-        if last or (config.sample_every and step.step % config.sample_every == 0):
+        if last or control.takes("sample") or (config.sample_every and step.step % config.sample_every == 0):
             _sample(run, journal, training, base)
         if stopping:
             journal.say(

@@ -10,7 +10,8 @@ from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
 from pipelines.families import LoadedBase
-from trainers.adapter import Adapter, AdapterCard, AdapterPart, BaseCard, PartCard, config_as_json, write_adapter
+from trainers.adapter import Adapter, AdapterPart, config_as_json, write_adapter
+from trainers.card import AdapterCard, BaseCard, PartCard
 from trainers.methods import Method, find_method
 from trainers.methods import _peft_bridge as bridge
 

@@ -11,9 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from trainers.card import NAME_CHARACTERS
+
 CONFIG_NAME = "adapter_config.json"
 TENSORS_NAME = "adapter_model.safetensors"
-NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 _LIMIT_TENSORS = 20_000
 _LIMIT_PATTERNS = 5_000
 _LIMIT_RANK = 16_384

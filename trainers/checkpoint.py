@@ -14,15 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trainers.storage import (
-    new_folder,
-    read_json,
-    read_tensors,
-    sha256_of_file,
-    sweep_temporary,
-    write_json,
-    write_tensors,
-)
+from trainers.storage import new_folder, read_json, sha256_of_file, sweep_temporary, write_json
+from trainers.tensor_files import read_tensors, write_tensors
 
 MANIFEST_NAME = "MANIFEST.json"
 _STEP_PREFIX = "step-"

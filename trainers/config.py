@@ -4,12 +4,12 @@ import contextlib
 import reprlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self, TypeVar, overload
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from trainers.adapter import check_name
+from trainers.card import check_name
 from trainers.errors import UserError, problem_sentence, raise_problems
 from trainers.methods import MethodSettings, find_method
 
@@ -55,12 +55,57 @@ class PartConfig(_Frozen):
         return find_method(self.method).recommended[part].learning_rate * share
 
 
-class RunConfig(_Frozen):
-    """Everything that decides a run's result. Two runs of the same config on the same machine end bit-equal."""
+class TrainingConfig(_Frozen):
+    """What every kind of training has; each kind adds its own. Same config, same machine: bit-equal results."""
 
     base: str = Field(_POCKET, description="Base model: pocket, a folder in diffusers layout, or a hub id.")
     data: str = Field(description="Folder of pictures with captions.")
     name: str = Field(description="Name of the adapter and of its run.")
+    parts: dict[str, PartConfig] = Field(min_length=1, description="What is trained, by part.")
+    steps: int = Field(250, ge=1, le=1_000_000, description="Number of optimiser steps.")
+    batch_size: int = Field(4, ge=1, le=4096, description="Examples per step on each device.")
+    accumulation: int = Field(1, ge=1, le=1024, description="Batches whose gradients are added for one step.")
+    optimiser: Literal["adamw", "sgd"] = Field("adamw", description="Optimiser.")
+    weight_decay: float = Field(0.01, ge=0, le=1, description="Decoupled weight decay.")
+    schedule: Literal["cosine", "linear", "constant"] = Field(
+        "cosine", description="How the learning rate falls after the warm-up."
+    )
+    warmup_steps: int = Field(10, ge=0, description="Steps in which the learning rate rises from zero.")
+    maximum_gradient_norm: float = Field(1.0, gt=0, description="Longer gradients are shortened to this norm.")
+    seed: int = Field(0, ge=0, lt=2**31, description="Seed of everything random.")
+    device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto",
+        description="Arithmetic of the frozen base; auto is bf16 on a GPU that has it, else fp32.",
+    )
+    gradient_checkpointing: bool = Field(False, description="Compute activations twice to save memory.")
+    checkpoint_every: int = Field(100, ge=1, description="Steps between checkpoints.")
+    keep_checkpoints: int = Field(2, ge=2, le=1000, description="Newest checkpoints that are kept.")
+    sample_every: int = Field(0, ge=0, description="Steps between samples; 0 only at start and end.")
+    sample_prompts: tuple[str, ...] = Field(
+        (), max_length=16, description="Prompts of the samples; empty takes some of the data's."
+    )
+
+    def step_size(self, part: str) -> float:
+        """Return the learning rate of a part."""
+        return self.parts[part].step_size(part, self.base)
+
+    def checked(self) -> Self:
+        """Return the config with every recommendation written out, after checking all of it.
+
+        Raises:
+            UserError: listing every problem at once.
+        """
+        parts, problems = _checked_parts(self.parts, self.base)
+        problems += _value_problems(self.name, self.steps, self.warmup_steps)
+        raise_problems(_HEADLINE, problems)
+        return self.model_copy(update={"parts": parts})
+
+
+class RunConfig(TrainingConfig):
+    """Training on pictures."""
+
+    kind: Literal["pictures"] = Field("pictures", description="What is learned from.")
     parts: dict[str, PartConfig] = Field(
         default_factory=lambda: {"unet": PartConfig(), "text_encoder": PartConfig()},
         min_length=1,
@@ -81,16 +126,6 @@ class RunConfig(_Frozen):
         description="Training size in pixels; empty takes the base's own.",
     )
     flip: bool = Field(False, description="Also train on mirrored pictures. Wrong for lettering and faces.")
-    steps: int = Field(250, ge=1, le=1_000_000, description="Number of optimiser steps.")
-    batch_size: int = Field(4, ge=1, le=4096, description="Pictures per step on each device.")
-    accumulation: int = Field(1, ge=1, le=1024, description="Batches whose gradients are added for one step.")
-    optimiser: Literal["adamw", "sgd"] = Field("adamw", description="Optimiser.")
-    weight_decay: float = Field(0.01, ge=0, le=1, description="Decoupled weight decay.")
-    schedule: Literal["cosine", "linear", "constant"] = Field(
-        "cosine", description="How the learning rate falls after the warm-up."
-    )
-    warmup_steps: int = Field(10, ge=0, description="Steps in which the learning rate rises from zero.")
-    maximum_gradient_norm: float = Field(1.0, gt=0, description="Longer gradients are shortened to this norm.")
     caption_dropout: float = Field(
         0.1, ge=0, le=1, description="Share of captions left empty, so that guidance keeps working."
     )
@@ -99,41 +134,19 @@ class RunConfig(_Frozen):
         gt=0,
         description="Cap of the signal-to-noise weight (min-SNR), 5 is usual; empty weighs all steps alike.",
     )
-    seed: int = Field(0, ge=0, lt=2**31, description="Seed of everything random.")
-    device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
-    precision: Literal["auto", "fp32", "bf16"] = Field(
-        "auto",
-        description="Arithmetic of the frozen base; auto is bf16 on a GPU that has it, else fp32.",
-    )
-    gradient_checkpointing: bool = Field(False, description="Compute activations twice to save memory.")
-    checkpoint_every: int = Field(100, ge=1, description="Steps between checkpoints.")
-    keep_checkpoints: int = Field(2, ge=2, le=1000, description="Newest checkpoints that are kept.")
-    sample_every: int = Field(0, ge=0, description="Steps between sample pictures; 0 only at start and end.")
     judge: str = Field(
         "auto",
         description="CLIP model that embeds the training pictures for later scores: pocket, a folder, none, or auto "
         "(pocket for the pocket base, else none).",
     )
-    sample_prompts: tuple[str, ...] = Field(
-        (),
-        max_length=16,
-        description="Prompts of the sample pictures; empty takes captions of the data.",
-    )
 
-    def step_size(self, part: str) -> float:
-        """Return the learning rate of a part."""
-        return self.parts[part].step_size(part, self.base)
+    def checked(self) -> Self:
+        """Return the config with every recommendation and the learned words written out, after checking all of it."""
+        config = super().checked()
+        return config.model_copy(update={"trigger": config.trigger or _own_trigger(config.parts)})
 
-    def checked(self) -> "RunConfig":
-        """Return the config with every recommendation written out, after checking all of it.
 
-        Raises:
-            UserError: listing every problem at once.
-        """
-        parts, problems = _checked_parts(self.parts, self.base)
-        problems += _value_problems(self.name, self.steps, self.warmup_steps)
-        raise_problems(_HEADLINE, problems)
-        return self.model_copy(update={"parts": parts, "trigger": self.trigger or _own_trigger(parts)})
+Config = TypeVar("Config", bound=TrainingConfig)
 
 
 def _own_trigger(parts: Mapping[str, PartConfig]) -> str | None:
@@ -148,8 +161,15 @@ def learned_word(part: str, plan: PartConfig) -> str | None:
     return None if trigger is None else trigger(plan.method_settings(part))
 
 
-def parse_config(values: Mapping[str, Any]) -> RunConfig:
+@overload
+def parse_config(values: Mapping[str, Any]) -> RunConfig: ...
+@overload
+def parse_config(values: Mapping[str, Any], model: type[Config]) -> Config: ...
+def parse_config(values: Mapping[str, Any], model: type[Any] = RunConfig) -> Any:
     """Build a checked config from plain values.
+
+    Args:
+        model: the kind of training that the values are for.
 
     Raises:
         UserError: listing every unknown key and every value out of range, those of the parts' methods too.
@@ -157,9 +177,9 @@ def parse_config(values: Mapping[str, Any]) -> RunConfig:
     if "parts" in values:
         check_parts_shape(values["parts"])
     try:
-        config = RunConfig.model_validate(dict(values))
+        config = model.model_validate(dict(values))
     except ValidationError as error:
-        problems = _sentences(error, RunConfig) + _checked_parts(_sound_parts(values.get("parts")), _POCKET)[1]
+        problems = _sentences(error, model) + _checked_parts(_sound_parts(values.get("parts")), _POCKET)[1]
         if isinstance(values.get("name"), str):
             problems += _value_problems(values["name"], 1, 0)
         raise_problems(_HEADLINE, problems)
@@ -238,7 +258,7 @@ def read_config(path: Path) -> dict[str, Any]:
     return values
 
 
-def config_as_yaml(config: RunConfig) -> str:
+def config_as_yaml(config: TrainingConfig) -> str:
     """Return the config as YAML with its keys in the schema's order."""
     values = config.model_dump(mode="json")
     text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import nn
 
-from trainers.config import RunConfig
+from trainers.config import TrainingConfig
 
 
 def build_optimiser(
-    config: RunConfig, parameters: Mapping[str, Mapping[float, Sequence[nn.Parameter]]]
+    config: TrainingConfig, parameters: Mapping[str, Mapping[float, Sequence[nn.Parameter]]]
 ) -> torch.optim.Optimizer:
     """Build the optimiser over the parameters by part and by the factor on the part's learning rate.
 
@@ -33,7 +33,7 @@ def build_optimiser(
     return torch.optim.AdamW(groups, weight_decay=config.weight_decay, betas=(0.9, 0.99), fused=True)
 
 
-def rate_factor(config: RunConfig, step: int) -> float:
+def rate_factor(config: TrainingConfig, step: int) -> float:
     """Return the factor, 0 to 1, on the learning rates for a step counted from 0. Pure, so resuming needs no state."""
     if step < config.warmup_steps:
         return (step + 1) / config.warmup_steps

@@ -13,13 +13,9 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-import safetensors.torch
-import torch
-from torch import Tensor
+from typing import IO, Any
 
 from trainers.errors import UserError
 
@@ -28,7 +24,6 @@ _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _ACCESS_ERRORS = {errno.EACCES, errno.EPERM, errno.EROFS}
 _PLACE_ERRORS = {errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL}
 _LIMIT_JSON_BYTES = 64 << 20
-_LIMIT_HEADER_BYTES = 16 << 20
 
 
 @contextlib.contextmanager
@@ -76,24 +71,6 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
-    """Replace a safetensors file atomically. Tensors are copied to the CPU and made contiguous."""
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_bytes(path, safetensors.torch.save(plain, dict(metadata) if metadata else None))
-
-
-def tensors_size_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> int:
-    """Return the size that `write_tensors` gives a file of floating-point tensors, without writing any."""
-    header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
-    end = 0
-    for name, tensor in sorted(tensors.items(), key=lambda item: (-item[1].element_size(), item[0])):
-        start, end = end, end + tensor.numel() * tensor.element_size()
-        kind = f"{'BF' if tensor.dtype == torch.bfloat16 else 'F'}{8 * tensor.element_size()}"
-        header[name] = {"dtype": kind, "shape": list(tensor.shape), "data_offsets": [start, end]}
-    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-    return 8 + -(-len(text) // 8) * 8 + end  # the header's length, the header padded to 8 bytes, the data
-
-
 def read_json(path: Path, what: str) -> Any:
     """Read a JSON file, or say in one sentence why not.
 
@@ -108,31 +85,6 @@ def read_json(path: Path, what: str) -> Any:
         raise UserError(f"The {what} {path} does not exist.") from error
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"The {what} {path} cannot be read: {error}.") from error
-
-
-def read_tensors(path: Path, what: str, *, limit_bytes: int = 8 << 30) -> dict[str, Tensor]:
-    """Read a safetensors file onto the CPU, or say in one sentence why not.
-
-    Raises:
-        UserError: the file is missing, empty, larger than the limit, or not a sound safetensors file.
-    """
-    try:
-        size_bytes = path.stat().st_size
-        if size_bytes == 0:
-            raise UserError(f"The {what} {path} is empty (0 bytes). Fetch or train it again.")
-        if size_bytes > limit_bytes:
-            raise UserError(f"The {what} {path} has {size_bytes:,} bytes; at most {limit_bytes:,} are read.")
-        with open(path, "rb") as stream:
-            header_bytes = int.from_bytes(stream.read(8), "little")
-        if header_bytes > _LIMIT_HEADER_BYTES:
-            raise UserError(f"The {what} {path} has a header of {header_bytes:,} bytes, so it is not read.")
-        return safetensors.torch.load_file(path)
-    except FileNotFoundError as error:
-        raise UserError(f"The {what} {path} does not exist.") from error
-    except (safetensors.SafetensorError, OSError, ValueError, KeyError, RuntimeError, MemoryError) as error:
-        raise UserError(
-            f"The {what} {path} is not a sound safetensors file ({error}). Fetch or train it again."
-        ) from error
 
 
 def sha256_of_file(path: Path) -> str:
@@ -191,13 +143,35 @@ def folder_lock(folder: Path) -> Iterator[None]:
         UserError: another process holds it.
     """
     with open(folder / "lock", "a") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+        if not _taken(stream, fcntl.LOCK_EX):
             raise UserError(
                 f"Another run is working in {folder}. Wait until it ends or stop it, or choose another --name."
-            ) from error
+            )
         yield
+
+
+def folder_is_locked(folder: Path) -> bool:
+    """Return whether a process holds the folder's lock, now."""
+    try:
+        with open(folder / "lock") as stream:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        return False
+    return False
+
+
+def _taken(stream: IO[str], how: int) -> bool:
+    """Try for a lock for a moment: one who only looks whether it is held holds it for that long."""
+    for _ in range(10):
+        try:
+            fcntl.flock(stream, how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.03)
+        else:
+            return True
+    return False
 
 
 def _make_folder(folder: Path) -> None:

@@ -15,7 +15,7 @@ from pipelines.formats._format import Export
 from pipelines.formats._layer import dense_weight
 from pipelines.formats._names import Place
 from trainers.errors import UserError
-from trainers.storage import read_tensors
+from trainers.tensor_files import read_tensors
 
 _LIMIT_BYTES = 64 << 30
 

@@ -12,7 +12,8 @@ from pipelines.formats._layer import Layer
 from pipelines.formats._leaves import layer_of, split_key
 from pipelines.formats._names import ModuleNames
 from pipelines.formats._source import Source
-from trainers.adapter import AdapterCard, AdapterPart
+from trainers.adapter import AdapterPart
+from trainers.card import AdapterCard
 from trainers.errors import UserError, raise_problems
 
 BUNDLED = "bundle_emb."

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from pipelines.formats._source import read_metadata
 from trainers.errors import UserError
-from trainers.storage import read_tensors, write_bytes
+from trainers.storage import write_bytes
+from trainers.tensor_files import read_tensors
 
 _LIMIT_METADATA_BYTES = 4 << 20
 _LEGACY_START, _LEGACY_BYTES = 0x100000, 0x10000

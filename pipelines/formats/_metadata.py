@@ -16,7 +16,7 @@ from torch import Tensor
 
 from pipelines.formats._format import Export
 from pipelines.formats._header import content_hash, legacy_hash
-from trainers.adapter import AdapterCard
+from trainers.card import AdapterCard
 
 # (text width, UNet width) -> kohya's version, ModelSpec's architecture
 _ARCHITECTURES = {

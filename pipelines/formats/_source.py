@@ -10,10 +10,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from trainers.adapter import CARD_NAME
 from trainers.adapter_gate import CONFIG_NAME, TENSORS_NAME, tensor_problems
+from trainers.card import CARD_NAME
 from trainers.errors import UserError, raise_problems
-from trainers.storage import read_json, read_tensors
+from trainers.storage import read_json
+from trainers.tensor_files import read_tensors
 
 DIFFUSERS_NAME = "pytorch_lora_weights.safetensors"
 _PICKLED = (".pt", ".bin", ".pth", ".ckpt")

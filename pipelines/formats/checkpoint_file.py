@@ -16,7 +16,7 @@ from pipelines.formats._format import Export, Format
 from pipelines.formats._metadata import modelspec_metadata
 from pipelines.formats._names import text_path
 from trainers.errors import UserError
-from trainers.storage import write_tensors
+from trainers.tensor_files import write_tensors
 
 _OPEN_CLIP_WIDTH = 1024
 _AUTOENCODER = (

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from pipelines.formats._checkpoint import Merge, weight_files
 from pipelines.formats._format import Export, Format
-from trainers.adapter import AdapterCard
+from trainers.card import AdapterCard
 from trainers.errors import UserError
-from trainers.storage import new_folder, write_tensors
+from trainers.storage import new_folder
+from trainers.tensor_files import write_tensors
 
 _COPIED = (".json", ".txt", ".model")
 _INDEX = "model_index.json"

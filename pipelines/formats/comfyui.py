@@ -10,7 +10,7 @@ from pipelines.formats._names import ModuleNames, Place, comfyui_name
 from pipelines.formats._source import Source
 from pipelines.formats.kohya import layer_tensors, same_rank
 from trainers.errors import UserError
-from trainers.storage import write_tensors
+from trainers.tensor_files import write_tensors
 
 _ROOTS = ("diffusion_model.", "model.diffusion_model.", "text_encoders.")
 

@@ -18,7 +18,7 @@ from pipelines.formats._names import ModuleNames, Place, diffusers_name
 from pipelines.formats._part_layers import peft_scale
 from pipelines.formats._source import Source, json_of
 from trainers.errors import UserError
-from trainers.storage import write_tensors
+from trainers.tensor_files import write_tensors
 
 METADATA_KEY = "lora_adapter_metadata"
 _ROOTS = ("unet.", "text_encoder.", "text_encoder_2.")

@@ -16,9 +16,9 @@ from pipelines.formats._layer import Layer
 from pipelines.formats._metadata import kohya_metadata
 from pipelines.formats._names import ModuleNames, Place, kohya_name
 from pipelines.formats._source import Source
-from trainers.adapter import AdapterCard
+from trainers.card import AdapterCard
 from trainers.errors import UserError
-from trainers.storage import write_tensors
+from trainers.tensor_files import write_tensors
 
 ROOTS = ("lora_unet_", "lora_te_", "lora_te1_", "lora_te2_", "lycoris_")
 _EMBEDDING_KEYS = {"text_encoder": "clip_l", "text_encoder_2": "clip_g"}

@@ -18,7 +18,8 @@ from pipelines.formats._source import Source
 from trainers.adapter import KEY_PREFIX, AdapterPart
 from trainers.adapter_gate import CONFIG_NAME, TENSORS_NAME, part_problems
 from trainers.errors import raise_problems
-from trainers.storage import new_folder, write_json, write_tensors
+from trainers.storage import new_folder, write_json
+from trainers.tensor_files import write_tensors
 
 
 def _recognise(source: Source) -> bool:

@@ -18,7 +18,7 @@ from pipelines.formats._metadata import modelspec_metadata
 from pipelines.formats._names import ModuleNames
 from pipelines.formats._source import Source, check_tensors
 from trainers.errors import UserError
-from trainers.storage import write_tensors
+from trainers.tensor_files import write_tensors
 
 _PART_OF = {"clip_l": "text_encoder", "clip_g": "text_encoder_2"}
 _LIMIT_TOKENS = 64

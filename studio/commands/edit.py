@@ -79,7 +79,7 @@ def _edit_adapter(
 ) -> list[str]:
     from pipelines.formats._metadata import ABOUT
     from studio.previews import add_preview
-    from trainers.adapter import CARD_NAME, read_card
+    from trainers.card import CARD_NAME, read_card
     from trainers.errors import unknown
     from trainers.storage import write_json
 

@@ -5,7 +5,7 @@ import argparse
 from studio.commands._command import Command, add_library, library_of
 from studio.library import Library, folder_size_bytes, open_run_names
 from studio.runs import Run
-from trainers.adapter import AdapterCard, read_card
+from trainers.card import AdapterCard, read_card
 from trainers.errors import UserError
 
 

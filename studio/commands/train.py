@@ -11,13 +11,13 @@ from pydantic.fields import FieldInfo
 from studio.commands._command import Command, add_library, library_of
 from studio.report import Terminal
 from studio.runs import create_run, discard_unstarted, execute, find_run
-from trainers.adapter import read_card
+from trainers.card import read_card
 from trainers.config import RunConfig, check_parts_shape, parse_config, read_config
 from trainers.errors import UserError
 from trainers.methods import find_method
 
 # Flags that are built from the schema; the others below need a shape of their own on a command line.
-_OWN_SHAPE = {"parts", "sample_prompts"}
+_OWN_SHAPE = {"kind", "parts", "sample_prompts"}
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:

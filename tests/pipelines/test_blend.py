@@ -24,7 +24,8 @@ from pipelines.recipe import plain_recipe
 from studio.blending import blend_into_library
 from studio.library import Library
 from tests.support import bits, content_of, random_adapter, relative_error
-from trainers.adapter import Adapter, AdapterCard, AdapterPart, BaseCard, PartCard, read_adapter, write_adapter
+from trainers.adapter import Adapter, AdapterPart, read_adapter, write_adapter
+from trainers.card import AdapterCard, BaseCard, PartCard
 from trainers.errors import UserError
 
 LAYERS = {

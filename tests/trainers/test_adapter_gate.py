@@ -12,7 +12,8 @@ from safetensors.torch import load_file, save_file
 
 from pipelines.families import LoadedBase
 from tests.support import bits, random_adapter
-from trainers.adapter import Adapter, read_adapter, read_card, write_adapter
+from trainers.adapter import Adapter, read_adapter, write_adapter
+from trainers.card import read_card
 from trainers.errors import UserError
 
 

@@ -21,14 +21,13 @@ from trainers.storage import (
     folder_lock,
     new_folder,
     read_json,
-    read_tensors,
     sha256_of_file,
     sweep_temporary,
     write_bytes,
     write_json,
-    write_tensors,
     write_text,
 )
+from trainers.tensor_files import read_tensors, write_tensors
 
 ROOT = Path(__file__).parents[2]
 

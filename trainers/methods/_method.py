@@ -2,16 +2,18 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from pydantic import BaseModel, ConfigDict
-from torch import Tensor, nn
+
+if TYPE_CHECKING:  # the settings of a run are read without loading torch
+    import torch
+    from torch import Tensor, nn
 
 ResolveTargets = Callable[[Sequence[str]], tuple[str, ...]]
 """Turns kinds of layers (``attention`` …) into a part's literal module names; other words pass through."""
 
-Folded = tuple[dict[str, Any], dict[str, Tensor]]
+Folded = tuple[dict[str, Any], "dict[str, Tensor]"]
 """A part's PEFT config (as plain JSON) and tensors (under PEFT's keys), as they are saved."""
 
 ADAPTERS: dict[str, Any] = {"adapters": True}
@@ -46,7 +48,7 @@ class Recommendation:
 class Fresh:
     """One adapter just attached, as a method's `prepare` sees it."""
 
-    module: nn.Module
+    module: "nn.Module"
     """The part that carries the adapter."""
     adapter: str
     """The adapter's name on the module."""
@@ -61,7 +63,7 @@ class Fresh:
 class Learner:
     """One attached adapter while it is trained, as a method's functions see it."""
 
-    module: nn.Module
+    module: "nn.Module"
     """The part that carries the adapter."""
     adapter: str
     """The adapter's name on the module."""
@@ -80,21 +82,21 @@ class Course:
     def __init__(self, learner: Learner) -> None:
         self.learner = learner
 
-    def before_step(self, step: int, generator: torch.Generator) -> None:
+    def before_step(self, step: int, generator: "torch.Generator") -> None:
         """Prepare step `step` (from 0), with a generator of the step's own."""
 
-    def penalty(self) -> Tensor | None:
+    def penalty(self) -> "Tensor | None":
         """Return a scalar that is added to the loss of every batch, or None."""
         return None
 
     def after_step(self, step: int, *, skipped: bool) -> None:
         """Follow the optimiser in step `step` (from 0), while the gradients are there; `skipped`: it did nothing."""
 
-    def state(self) -> dict[str, Tensor]:
+    def state(self) -> "dict[str, Tensor]":
         """Return what a checkpoint must hold."""
         return {}
 
-    def restore(self, state: Mapping[str, Tensor]) -> None:
+    def restore(self, state: "Mapping[str, Tensor]") -> None:
         """Put the state of a checkpoint back."""
 
 
@@ -140,7 +142,7 @@ class Method:
     """Why it cannot be merged, where it cannot."""
     lacks: Mapping[str, str] = field(default_factory=dict)
     """By part that it does not fit: the reason."""
-    fold: Callable[[dict[str, Any], dict[str, Tensor]], Folded] | None = None
+    fold: "Callable[[dict[str, Any], dict[str, Tensor]], Folded] | None" = None
     """(config, tensors) as trained -> as saved, with the same effect: what only training needed is left out."""
     shrinks: bool = False
     """Whether training decides how small the saved file becomes, so that only its largest size is known before."""

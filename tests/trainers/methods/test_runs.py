@@ -18,7 +18,7 @@ from trainers.data.latents import Latents
 from trainers.loop import ADAPTER, Training, begin, restore, snapshot, train, trained_parts
 from trainers.methods import _peft_bridge as bridge
 from trainers.methods import find_method, methods
-from trainers.storage import tensors_size_bytes, write_tensors
+from trainers.tensor_files import tensors_size_bytes, write_tensors
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -1,0 +1,82 @@
+"""What is known of a training on pictures before its first step: the data, the layers, the cost."""
+
+import shutil
+from pathlib import Path
+
+from accelerate import Accelerator
+
+from pipelines.bases import choose_device, load_base
+from pipelines.families import LoadedBase
+from studio.library import Library
+from studio.run_kinds._run_kind import Forecast
+from trainers.adapter import parts_size_bytes
+from trainers.config import RunConfig
+from trainers.data.latents import encode_latents
+from trainers.data.pictures import PictureFolder, read_folder
+from trainers.errors import UserError
+from trainers.loop import Training, begin, trained_parts
+from trainers.methods import find_method
+from trainers.preflight import check_parts
+
+
+def forecast_pictures(config: RunConfig, library: Library) -> Forecast:
+    """Return what training with these settings would find; nothing is written.
+
+    Problems are gathered: those of the data and those of the base and its layers are told together.
+    """
+    facts: dict[str, str] = {}
+    problems: list[str] = []
+    notes: list[str] = []
+    pictures = None
+    try:
+        library.new_adapter_folder(config.name)
+        pictures = read_folder(
+            Path(config.data), prompt=config.prompt, trigger=config.trigger, skip_bad=config.skip_bad
+        )
+        facts |= _data_facts(pictures)
+        notes += [f"Left out: {sentence}" for sentence in pictures.bad]
+    except UserError as error:
+        problems.append(str(error))
+    try:
+        base = load_base(config.base, device=config.device, precision=config.precision)
+        check_parts(config, base)
+        if pictures is not None:
+            facts |= _training_facts(config, base, pictures)
+    except UserError as error:
+        problems.append(str(error))
+    facts["disk"] = f"{_free_bytes(library.folder) / 1e9:,.1f} GB free"
+    return Forecast(facts, problems, notes)
+
+
+def _data_facts(folder: PictureFolder) -> dict[str, str]:
+    sources = ", ".join(f"{count} from {source}" for source, count in folder.caption_sources.items())
+    return {"pictures": str(len(folder.pictures)), "captions": sources}
+
+
+def _training_facts(config: RunConfig, base: LoadedBase, folder: PictureFolder) -> dict[str, str]:
+    """Attach for real, on one picture, and count."""
+    device = choose_device(config.device)
+    size_px = config.resolution_px or base.resolution_px
+    latents = [found for _, found in encode_latents(base, folder.pictures[:1], size_px=size_px, flip=False)][-1]
+    assert latents is not None  # the last item always carries them
+    one = config.model_copy(update={"trigger": None, "prompt": None})
+    training = begin(one, base, latents, Accelerator(cpu=device.type == "cpu"))
+    facts = {part: _part_fact(config, training, part) for part in config.parts}
+    size_bytes = parts_size_bytes(trained_parts(training))
+    facts["adapter file"] = f"{size_bytes / 1e6:.2f} MB"
+    facts["passes"] = f"{config.steps * config.batch_size * config.accumulation / len(folder.pictures):.0f} per picture"
+    return facts
+
+
+def _part_fact(config: RunConfig, training: Training, part: str) -> str:
+    found, method = training.attached[part], find_method(config.parts[part].method)
+    share = found.trainable / found.total
+    return (
+        f"{method.title} on {len(found.matched)} layers, {found.trainable:,} trainable parameters ({share:.2%} of "
+        f"{found.total:,}), learning rate {config.step_size(part):g}"
+    )
+
+
+def _free_bytes(folder: Path) -> int:
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    return shutil.disk_usage(there).free

@@ -1,0 +1,50 @@
+"""What a kind of run states: its settings, what is told before it starts, and its work."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+if TYPE_CHECKING:
+    from studio.library import Library
+    from studio.run_control import Control
+    from studio.runs import Journal, Run
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What is known of a run before it starts."""
+
+    facts: Mapping[str, str] = field(default_factory=dict)
+    """Short label -> finding, in the order in which they are shown."""
+    problems: Sequence[str] = ()
+    """Why it cannot start, a sentence each; empty when it can."""
+    notes: Sequence[str] = ()
+    """What a user should know, a sentence each."""
+
+
+@dataclass(frozen=True)
+class RunKind:
+    """One kind of run. The queue, the form and the command line know nothing else of it."""
+
+    name: str
+    """As the settings' field `kind` holds it."""
+    title: str
+    settings: type[BaseModel]
+    """Frozen, with at least `kind`, `name` and `device`; field descriptions are the form's help."""
+    parse: Callable[[Mapping[str, Any]], Any]
+    """Plain values -> checked settings; raises UserError listing every problem."""
+    prepare: Callable[[Any, "Library"], Any]
+    """Settings as they are kept in the run's folder: every path absolute, every name of an adapter resolved."""
+    forecast: Callable[[Any, "Library"], Forecast]
+    """What is told before it starts; loads what it must, so it is called where loading may take a while."""
+    work: Callable[["Run", "Journal", "Control"], Path | None]
+    """Do what is left; return the result's folder, or None when it was stopped before its end."""
+    front: Sequence[str] = ()
+    """The settings that a form shows unfolded, in order."""
+    parts: Sequence[str] = ()
+    """The parts that its methods can attach to; empty for a kind that trains no adapter."""
+    command: str = ""
+    """The subcommand that starts it, such as ``train``."""

@@ -1,0 +1,71 @@
+"""Training an adapter on pictures."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from studio.library import Library
+from studio.run_control import Control
+from studio.run_kinds._run_kind import Forecast, RunKind
+from trainers.config import PartConfig, RunConfig, parse_config
+from trainers.methods import find_method
+
+if TYPE_CHECKING:
+    from studio.runs import Journal, Run
+
+_RESERVED = ("pocket", "auto", "none")
+
+
+def _parse(values: Mapping[str, Any]) -> RunConfig:
+    return parse_config(values)
+
+
+def prepare_training(config: Any, library: Library, *, folders: tuple[str, ...] = ("base",)) -> Any:
+    """Return a training's settings with absolute paths, and adapters that a method builds on as folders."""
+    changes = {"data": str(Path(config.data).expanduser().resolve())}
+    for name in folders:
+        place = Path(getattr(config, name)).expanduser()
+        if getattr(config, name) not in _RESERVED and place.is_dir():
+            changes[name] = str(place.resolve())
+    return config.model_copy(update={**changes, "parts": _with_folders(config.parts, library)})
+
+
+def _prepare(config: RunConfig, library: Library) -> RunConfig:
+    return prepare_training(config, library, folders=("base", "judge"))
+
+
+def _with_folders(plans: Mapping[str, PartConfig], library: Library) -> dict[str, PartConfig]:
+    parts = dict(plans)
+    for part, plan in parts.items():
+        found = {
+            name: [str(library.find(adapter).resolve()) for adapter in plan.settings[name]]
+            for name in find_method(plan.method).settings.naming_adapters()
+        }
+        parts[part] = plan.model_copy(update={"settings": {**plan.settings, **found}})
+    return parts
+
+
+def _forecast(config: RunConfig, library: Library) -> Forecast:
+    from studio.forecast import forecast_pictures  # torch and the model libraries
+
+    return forecast_pictures(config, library)
+
+
+def _work(run: "Run", journal: "Journal", control: Control) -> Path | None:
+    from studio.worker import work  # torch and the model libraries; not needed to list or queue runs
+
+    return work(run, journal, control)
+
+
+RUN_KIND = RunKind(
+    name="pictures",
+    title="Style from pictures",
+    settings=RunConfig,
+    parse=_parse,
+    prepare=_prepare,
+    forecast=_forecast,
+    work=_work,
+    front=("name", "base", "data", "trigger", "steps", "batch_size", "resolution_px", "sample_every"),
+    parts=("unet", "text_encoder", "text_encoder_2"),
+    command="train",
+)

@@ -1,0 +1,124 @@
+"""The card of an adapter: everything about it but its tensors. Read without loading torch."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from trainers.errors import UserError
+from trainers.storage import read_json
+
+CARD_NAME = "adapter.json"
+NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
+
+
+class PartCard(BaseModel):
+    """What one part of an adapter holds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    method: str
+    settings: dict[str, Any] = Field(default_factory=dict)
+
+
+class BaseCard(BaseModel):
+    """The base that an adapter belongs to."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    family: str
+    fingerprint: str = Field(description="SHA-256 over the base's weights.")
+    widths: dict[str, int] = Field(description="Shape facts that another base must share to carry the adapter.")
+
+
+class ParentCard(BaseModel):
+    """One adapter that went into a blend."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    name: str
+    weight: float
+    created: str
+    hash: str = Field("", description="Content hash of the adapter, see `pipelines.recipe.content_hash`.")
+    parts: dict[str, float] = Field(default_factory=dict, description="Factors on the weight by part.")
+    blocks: tuple[float, ...] | dict[str, float] | None = Field(None, description="Factors on the weight by block.")
+    triggers: tuple[str, ...] = ()
+    licence: str = ""
+    ranks: dict[str, dict[str, int]] = Field(
+        default_factory=dict,
+        description="In an exact sum of factors, how many columns of each layer are this parent's, by part and path; "
+        "the empty path speaks for all layers not named.",
+    )
+    recipe: "RecipeCard | None" = Field(None, description="How the parent was made, if it is a blend itself.")
+
+
+class RecipeCard(BaseModel):
+    """How a blend was made."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    blend: str
+    parents: tuple[ParentCard, ...] = Field(min_length=1)
+    part_blends: dict[str, str] = Field(default_factory=dict, description="Parts that another blend combined.")
+    settings: dict[str, Any] = Field(default_factory=dict)
+    seed: int = 0
+    dtype: str = "float32"
+    base: str = Field("", description="Fingerprint of the base that the blend was computed against.")
+
+    def formula(self) -> str:
+        """Return the recipe as a sum, such as ``0.6·blueprint + -0.4·watercolor``."""
+        return " + ".join(f"{parent.weight:g}·{parent.name}" for parent in self.parents)
+
+
+class AdapterCard(BaseModel):
+    """Everything about an adapter but its tensors; it holds no paths."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format_version: Literal[1] = 1
+    name: str
+    created: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    base: BaseCard
+    parts: dict[str, PartCard]
+    triggers: tuple[str, ...] = ()
+    licence: str = ""
+    data: dict[str, Any] = Field(default_factory=dict)
+    training: dict[str, Any] = Field(default_factory=dict)
+    recipe: RecipeCard | None = None
+    versions: dict[str, str] = Field(default_factory=dict)
+    scores: dict[str, float] = Field(default_factory=dict)
+
+
+def check_name(name: str) -> str:
+    """Return the name if it can be a folder's name everywhere.
+
+    Raises:
+        UserError: it is empty, too long, starts with a dot or dash, or holds another character than letters, digits,
+            ``_``, ``-`` and ``.``.
+    """
+    if not name or len(name) > 100 or name[0] in ".-" or not set(name) <= NAME_CHARACTERS:
+        raise UserError(
+            f"The name {name!r} cannot be used. Take up to 100 letters, digits, '_', '-' or '.', beginning with a "
+            "letter or digit."
+        )
+    return name
+
+
+def read_card(folder: Path) -> AdapterCard:
+    """Read an adapter's card alone.
+
+    Raises:
+        UserError: the folder holds no card, or the card is broken.
+    """
+    if not (folder / CARD_NAME).is_file():
+        raise UserError(f"{folder} is not an adapter: it holds no {CARD_NAME}.")
+    try:
+        card = AdapterCard.model_validate(read_json(folder / CARD_NAME, "adapter card"))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(step) for step in first["loc"])
+        raise UserError(f"The adapter card {folder / CARD_NAME} is broken at {where!r}: {first['msg']}.") from error
+    check_name(card.name)
+    return card
