@@ -15,6 +15,7 @@ calling it again. A lock refuses a second process in the same folder.
 
 import contextlib
 import json
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -174,7 +175,8 @@ def execute(
             forget_requests(run.folder)
         try:
             total = getattr(run.config(), "steps", before.get("total", 0))
-            run.update(status="running", problem=None, step=before.get("step", 0), total=total)
+            step = before.get("step", 0)
+            run.update(status="running", problem=None, step=step, total=total, process=os.getpid())
             result = run.kind().work(run, Journal(run, report), Control(run.folder, should_stop))
         except BaseException as error:
             stopped = isinstance(error, KeyboardInterrupt)

@@ -1,0 +1,214 @@
+"""The queue of runs: which wait, in what order, and a scheduler that starts each in a process of its own.
+
+The order lies in the library (``queue.json``), so it outlives the page, the browser and the app. A run is a process of
+its own session with its output in a file, so it goes on when the app that started it ends. Whether it still works is
+told by its folder's lock, which the operating system frees however the process ends.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from studio.library import Library, open_run_names
+from studio.run_control import ask, forget_requests
+from studio.runs import Run, find_run
+from trainers.errors import UserError
+from trainers.storage import folder_is_locked, folder_lock, read_json, write_json
+
+OUTPUT_NAME = "process.txt"
+"""What the run's process printed: nothing, or the reason why it could not even begin."""
+_OPEN = ("created", "stopped", "failed", "interrupted")
+
+
+@dataclass(frozen=True)
+class RunQueue:
+    """The waiting runs of a library, in order. Every change is on disk before the call returns."""
+
+    library: Library
+
+    @property
+    def _file(self) -> Path:
+        return self.library.folder / "queue.json"
+
+    def waiting(self) -> list[str]:
+        """Return the names of the waiting runs that can still be started, first first."""
+        if not self._file.exists():
+            return []
+        names = read_json(self._file, "queue")
+        there = set(open_run_names(self.library))
+        return [name for name in names if name in there and _run(self.library, name).status() in _OPEN]
+
+    def add(self, name: str) -> None:
+        """Put a run at the end.
+
+        Raises:
+            UserError: there is no such run, it works already, waits already, or is done.
+        """
+        run = find_run(self.library, name)
+        status = run.status()
+        if status not in _OPEN:
+            raise UserError(f"The run {name!r} is {status}; only a run that is not can be queued.")
+        with self._changing() as names:
+            if name in names:
+                raise UserError(f"The run {name!r} waits in the queue already.")
+            forget_requests(run.folder)
+            names.append(name)
+
+    def remove(self, name: str) -> None:
+        """Take a run out; it keeps its work.
+
+        Raises:
+            UserError: it does not wait.
+        """
+        with self._changing() as names:
+            self._check(name, names)
+            names.remove(name)
+
+    def move(self, name: str, places: int) -> None:
+        """Move a waiting run towards the front (negative) or the end, as far as there is room.
+
+        Raises:
+            UserError: it does not wait.
+        """
+        with self._changing() as names:
+            self._check(name, names)
+            position = max(0, min(len(names) - 1, names.index(name) + places))
+            names.remove(name)
+            names.insert(position, name)
+
+    def _check(self, name: str, names: list[str]) -> None:
+        if name not in names:
+            raise UserError(f"The run {name!r} does not wait in the queue. Waiting: {', '.join(names) or 'none'}.")
+
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[list[str]]:
+        place = self.library.folder / "queue"
+        place.mkdir(parents=True, exist_ok=True)
+        with folder_lock(place):
+            before = self.waiting()
+            names = list(before)
+            yield names
+            if names != before or not self._file.exists():
+                write_json(self._file, names)
+
+
+def stop_run(library: Library, name: str) -> None:
+    """Ask a working run to stop after its step; its work is kept.
+
+    Raises:
+        UserError: it does not work.
+    """
+    ask(_working(library, name).folder, "stop")
+
+
+def kill_run(library: Library, name: str) -> None:
+    """End a working run's process at once; it goes on later from its last checkpoint.
+
+    Raises:
+        UserError: it does not work.
+    """
+    run = _working(library, name)
+    process = run.state().get("process")
+    if isinstance(process, int) and folder_is_locked(run.folder):  # the lock says that the number is still its own
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+
+
+def lane(device: str) -> str:
+    """Return which queue a device's runs stand in: one for the CPU, one for each GPU."""
+    if device == "auto":
+        return "cuda:0" if Path("/proc/driver/nvidia/version").exists() else "cpu"
+    return "cuda:0" if device == "cuda" else device
+
+
+@dataclass
+class Scheduler:
+    """Starts waiting runs, one at a time on each device. Of several apps on one library only one schedules."""
+
+    library: Library
+    queue: RunQueue
+    pause_seconds: float = 0.5
+    _started: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    _end: threading.Event = field(default_factory=threading.Event)
+
+    def run_forever(self) -> None:
+        """Schedule until `close` is called; meant for a thread."""
+        place = self.library.folder / "queue" / "scheduler"
+        while not self._end.is_set():
+            with contextlib.suppress(UserError, OSError):  # another app schedules, or the disk is full: look again
+                place.mkdir(parents=True, exist_ok=True)
+                with folder_lock(place):
+                    while not self._end.wait(self.pause_seconds):
+                        self.tick()
+            self._end.wait(self.pause_seconds)
+
+    def close(self) -> None:
+        """End scheduling; runs that work go on."""
+        self._end.set()
+
+    def tick(self) -> None:
+        """Note what ended, and start what can start."""
+        for name, process in list(self._started.items()):
+            if process.poll() is not None:
+                del self._started[name]
+                self._note_end(name, process.returncode)
+        waiting = self.queue.waiting()
+        taken = {self._lane(name) for name in self._working()}
+        for name in waiting:
+            device = self._lane(name)
+            if device not in taken:
+                taken.add(device)
+                self.queue.remove(name)
+                self._started[name] = start_worker(_run(self.library, name))
+
+    def _working(self) -> list[str]:
+        names = open_run_names(self.library)
+        return [name for name in names if name in self._started or _run(self.library, name).status() == "running"]
+
+    def _lane(self, name: str) -> str:
+        try:
+            return lane(str(_run(self.library, name).config().device))
+        except UserError:
+            return "cpu"  # broken settings: its own process says what is wrong with them
+
+    def _note_end(self, name: str, code: int) -> None:
+        """Write down a process that ended without a word: it could not begin, or was killed."""
+        run = _run(self.library, name)
+        if not run.folder.exists() or run.status() not in ("created", "interrupted"):
+            return
+        said = (run.folder / OUTPUT_NAME).read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        if code < 0:
+            cause = f"Its process was ended by signal {-code} ({signal.Signals(-code).name})"
+            hint = ", most likely because memory ran out" if -code == signal.SIGKILL else ""
+            run.update(status="failed", problem=f"{cause}{hint}. Resume it: it goes on from its last checkpoint.")
+        else:
+            run.update(status="failed", problem=said[-1] if said else f"Its process ended with code {code}.")
+
+
+def start_worker(run: Run) -> subprocess.Popen[bytes]:
+    """Start a run's process: its own session, no input, all output in a file, because a full pipe would stop it."""
+    with open(run.folder / OUTPUT_NAME, "wb") as output:
+        return subprocess.Popen(  # noqa: S603 - our own command, no shell
+            [sys.executable, "-m", "studio", "work", str(run.folder)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def _run(library: Library, name: str) -> Run:
+    return Run(library.runs_folder / name, library)
+
+
+def _working(library: Library, name: str) -> Run:
+    run = find_run(library, name)
+    if run.status() != "running":
+        raise UserError(f"The run {name!r} does not work now; it is {run.status()}.")
+    return run

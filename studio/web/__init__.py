@@ -1,0 +1,1 @@
+"""The Gradio app's frame: the server and its guards, texts, and what every tab shares."""

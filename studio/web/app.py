@@ -1,0 +1,45 @@
+"""The page: a head and the tabs, each from its own file."""
+
+from collections.abc import Mapping
+
+import gradio as gr
+
+from studio.engine.client import Engine
+from studio.library import Library
+from studio.queue import RunQueue
+from studio.tabs import Tab, tabs
+from studio.web.desk import Desk
+from studio.web.words import Words
+
+_TEXTS: Mapping[str, tuple[str, str]] = {
+    "app.head": (
+        "# Adapter Studio\nTrain, compare and blend small adapters.",
+        "# Adapter Studio\n訓練、比較與混合小型轉接器。",
+    ),
+}
+
+
+def build_app(library: Library, engine: Engine, found: Mapping[str, Tab] | None = None) -> tuple[gr.Blocks, Desk]:
+    """Return the page and what its tabs share.
+
+    Args:
+        found: the tabs; all of `studio.tabs` unless given.
+    """
+    shown = tabs() if found is None else found
+    words = Words(_TEXTS, *(tab.texts for tab in shown.values()))
+    desk = Desk(library, RunQueue(library), engine, words)
+    with gr.Blocks(title="Adapter Studio", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
+        gr.Markdown(words("app.head"), elem_classes="studio-head")
+        desk.inboxes = {name: gr.State() for name in shown}
+        with gr.Tabs(selected=next(iter(shown), None)) as desk.tabs:
+            for name, tab in shown.items():
+                with gr.Tab(words(f"{name}.title"), id=name, elem_id=f"tab-{name}"):
+                    tab.build(desk)
+        page.load(_opened, None, desk.tabs, api_visibility="private", show_progress="hidden")
+    return page, desk
+
+
+def _opened(request: gr.Request) -> gr.Tabs:
+    """Open the tab that the address names."""
+    wanted = request.query_params.get("tab")
+    return gr.Tabs(selected=wanted) if wanted in tabs() else gr.Tabs()

@@ -1,0 +1,53 @@
+"""Import Gradio in half the time.
+
+On import Gradio reads the source of each of its components and writes a stub file for editors beside it. That takes as
+long as everything else together, and nothing that runs needs it. The function that does it is replaced as soon as its
+module is loaded; if a later Gradio has no such function, nothing is replaced and the import is only slower.
+"""
+
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+
+_MODULE = "gradio.component_meta"
+_FUNCTION = "create_or_modify_pyi"
+
+
+class _WithoutStubs(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Finds one module as everybody would, and takes a function out of it once it is loaded."""
+
+    _inner: importlib.abc.Loader
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if name != _MODULE:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(name, path, target)
+        if spec is None or spec.loader is None:
+            return None
+        self._inner, spec.loader = spec.loader, self
+        return spec
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
+        return self._inner.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        self._inner.exec_module(module)
+        if hasattr(module, _FUNCTION):
+            setattr(module, _FUNCTION, lambda *_, **__: None)
+
+
+def import_gradio_quickly() -> None:
+    """Import Gradio without the stub files that it writes for editors."""
+    if "gradio" in sys.modules:
+        return
+    finder = _WithoutStubs()
+    sys.meta_path.insert(0, finder)
+    try:
+        importlib.import_module("gradio")
+    finally:
+        sys.meta_path.remove(finder)

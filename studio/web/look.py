@@ -1,0 +1,30 @@
+"""The app's look: one theme with local fonts, and the few rules that components do not bring along."""
+
+from typing import Any
+
+CSS = """
+.gradio-container { width: 100% !important; max-width: 1500px !important; margin: 0 auto !important; }
+.gradio-container main { width: 100%; }
+footer { display: none !important; }
+.studio-head h1 { font-size: 1.25rem; margin: 0.2rem 0 0 0; }
+.studio-head p { margin: 0; opacity: 0.85; }
+.studio-log textarea { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; font-size: 0.8rem; }
+.studio-problem { border-left: 3px solid #c0392b; padding-left: 0.7rem; }
+@media (max-width: 640px) {
+  .gradio-container { padding: 0.4rem !important; }
+  .studio-wide-only { display: none !important; }
+}
+"""
+
+
+def theme() -> Any:
+    """Return the theme; its fonts are those of the system, so that nothing is fetched."""
+    import gradio as gr
+
+    system = ["ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Noto Sans", "Noto Sans CJK TC", "sans-serif"]
+    return gr.themes.Default(
+        primary_hue="indigo",
+        neutral_hue="slate",
+        font=system,
+        font_mono=["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"],
+    )

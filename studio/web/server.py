@@ -1,0 +1,142 @@
+"""Serve the page: on this machine alone unless a password is set, with our guard before it, and nothing sent out."""
+
+import os
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from studio.engine.client import Engine
+from studio.library import Library
+from trainers.errors import UserError
+
+_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+_UPLOAD_LIMIT = "4gb"
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where to listen, and who may come."""
+
+    host: str = "127.0.0.1"
+    port: int = 7860
+    names: Sequence[str] = ()
+    """Further names by which the studio is reached."""
+    user: str = "studio"
+    password: str = ""
+
+    def checked(self) -> "Address":
+        """Return the address.
+
+        Raises:
+            UserError: it can be reached from other machines and has no password.
+        """
+        if self.host not in ("127.0.0.1", "localhost", "::1") and not self.password:
+            raise UserError(
+                f"The address {self.host} can be reached by others, so a password is needed: set the environment "
+                "variable STUDIO_PASSWORD, or leave --host away to stay on this machine."
+            )
+        return self
+
+
+def open_socket(address: Address) -> socket.socket:
+    """Bind the address.
+
+    Raises:
+        UserError: something else listens there.
+    """
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((address.host, address.port))
+    except OSError as error:
+        listener.close()
+        raise UserError(
+            f"The address {address.host}:{address.port} cannot be used: {error.strerror}. Another studio may run "
+            "there; choose another with --port."
+        ) from error
+    return listener
+
+
+def quiet_environment(library: Library) -> None:
+    """Keep Gradio and the hub from sending anything, and uploads inside the library. Before Gradio is imported."""
+    os.environ.update(
+        GRADIO_ANALYTICS_ENABLED="False",
+        GRADIO_TEMP_DIR=str(library.folder / "cache" / "web"),
+        GRADIO_VIBE_MODE="",
+        HF_HUB_DISABLE_TELEMETRY="1",
+        DO_NOT_TRACK="1",
+    )
+
+
+def serve(
+    library: Library, address: Address, listener: socket.socket, on_ready: Callable[[str], None] = lambda url: None
+) -> None:
+    """Serve until interrupted.
+
+    Args:
+        on_ready: is told the address for the browser as soon as the page can be opened.
+    """
+    quiet_environment(library)
+    import uvicorn
+
+    from studio.queue import RunQueue, Scheduler
+
+    engine = Engine(library.folder)
+    scheduler = Scheduler(library, RunQueue(library))
+    thread = threading.Thread(target=scheduler.run_forever, daemon=True)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            guarded_app(library, engine, address), log_level="warning", ws="none", timeout_graceful_shutdown=1
+        )
+    )
+    thread.start()
+    port = listener.getsockname()[1]
+    shown = "127.0.0.1" if address.host in ("127.0.0.1", "localhost") else address.host
+    on_ready(f"http://{f'[{shown}]' if ':' in shown else shown}:{port}")
+    try:
+        server.run(sockets=[listener])
+    finally:
+        scheduler.close()
+        engine.close()
+
+
+def guarded_app(library: Library, engine: Engine, address: Address) -> Any:
+    """Return the whole web application, ready for a server."""
+    from studio.web.gradio_import import import_gradio_quickly
+
+    import_gradio_quickly()
+    import gradio as gr
+    from fastapi import FastAPI
+
+    from studio.web.app import build_app
+    from studio.web.guard import Guard
+    from studio.web.look import CSS, theme
+
+    page, desk = build_app(library, engine)
+    page.queue(default_concurrency_limit=8, max_size=200)
+    for folder in (desk.outputs, Path(os.environ["GRADIO_TEMP_DIR"])):
+        folder.mkdir(parents=True, exist_ok=True)
+    app = gr.mount_gradio_app(
+        FastAPI(docs_url=None, redoc_url=None, openapi_url=None),
+        page,
+        path="/",
+        server_name=address.host,
+        server_port=address.port,
+        footer_links=[],
+        run_history=False,
+        auth=(address.user, address.password) if address.password else None,
+        allowed_paths=[str(desk.outputs), str(library.adapters_folder), str(library.runs_folder)],
+        max_file_size=_UPLOAD_LIMIT,
+        show_error=True,
+        ssr_mode=False,
+        enable_monitoring=False,
+        mcp_server=False,
+        i18n=desk.words.i18n,
+        theme=theme(),
+        css=CSS,
+    )
+    return Guard(app, {*_LOOPBACK, address.host, *address.names}, address.port)

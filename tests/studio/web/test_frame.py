@@ -1,0 +1,81 @@
+"""The app's frame: tabs found by themselves, guards, texts, start without heavy imports."""
+
+import http.client
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+from tests.studio.web.conftest import RunningApp, free_port
+
+
+def _status(app: RunningApp, path: str, **headers: str) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", app.port, timeout=30)
+    connection.request("GET", path, headers={key.replace("_", "-"): value for key, value in headers.items()})
+    try:
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def test_the_page_opens_in_both_languages_and_foreign_names_are_refused(app: RunningApp, page: Page) -> None:
+    page.goto(app.url)
+    expect(page.get_by_role("tab").first).to_be_visible()
+    assert _status(app, "/") == 200
+    assert _status(app, "/", Host=f"localhost:{app.port}") == 200
+    assert _status(app, "/", Host="evil.example") == 403
+    assert _status(app, "/", Host=f"evil.example:{app.port}") == 403
+    assert _status(app, "/", Origin="http://evil.example") == 403
+    assert _status(app, "/", Origin="null") == 403
+
+
+def test_another_address_wants_a_password(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "studio", "app", "--host", "0.0.0.0", "--library", str(tmp_path)],  # noqa: S104
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 2
+    assert "STUDIO_PASSWORD" in ended.stderr
+    assert len(ended.stderr.strip().splitlines()) == 1
+
+
+def test_with_a_password_nothing_is_shown_before_it(start_app: Callable[..., RunningApp]) -> None:
+    app = start_app(None, STUDIO_PASSWORD="open sesame")  # noqa: S106
+    assert _status(app, "/config") == 401
+    assert _status(app, "/gradio_api/info") == 401
+
+
+def test_the_app_starts_without_the_model_libraries() -> None:
+    heavy = "[m for m in ('torch', 'transformers', 'diffusers', 'peft', 'accelerate') if m in sys.modules]"
+    program = (
+        "import sys; from pathlib import Path; from studio.web.server import *; from studio.web.app import build_app;"
+        f"build_app(Library(Path('x')), Engine(Path('x'))); print({heavy})"
+    )
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "[]"
+
+
+def test_a_file_dropped_into_the_folder_is_a_tab(tmp_path: Path, page: Page) -> None:
+    (tmp_path / "weather.py").write_text(
+        "import gradio as gr\n"
+        "from studio.tabs import Tab\n"
+        "def build(desk):\n    gr.Textbox(label=desk.words('weather.sky'))\n"
+        "TAB = Tab('weather', 999, build, {'weather.title': ('Weather', '天氣'), 'weather.sky': ('Sky', '天空')})\n"
+    )
+    port = free_port()
+    program = (
+        f"import studio.tabs, sys; studio.tabs.__path__.append({str(tmp_path)!r}); from studio.cli import main;"
+        f"sys.exit(main(['app', '--port', '{port}', '--library', {str(tmp_path / 'library')!r}]))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        assert "open at" in process.stdout.readline()
+        page.goto(f"http://127.0.0.1:{port}/?tab=weather")
+        expect(page.get_by_label("Sky")).to_be_visible()
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
