@@ -4,7 +4,7 @@ VENV := .venv
 STAMP := $(VENV)/.ready
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test format lint types imports tests clean
+.PHONY: setup demo app browser test format lint types imports tests clean
 
 setup: $(STAMP)
 
@@ -13,12 +13,16 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 11) <= v <= (3, 13) or sys.exit(f"Python 3.11 to 3.13 is needed, this is {v[0]}.{v[1]}. Use: make PYTHON=python3.12 setup")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps gradio==6.31.0
 	touch $(STAMP)
 
 demo: setup
 	$(BIN)/studio demo
 
-test: lint types imports tests
+app: setup
+	$(BIN)/studio app
+
+test: lint types imports browser tests
 
 lint: setup
 	$(BIN)/ruff format --check .
@@ -29,6 +33,15 @@ types: setup
 
 imports: setup
 	$(BIN)/lint-imports --no-cache
+
+# The app is tested in a real Chromium, and for accessibility with axe-core. On a machine where Debian's packages can be
+# installed they are, once; elsewhere this says what is missing.
+browser:
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-noto-cjk >/dev/null; } || \
+	  { echo "The app's tests need Chromium: apt-get install chromium fonts-noto-cjk" >&2; exit 1; }
+	@[ -f node_modules/axe-core/axe.min.js ] || npm install --no-save --silent --no-audit --no-fund axe-core@4.14.1 || \
+	  { echo "The app's tests need axe-core: npm install --no-save axe-core@4.14.1" >&2; exit 1; }
 
 tests: setup
 	$(BIN)/python -m pytest -n 2
