@@ -10,13 +10,14 @@ import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from trainers.errors import UserError
 
-FEATURES = 4096
+FEATURES = 2048
 _PIECE = re.compile(r"[\w']+|[^\w\s]|\n")
 
 
@@ -31,7 +32,7 @@ class Verdict:
 class VoiceJudge:
     """Tells registers apart. Deterministic: the same examples give the same judge."""
 
-    def __init__(self, examples: Mapping[str, Sequence[str]], *, steps: int = 150, penalty: float = 1e-4) -> None:
+    def __init__(self, examples: Mapping[str, Sequence[str]], *, steps: int = 80, penalty: float = 1e-4) -> None:
         """Learn from texts of each label.
 
         Args:
@@ -113,7 +114,7 @@ def _features(texts: Sequence[str]) -> np.ndarray:
 def _pieces(text: str) -> Iterator[str]:
     words = _PIECE.findall(text.lower())
     yield from (f"w {word}" for word in words)
-    yield from (f"p {left} {right}" for left, right in zip(words, words[1:], strict=False))
+    yield from (f"p {left} {right}" for left, right in pairwise(words))
     padded = f" {text.lower()} "
     yield from (f"c {padded[start : start + 3]}" for start in range(len(padded) - 2))
     # The rhythm: how many lines there are, which no single word tells.

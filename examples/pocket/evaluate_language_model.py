@@ -119,7 +119,11 @@ def prompts(writer: Writer, count: int, rng: random.Random) -> dict[str, Any]:
     made = writer.write(beginnings, sample=True)
     right = []
     for wish, prompt in zip(asked, made, strict=True):
-        named = {name: value for name, value in wish.facts.items() if name != "colour1" or value in wish.messages[0]["content"]}
+        named = {
+            name: value
+            for name, value in wish.facts.items()
+            if name != "colour1" or value in wish.messages[0]["content"]
+        }
         right.append(prompt_is_valid(named, prompt.removesuffix(END)))
     pairs = [(wish.messages[0]["content"], prompt.removesuffix(END)) for wish, prompt in zip(asked, made, strict=True)]
     return {"prompts": count, "prompts_valid": sum(right) / count, "prompt_samples": pairs[:5]}

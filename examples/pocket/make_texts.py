@@ -16,6 +16,7 @@ from text_world.voices.haiku import haiku
 from text_world.voices.lessons import Lesson, sample_lesson
 from text_world.voices.spoken import courtroom, pirate
 from text_world.voices.tasks import mood_text, plain, preference, rich_prompt
+from text_world.words import MOODS
 
 TEXTS = Path(__file__).resolve().parents[1] / "texts"
 VOICES: dict[str, Callable[[Lesson, random.Random], str]] = {"pirate": pirate, "haiku": haiku, "courtroom": courtroom}
@@ -30,16 +31,29 @@ def voice_lines(voice: str, split: str, count: int) -> list[dict[str, object]]:
     return distinct(lambda: lesson_line(sample_lesson(rng, held_out=split == "held_out"), answer, rng), count)
 
 
-def lesson_line(lesson: Lesson, answer: Callable[[Lesson, random.Random], str], rng: random.Random) -> dict[str, object]:
+def lesson_line(
+    lesson: Lesson, answer: Callable[[Lesson, random.Random], str], rng: random.Random
+) -> dict[str, object]:
     """One chat example."""
     return lesson.example(answer(lesson, rng))
 
 
 def task_lines(name: str, split: str, count: int) -> list[dict[str, object]]:
-    """Examples of a task that is no voice."""
+    """Prompts or preference pairs."""
     rng = random.Random(f"{name} {split}")
-    makers = {"prompt_expansion": rich_prompt, "mood": mood_text, "preferences": preference}
-    return distinct(lambda: makers[name](rng, held_out=split == "held_out"), count)
+    maker = {"prompt_expansion": rich_prompt, "preferences": preference}[name]
+    return distinct(lambda: maker(rng, held_out=split == "held_out"), count)
+
+
+def mood_lines(split: str, count: int) -> list[dict[str, object]]:
+    """Stories with a mood as label, as many of each, in random order."""
+    rng = random.Random(f"mood {split}")
+    each = count // len(MOODS)
+    lines = []
+    for mood in MOODS:
+        lines += distinct(lambda label=mood: mood_text(rng, label, held_out=split == "held_out"), each)
+    rng.shuffle(lines)
+    return lines
 
 
 def distinct(make: Callable[[], dict[str, object]], count: int) -> list[dict[str, object]]:
@@ -69,7 +83,7 @@ def main() -> None:
         for name in ("prompt_expansion", "preferences"):
             write(out / name / f"{split}.jsonl", task_lines(name, split, count))
     for split, count in MOOD_SIZES.items():
-        write(out / "mood" / f"{split}.jsonl", task_lines("mood", split, count))
+        write(out / "mood" / f"{split}.jsonl", mood_lines(split, count))
     print(f"{out}: {sum(path.stat().st_size for path in out.rglob('*.jsonl')) / 1e6:.2f} MB")
 
 

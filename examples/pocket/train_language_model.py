@@ -108,9 +108,7 @@ def main() -> None:
     started = time.monotonic()
     sample = texts(min(options.documents, 40_000), seed=options.seed, held_out=False)
     tokenizer = learn_language_tokenizer(sample, size.vocabulary)
-    corpus = write_corpus(
-        tokenizer, options.documents, CONTEXT_TOKENS, seed=options.seed, processes=options.processes
-    )
+    corpus = write_corpus(tokenizer, options.documents, CONTEXT_TOKENS, seed=options.seed, processes=options.processes)
     written_s = time.monotonic() - started
     print(f"{options.documents} documents, {len(corpus.ids)} tokens, written in {written_s:.0f} s", flush=True)
     model = build_language_model(size, tokenizer).to(device)

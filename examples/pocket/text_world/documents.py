@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 
 from .grammar import Grammar
 from .scenes import ASSISTANT, END, TURN, USER, Rows, even, instruction_rules, question_rules, scene_rules
@@ -31,7 +32,7 @@ KINDS = {
     "repeat": 0.04,
 }
 # Where a sentence ends: at its mark before a space or line, outside of quotation marks.
-_SENTENCE_END = re.compile(r'(?<=[.!?])(?: |\n)|\n')
+_SENTENCE_END = re.compile(r"(?<=[.!?])(?: |\n)|\n")
 _MARKER = re.compile(r"<\|(user|assistant)\|>(.*?)<\|end\|>", re.DOTALL)
 
 
@@ -148,7 +149,7 @@ def _sentence_grammar() -> Grammar:
     templates = {template: None for name, rows in grammar().rules.items() if name[0].isupper() for _, template in rows}
     whole = {template for name, rows in grammar().rules.items() if name.startswith("Sai") for _, template in rows}
     pieces = [[template] if template in whole else _SENTENCE_END.split(template) for template in templates]
-    return Grammar({"sentence": even(*dict.fromkeys(sum(pieces, [])))}, DOMAINS, FORMS)
+    return Grammar({"sentence": even(*dict.fromkeys(chain.from_iterable(pieces)))}, DOMAINS, FORMS)
 
 
 def parses(sentence: str) -> bool:

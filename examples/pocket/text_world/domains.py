@@ -45,9 +45,7 @@ class OneOf:
         self, words: Sequence[str], *, unlike: Sequence[str] = (), weights: Sequence[float] | None = None
     ) -> None:
         total = sum(weights) if weights else len(words)
-        self.chances = {
-            word: weight / total for word, weight in zip(words, weights or [1] * len(words), strict=True)
-        }
+        self.chances = {word: weight / total for word, weight in zip(words, weights or [1] * len(words), strict=True)}
         self.unlike = tuple(unlike)
         self._words = tuple(self.chances)
         self._steps = list(accumulate(self.chances.values()))
@@ -179,7 +177,7 @@ def _shares(parts: Sequence[str]) -> dict[str, float]:
 
 @lru_cache(maxsize=65536)
 def _one_syllable(text: str) -> float:
-    onsets, vowels, codas = (_share_tables())
+    onsets, vowels, codas = _share_tables()
     total = 0.0
     for first in range(min(4, len(text)) + 1):
         for second in range(first + 1, min(first + 3, len(text) + 1)):
@@ -190,4 +188,3 @@ def _one_syllable(text: str) -> float:
 @lru_cache(maxsize=1)
 def _share_tables() -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
     return _shares(ONSETS), _shares(VOWELS), _shares(CODAS)
-

@@ -92,9 +92,7 @@ class Grammar:
 
     def __post_init__(self) -> None:
         self._compiled = {name: self._compile(name, rows) for name, rows in self.rules.items()}
-        self._steps = {
-            name: list(accumulate(row.probability for row in rows)) for name, rows in self._compiled.items()
-        }
+        self._steps = {name: list(accumulate(row.probability for row in rows)) for name, rows in self._compiled.items()}
         for name, rows in self._compiled.items():
             for symbol in (symbol for row in rows for symbol in row.symbols):
                 self._check(name, symbol)
@@ -141,6 +139,9 @@ class Grammar:
                 yield from self._drawn(state, symbol.chooser, text)
                 return
             for row in self._compiled[_rule_name(symbol, bindings)]:
+                first = row.symbols[0] if row.symbols else None
+                if isinstance(first, Text) and not text.startswith(first.text, position):
+                    continue
                 left = rest
                 for part in reversed(row.symbols):
                     left = (part, left)
@@ -152,6 +153,12 @@ class Grammar:
                     if text.startswith(value, position):
                         known = {**bindings, missing[0]: value}
                         yield _State(rest, position + len(value), known, log + chance)
+            elif missing and not symbol.hidden:
+                for state_drawn in self._drawn(state, missing[0], text):
+                    known = state_drawn.bindings
+                    # The last open variable: what does not fit is dropped at once.
+                    if len(missing) > 1 or text.startswith(self._shown(symbol, known), position):
+                        yield state_drawn
             elif missing:
                 yield from self._drawn(state, missing[0], text)
             elif symbol.hidden:

@@ -18,7 +18,7 @@ def thing(number: int) -> str:
     return f"{{sized:size{number},colour{number}}} {{noun{number}}}"
 
 
-def Thing(number: int) -> str:  # noqa: N802
+def Thing(number: int) -> str:
     """The template "A small red boat"."""
     return f"{{Sized:size{number},colour{number}}} {{noun{number}}}"
 
@@ -65,7 +65,7 @@ def scene_rules() -> dict[str, Rows]:
         "Group": even(
             f"There are {{number}} {{size1}}{{colour1}} {{plural:noun1}} {PLACE}.",
             f"{{cap:number}} {{size1}}{{colour1}} {{plural:noun1}} are {PLACE}.",
-            f"{{Place:setting}} there are {{number}} {{size1}}{{colour1}} {{plural:noun1}}.",
+            "{Place:setting} there are {number} {size1}{colour1} {plural:noun1}.",
             f"You can see {{number}} {{size1}}{{colour1}} {{plural:noun1}} {PLACE}.",
         ),
         "scene.person": even("<Person><sky> <Feeling>", "<Person> <Holding> <Feeling>"),
@@ -119,7 +119,11 @@ def question_rules() -> dict[str, Rows]:
             even(f"Where is the {noun}?", f"Where can I find the {noun}?", f"Tell me where the {noun} is."),
             [(3, f"The {noun} is {PLACE}."), (1, f"It is {PLACE}."), (1, f"You can find it {PLACE}.")],
         )
-    add("absent", even("What colour is the {other_noun}?", "Where is the {other_noun}?"), even("There is no {other_noun}."))
+    add(
+        "absent",
+        even("What colour is the {other_noun}?", "Where is the {other_noun}?"),
+        even("There is no {other_noun}."),
+    )
     add(
         "besides",
         even("What is there besides the {noun1}?", "What else is there?"),
@@ -130,17 +134,37 @@ def question_rules() -> dict[str, Rows]:
         even("How many {plural:noun1} are there?", "Count the {plural:noun1}."),
         even("There are {number} {plural:noun1}.", "I count {number} {plural:noun1}."),
     )
-    add("many_colour", even("What colour are the {plural:noun1}?"), even("The {plural:noun1} are {colour1}.", "They are {colour1}."))
-    add("many_where", even("Where are the {plural:noun1}?"), even(f"The {{plural:noun1}} are {PLACE}.", f"They are {PLACE}."))
+    add(
+        "many_colour",
+        even("What colour are the {plural:noun1}?"),
+        even("The {plural:noun1} are {colour1}.", "They are {colour1}."),
+    )
+    add(
+        "many_where",
+        even("Where are the {plural:noun1}?"),
+        even(f"The {{plural:noun1}} are {PLACE}.", f"They are {PLACE}."),
+    )
     add("things_one", even("How many things are there?"), even("There is one thing."))
     add("things_two", even("How many things are there?"), even("There are two things."))
     add("things_three", even("How many things are there?"), even("There are three things."))
-    add("mood", even("How does {who} feel?", "How is {who}?"), [(2, "{who} is {mood}."), (1, "{who} feels {mood}."), (1, "{She:who} is {mood}.")])
+    add(
+        "mood",
+        even("How does {who} feel?", "How is {who}?"),
+        [(2, "{who} is {mood}."), (1, "{who} feels {mood}."), (1, "{She:who} is {mood}.")],
+    )
     add("who", even("Who is there?"), even("{who} is there."))
     add("has1", even("What does {who} have?"), even(f"{{who}} has {thing(1)}.", f"{{She:who}} has {thing(1)}."))
     add("has2", even("What does {who2} have?"), even(f"{{who2}} has {thing(2)}.", f"{{She:who2}} has {thing(2)}."))
-    add("owner1", even("Who has the {noun1}?", "Whose is the {colour1} {noun1}?"), even("{who} has it.", "{who} has the {noun1}."))
-    add("owner2", even("Who has the {noun2}?", "Whose is the {colour2} {noun2}?"), even("{who2} has it.", "{who2} has the {noun2}."))
+    add(
+        "owner1",
+        even("Who has the {noun1}?", "Whose is the {colour1} {noun1}?"),
+        even("{who} has it.", "{who} has the {noun1}."),
+    )
+    add(
+        "owner2",
+        even("Who has the {noun2}?", "Whose is the {colour2} {noun2}?"),
+        even("{who2} has it.", "{who2} has the {noun2}."),
+    )
     add("who_two", even("Who is there?"), even("{who} and {who2} are there."))
     about = {n: [f"colour{n}", f"colour{n}", f"size{n}", f"true{n}", f"false{n}", f"where{n}"] for n in THINGS}
     rules["ask.one"] = _choice(*about[1], "absent", "things_one")

@@ -107,10 +107,18 @@ TOGETHER: dict[str, tuple[str, ...]] = {
     ),
 }
 ENDS: dict[str, tuple[str, ...]] = {
-    "happy": ("It was the best day of the year.", "What a wonderful day it was!", "That night {she:who} dreamed of more."),
+    "happy": (
+        "It was the best day of the year.",
+        "What a wonderful day it was!",
+        "That night {she:who} dreamed of more.",
+    ),
     "sad": ("It was a long way home.", "Perhaps tomorrow will be better.", "That night the house was very quiet."),
     "angry": ("It took a long time to forgive.", "That was not fair at all!", "Nobody said sorry that day."),
-    "scared": ("Only at home did it feel safe again.", "Nobody went there again for a long time.", "What could it have been?"),
+    "scared": (
+        "Only at home did it feel safe again.",
+        "Nobody went there again for a long time.",
+        "What could it have been?",
+    ),
     "calm": ("It was a day like a soft blanket.", "So the day went by.", "There was nothing more to wish for."),
 }
 
@@ -123,7 +131,7 @@ def story_rules() -> dict[str, Rows]:
             f"{{who}} was {PLACE} one {{time}}.",
             f"Once there was somebody called {{who}}, who lived {PLACE}.",
             f"It was a quiet {{time}} {PLACE}, and {{who}} was on the way.",
-            f"{{Place:setting}} lived somebody called {{who}}.",
+            "{Place:setting} lived somebody called {who}.",
         ),
         "Find": even(
             f"{{She:who}} found {thing(1)}.",

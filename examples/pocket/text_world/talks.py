@@ -7,8 +7,16 @@ from .words import MOODS
 
 ANSWERS: dict[str, tuple[str, ...]] = {
     "happy": ("That is good to hear.", "How nice! Tell me more.", "Then it is a good day."),
-    "sad": ("I am sorry to hear that.", "That must be hard. I will stay with you.", "Take your time, it is all right to cry."),
-    "angry": ("That was not fair. Take a deep breath.", "I can see why. What would help now?", "Let us count to ten first."),
+    "sad": (
+        "I am sorry to hear that.",
+        "That must be hard. I will stay with you.",
+        "Take your time, it is all right to cry.",
+    ),
+    "angry": (
+        "That was not fair. Take a deep breath.",
+        "I can see why. What would help now?",
+        "Let us count to ten first.",
+    ),
     "scared": ("You are safe here.", "Do not worry, I am with you.", "It will be over soon. Hold my hand."),
     "calm": ("That sounds restful.", "Good. Let us enjoy the quiet.", "Then there is no hurry."),
 }

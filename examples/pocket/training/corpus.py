@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import random
 from dataclasses import dataclass
 from functools import partial
@@ -71,6 +72,8 @@ def texts(count: int, *, seed: int, held_out: bool) -> list[str]:
 
 
 def _write_chunk(state: str, context: int, seed: int, number: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    # One process per core is there already; the library's own threads would only stand in each other's way.
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
     rng = random.Random(f"corpus {seed} {number}")
     tokenizer = Tokenizer.from_str(state)
     rough = [shallow(tokenizer, merges) for merges in SHALLOW_MERGES]

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from training.card_pieces import HEAD, parameters, read, training
 
-ABOUT = """A small Llama, trained from scratch on texts that this project writes itself with a probabilistic grammar. It tells
-short stories of the pocket world, describes scenes, answers questions about them, follows a few instructions, talks
-about moods, and writes prompts for the pocket picture model. It knows this world and nothing else, in one plain
-register.
+ABOUT = """A small Llama, trained from scratch on texts that this project writes itself with a probabilistic
+grammar. It tells short stories of the pocket world, describes scenes, answers questions about them, follows a
+few instructions, talks about moods, and writes prompts for the pocket picture model. It knows this world and
+nothing else, in one plain register.
 
 ```python
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -68,5 +68,6 @@ def _figures(folder: Path) -> str:
         f"| this model | {model['perplexity_per_token']:.4f} | {model['nats_per_character']:.4f} |\n"
         f"| the grammar itself, the best possible | {grammar['perplexity_per_token']:.4f} "
         f"| {grammar['nats_per_character']:.4f} |\n\n"
-        "| share | % |\n| --- | --- |\n" + "".join(f"| {name} | {100 * share:.1f} |\n" for name, share in shares.items())
+        "| share | % |\n| --- | --- |\n"
+        + "".join(f"| {name} | {100 * share:.1f} |\n" for name, share in shares.items())
     )

@@ -62,8 +62,9 @@ def sample_lesson(rng: random.Random, *, held_out: bool) -> Lesson:
 def fill(template: str, lesson: Lesson) -> str:
     """A voice's template with the lesson's words.
 
-    `{x}` is the subject ("boat", "boats", "Mia"), `{the}` the subject with its article ("the boat", "Mia"), `{is_}` is or
-    are, `{it}` it, they or a name's pronoun, `{glows}` the verb's form, `{answer}` the bare answer, `{place}` a place as a phrase.
+    `{x}` is the subject ("boat", "boats", "Mia"), `{the}` the subject with its article ("the boat", "Mia"), `{is_}` is
+    or are, `{glows}` glows or glow, `{it}` it, they or a name's pronoun, `{answer}` the bare answer, `{place}` a place
+    as a phrase.
     """
     named = lesson.kind == "mood"
     pronoun = words.pronoun(lesson.subject) if named else "they" if lesson.many else "it"

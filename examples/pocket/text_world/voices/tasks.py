@@ -57,9 +57,8 @@ def rich_prompt(rng: random.Random, *, held_out: bool) -> dict[str, object]:
     return {"messages": messages, "wish": named}
 
 
-def mood_text(rng: random.Random, *, held_out: bool) -> dict[str, object]:
+def mood_text(rng: random.Random, label: str, *, held_out: bool) -> dict[str, object]:
     """A short story that shows a mood and never names it, with the mood as label."""
-    label = rng.choice(words.MOODS)
     while True:
         facts: dict[str, str] = {"mood": label}
         parts = []
