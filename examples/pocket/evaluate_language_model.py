@@ -14,6 +14,7 @@ import math
 import multiprocessing
 import os
 import random
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,11 @@ def sampled(writer: Writer, count: int, spread: Callable[..., list[Any]]) -> dic
     asked = [f"{USER}Tell me a story.{END}{ASSISTANT}", f"{USER}Write a sad story, please.{END}{ASSISTANT}"]
     beginnings = [""] * count + [asked[number % 2] for number in range(count)]
     texts = [start + made for start, made in zip(beginnings, writer.write(beginnings, sample=True), strict=True)]
+    # A dialogue that the model began itself ends after the user's words: let it answer them.
+    questions = [number for number, text in enumerate(texts) if text.startswith(USER) and ASSISTANT not in text]
+    answers = writer.write([texts[number] + ASSISTANT for number in questions], sample=True)
+    for number, answer in zip(questions, answers, strict=True):
+        texts[number] += ASSISTANT + answer
     found = [sentence for text in texts for sentence in sentences(text)]
     right = spread(parses, found)
     wrong = [sentence for sentence, good in zip(found, right, strict=True) if not good]
@@ -119,11 +125,9 @@ def prompts(writer: Writer, count: int, rng: random.Random) -> dict[str, Any]:
     made = writer.write(beginnings, sample=True)
     right = []
     for wish, prompt in zip(asked, made, strict=True):
-        named = {
-            name: value
-            for name, value in wish.facts.items()
-            if name != "colour1" or value in wish.messages[0]["content"]
-        }
+        # The colour is the model's choice where the wish names none.
+        said = re.findall(r"\w+", wish.messages[0]["content"])
+        named = {name: value for name, value in wish.facts.items() if name != "colour1" or value in said}
         right.append(prompt_is_valid(named, prompt.removesuffix(END)))
     pairs = [(wish.messages[0]["content"], prompt.removesuffix(END)) for wish, prompt in zip(asked, made, strict=True)]
     return {"prompts": count, "prompts_valid": sum(right) / count, "prompt_samples": pairs[:5]}

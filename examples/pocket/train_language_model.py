@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from text_world import log_probability
 from torch import nn
-from training.corpus import Corpus, gather, texts, write_corpus
+from training.corpus import Corpus, contents, gather, texts, write_corpus
 from training.language_card import write_language_card
 from training.language_model import (
     POCKET_LANGUAGE,
@@ -89,7 +89,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=6)
     parser.add_argument("--steps", type=int, help="a fixed number of steps instead of minutes")
-    parser.add_argument("--documents", type=int, default=2_000_000)
+    parser.add_argument("--documents", type=int, default=2_500_000)
     parser.add_argument("--batch-tokens", type=int, default=65_536, help="tokens per step, padding included")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="that write the documents")
     parser.add_argument("--seed", type=int, default=1)
@@ -104,10 +104,14 @@ def main() -> None:
     seed_everything(options.seed)
     torch.set_float32_matmul_precision("high")
     device = pick_device(options.device)
+    if device.type == "cuda":
+        # The same seed and number of steps then give the same weights; attention else sums in any order.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
     size = TINY_LANGUAGE if options.tiny else POCKET_LANGUAGE
     started = time.monotonic()
     sample = texts(min(options.documents, 40_000), seed=options.seed, held_out=False)
-    tokenizer = learn_language_tokenizer(sample, size.vocabulary)
+    tokenizer = learn_language_tokenizer(contents(sample), size.vocabulary)
     corpus = write_corpus(tokenizer, options.documents, CONTEXT_TOKENS, seed=options.seed, processes=options.processes)
     written_s = time.monotonic() - started
     print(f"{options.documents} documents, {len(corpus.ids)} tokens, written in {written_s:.0f} s", flush=True)

@@ -76,10 +76,11 @@ def test_the_language_model_is_an_ordinary_one(script: Callable[[str, str], None
 
 def test_a_corpus_holds_no_held_out_scene_and_is_cut_into_rows_of_its_own(tmp_path: Path) -> None:
     from text_world import is_held_out, sample_document
-    from training.corpus import texts, write_corpus
-    from training.language_tokens import learn_language_tokenizer
+    from training.corpus import contents, texts, write_corpus
+    from training.language_tokens import SPECIAL, learn_language_tokenizer
 
-    tokenizer = learn_language_tokenizer(texts(200, seed=1, held_out=False), 600)
+    tokenizer = learn_language_tokenizer(contents(texts(200, seed=1, held_out=False)), 600)
+    assert not any("|" in token for token in set(tokenizer.get_vocab()) - {*SPECIAL, "|"})
     corpus = write_corpus(tokenizer, 300, 256, seed=1, processes=1)
     assert corpus.lengths.sum() == len(corpus.ids)
     assert corpus.lengths.max() <= 256

@@ -93,7 +93,7 @@ def test_made_up_words_are_weighed_over_all_their_cuts() -> None:
 def test_every_document_and_every_sentence_of_it_parses() -> None:
     rng = random.Random(3)
     for kind in KINDS:
-        for _ in range(8):
+        for _ in range(4):
             document = sample_document(rng, kind=kind)
             assert math.isfinite(log_probability(document.text)), document.text
             assert [s for s in sentences(document.text) if not parses(s)] == []
@@ -102,7 +102,7 @@ def test_every_document_and_every_sentence_of_it_parses() -> None:
 def test_edits_of_words_mostly_do_not_parse() -> None:
     rng = random.Random(4)
     left = []
-    while len(left) < 100:
+    while len(left) < 60:
         document = sample_document(rng, kind="story")
         sentence = rng.choice(list(sentences(document.text)))
         words = sentence.split(" ")
@@ -110,7 +110,7 @@ def test_edits_of_words_mostly_do_not_parse() -> None:
             first = rng.randrange(len(words) - 1)
             words[first], words[first + 1] = words[first + 1], words[first]
             left.append(parses(" ".join(words)))
-    assert sum(left) <= 6
+    assert sum(left) <= 4
 
 
 def test_a_document_whose_facts_disagree_does_not_parse() -> None:
@@ -124,11 +124,11 @@ def test_the_entropy_is_stable_and_below_a_nat_per_character() -> None:
     figures = []
     for seed in (5, 6):
         rng = random.Random(seed)
-        texts = [sample_document(rng).text for _ in range(60)]
+        texts = [sample_document(rng).text for _ in range(40)]
         figures.append(-sum(map(log_probability, texts)) / sum(map(len, texts)))
     assert min(figures) > 0.1
     assert max(figures) < 0.3
-    assert figures[0] == pytest.approx(figures[1], rel=0.2)
+    assert figures[0] == pytest.approx(figures[1], rel=0.3)
 
 
 def test_held_out_scenes_are_six_percent_and_never_among_the_others() -> None:

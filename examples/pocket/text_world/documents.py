@@ -136,8 +136,9 @@ def messages_of(text: str) -> list[dict[str, str]]:
 def sentences(text: str) -> Iterator[str]:
     """The sentences of a document, message by message, markers left out."""
     contents = [message["content"] for message in messages_of(text)] or [text.removesuffix(END)]
-    if any(content.count('"') == 2 for content in contents):  # words to repeat hold marks of their own
-        yield from contents
+    if any(content.count('"') == 2 for content in contents):
+        # Words to repeat hold marks of their own, and what is repeated is any words at all: the request alone counts.
+        yield from (content for content in contents if content.count('"') == 2)
         return
     for content in contents:
         yield from (sentence for sentence in _SENTENCE_END.split(content) if sentence)
@@ -146,9 +147,9 @@ def sentences(text: str) -> Iterator[str]:
 @cache
 def _sentence_grammar() -> Grammar:
     """Each sentence of each template as an alternative of `sentence`."""
-    templates = {template: None for name, rows in grammar().rules.items() if name[0].isupper() for _, template in rows}
-    whole = {template for name, rows in grammar().rules.items() if name.startswith("Sai") for _, template in rows}
-    pieces = [[template] if template in whole else _SENTENCE_END.split(template) for template in templates]
+    rules = ((name, rows) for name, rows in grammar().rules.items() if name[0].isupper() and name[:4] != "Said")
+    templates = dict.fromkeys(template for _, rows in rules for _, template in rows)
+    pieces = (_SENTENCE_END.split(template) for template in templates)
     return Grammar({"sentence": even(*dict.fromkeys(chain.from_iterable(pieces)))}, DOMAINS, FORMS)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import random
+import re
 from dataclasses import dataclass
 from functools import partial
 
@@ -20,7 +21,7 @@ CHUNK = 5000
 PACKED_SHARE = 0.15
 # Share of documents cut with few of the merges, so that every small piece of the vocabulary is learned. Words that
 # the texts never hold can then be read and written, such as those that an adapter brings.
-SHALLOW_SHARE = 0.08
+SHALLOW_SHARE = 0.05
 SHALLOW_MERGES = (0, 60, 200, 500)
 
 
@@ -69,6 +70,11 @@ def texts(count: int, *, seed: int, held_out: bool) -> list[str]:
     """Documents as text."""
     rng = random.Random(f"texts {seed} {held_out}")
     return [sample_document(rng, held_out=held_out).text for _ in range(count)]
+
+
+def contents(written: list[str]) -> list[str]:
+    """The texts without their markers, for a vocabulary that must not learn to spell them."""
+    return [piece for text in written for piece in re.split(r"<\|\w+\|>", text) if piece]
 
 
 def _write_chunk(state: str, context: int, seed: int, number: int, count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -41,8 +41,8 @@ def language_card(folder: Path) -> str:
         _figures(folder),
         "\n## Training\n\n",
         training("Language model", folder / "training.json"),
-        "Texts are written by `examples/pocket/text_world`; 6 % of its scenes are held out by their hash. Made by this\n"
-        "project and under its licence, Apache-2.0.\n",
+        "Texts are written by `examples/pocket/text_world`; 6 % of its scenes are held out by their hash. Made by\n"
+        "this project and under its licence, Apache-2.0.\n",
     ]
     return "".join(lines)
 
