@@ -107,7 +107,7 @@ def main() -> None:
     if device.type == "cuda":
         # The same seed and number of steps then give the same weights; attention else sums in any order.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(True)
+        torch.use_deterministic_algorithms(True, warn_only=True)
     size = TINY_LANGUAGE if options.tiny else POCKET_LANGUAGE
     started = time.monotonic()
     sample = texts(min(options.documents, 40_000), seed=options.seed, held_out=False)

@@ -48,6 +48,7 @@ class OneOf:
         self.chances = {word: weight / total for word, weight in zip(words, weights or [1] * len(words), strict=True)}
         self.unlike = tuple(unlike)
         self._words = tuple(self.chances)
+        self._logs = [(word, math.log(chance)) for word, chance in self.chances.items()]
         self._steps = list(accumulate(self.chances.values()))
 
     def sample(self, rng: random.Random, bindings: Bindings) -> str:
@@ -61,14 +62,14 @@ class OneOf:
     def values(self, bindings: Bindings, text: str = "") -> Iterator[tuple[str, float]]:
         """Every value that no other variable has, renormalised."""
         taken = {bindings[name] for name in self.unlike if name in bindings}
-        left = 1 - sum(self.chances.get(word, 0.0) for word in taken)
-        for word, chance in self.chances.items():
+        left = math.log(1 - sum(self.chances.get(word, 0.0) for word in taken)) if taken else 0.0
+        for word, log in self._logs:
             if word not in taken:
-                yield word, math.log(chance / left)
+                yield word, log - left
 
     def matches(self, text: str, position: int, bindings: Bindings) -> Iterator[tuple[str, float]]:
         """The values that stand at `position`."""
-        return ((word, chance) for word, chance in self.values(bindings) if text.startswith(word, position))
+        return ((word, log) for word, log in self.values(bindings) if text.startswith(word, position))
 
 
 class PerWord:

@@ -19,6 +19,7 @@ from bisect import bisect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
+from typing import Any, NamedTuple
 
 from .domains import Bindings, Domain
 
@@ -70,11 +71,10 @@ class Derivation:
     bindings: dict[str, str]
 
 
-@dataclass(frozen=True)
-class _State:
+class _State(NamedTuple):
     """Where a parse stands: symbols left (a linked list), position, bindings, log-probability so far."""
 
-    left: tuple[Symbol, object] | None
+    left: tuple[Symbol, Any] | None
     position: int
     bindings: dict[str, str]
     log_probability: float
@@ -154,11 +154,7 @@ class Grammar:
                         known = {**bindings, missing[0]: value}
                         yield _State(rest, position + len(value), known, log + chance)
             elif missing and not symbol.hidden:
-                for state_drawn in self._drawn(state, missing[0], text):
-                    known = state_drawn.bindings
-                    # The last open variable: what does not fit is dropped at once.
-                    if len(missing) > 1 or text.startswith(self._shown(symbol, known), position):
-                        yield state_drawn
+                yield from self._fitting(state, symbol, missing, text)
             elif missing:
                 yield from self._drawn(state, missing[0], text)
             elif symbol.hidden:
@@ -167,6 +163,20 @@ class Grammar:
                 shown = self._shown(symbol, bindings)
                 if text.startswith(shown, position):
                     yield _State(rest, position + len(shown), bindings, log)
+
+    def _fitting(self, state: _State, symbol: Value, missing: list[str], text: str) -> Iterator[_State]:
+        """The states in which the form of variables that are still open is what stands in the text."""
+        name = missing[0]
+        for value, chance in self.domains[name].values(state.bindings, text):
+            known = {**state.bindings, name: value}
+            log = state.log_probability + chance
+            if len(missing) > 1:
+                deeper = _State(state.left, state.position, known, log)
+                yield from self._fitting(deeper, symbol, missing[1:], text)
+                continue
+            shown = self._shown(symbol, known)
+            if text.startswith(shown, state.position):
+                yield _State(state.left[1], state.position + len(shown), known, log)  # type: ignore[index]
 
     def _drawn(self, state: _State, name: str, text: str) -> Iterator[_State]:
         """The same state with each value of a variable that is not shown here, or not by itself."""

@@ -67,7 +67,10 @@ def document_nats(model: LlamaForCausalLM, tokenizer: Tokenizer, texts: Sequence
         tokens = torch.tensor([row + [0] * (longest - len(row)) for row in rows], device=device)
         labels = torch.tensor([row + [-100] * (longest - len(row)) for row in rows], device=device)
         logits = model(input_ids=tokens, use_cache=False).logits[:, :-1].float()
-        losses = F.cross_entropy(logits.transpose(1, 2), labels[:, 1:], ignore_index=-100, reduction="none")
+        # Flat, since the two-dimensional loss has no deterministic kernel on a GPU.
+        wanted = labels[:, 1:]
+        flat = F.cross_entropy(logits.flatten(0, 1), wanted.flatten(), ignore_index=-100, reduction="none")
+        losses = flat.view(wanted.shape)
         for number, loss in zip(chosen, losses.double().sum(dim=1).tolist(), strict=True):
             nats[number] = loss
     return nats
@@ -77,7 +80,6 @@ def save_language_model(folder: Path, model: LlamaForCausalLM, tokenizer: Tokeni
     """A folder that transformers loads: bf16 weights, configuration, tokenizer with its chat template."""
     folder.mkdir(parents=True, exist_ok=True)
     model.to(torch.bfloat16)
-    # Written to the tokenizer's configuration, not to a file of its own: older tools read it there.
     model.generation_config = GenerationConfig(
         bos_token_id=model.config.bos_token_id,
         eos_token_id=model.config.eos_token_id,
@@ -88,4 +90,5 @@ def save_language_model(folder: Path, model: LlamaForCausalLM, tokenizer: Tokeni
         max_new_tokens=128,
     )
     model.save_pretrained(folder)
+    # The template goes into the tokenizer's configuration and not into a file of its own: older tools read it there.
     chat_tokenizer(tokenizer).save_pretrained(folder, save_jinja_files=False)
