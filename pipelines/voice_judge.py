@@ -105,7 +105,8 @@ def _features(texts: Sequence[str]) -> np.ndarray:
     """Counts of hashed pieces [n, FEATURES], each row of length 1."""
     counts = np.zeros((len(texts), FEATURES), dtype=np.float32)
     for row, text in enumerate(texts):
-        np.add.at(counts[row], [zlib.crc32(piece.encode()) % FEATURES for piece in _pieces(text)], 1.0)
+        hashes = [zlib.crc32(piece.encode()) % FEATURES for piece in _pieces(text)]
+        counts[row] = np.bincount(hashes, minlength=FEATURES)
     counts = np.sqrt(counts)
     lengths = np.linalg.norm(counts, axis=1, keepdims=True)
     return counts / np.maximum(lengths, 1e-6)
