@@ -13,6 +13,8 @@ FOLDERS = ("trainers", "pipelines", "studio", "examples")
 FOLDED = {
     "examples/pocket/world": "the drawing program: nouns, settings, captions, one file per style",
     "examples/pocket/training": "pieces that the pocket models' training scripts share",
+    "examples/pocket/text_world": "the grammar of the pocket language model's texts, and the voices to learn",
+    "examples/texts": "three voices, prompts, moods and preference pairs, each with held-out examples",
     "examples/styles": "six held-out styles, 24 captioned pictures each",
     "examples/subjects": "two characters, each seen in several scenes",
     "examples/results": "tables and pictures that the scripts here measured",

@@ -2,23 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
-from safetensors import safe_open
 from world import BASE_STYLES, COLOURS, HELD_OUT_STYLES, NOUNS, SETTINGS
 
-HEAD = """---
-license: apache-2.0
-library_name: {library}
-pipeline_tag: {task}
-language: en
----
-
-# {title}
-
-"""
+from training.card_pieces import HEAD, parameters, read, training
 
 
 def write_cards(base: Path, judge: Path) -> None:
@@ -102,27 +90,6 @@ def judge_card(folder: Path) -> str:
     return "".join(lines)
 
 
-def read(path: Path) -> dict[str, Any]:
-    """A JSON file. Raises FileNotFoundError with what to run."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing; run the training script and evaluate.py first")
-    return json.loads(path.read_text())
-
-
-def parameters(folder: Path) -> int:
-    """How many numbers a folder's safetensors file holds."""
-    (path,) = folder.glob("*.safetensors")
-    with safe_open(path, "pt") as tensors:
-        shapes = [tensors.get_slice(name).get_shape() for name in tensors.keys()]  # noqa: SIM118
-    total = 0
-    for shape in shapes:
-        count = 1
-        for side in shape:
-            count *= side
-        total += count
-    return total
-
-
 def seconds(timing: dict[str, float]) -> str:
     """The measured times in words."""
     words = {"wall_s": "s on two threads", "processor_s": "s of one core's time"}
@@ -136,13 +103,3 @@ def table(figures: dict[str, float], factor: float, form: str) -> str:
         cells = [f"{style} {form.format(factor * figures[style])}" for style in styles if style in figures]
         lines.append(f"{title}: {', '.join(cells)}.\n\n")
     return "".join(lines).rstrip("\n") + "\n"
-
-
-def training(title: str, path: Path) -> str:
-    """What was trained how, when and on what."""
-    record = read(path)
-    return (
-        f"**{title}**, {record['date']}, one {record['hardware']}, {record['seconds']} s, {record['steps']} steps,\n"
-        f"seed {record['seed']}, torch {record['torch']}; data {'; '.join(record['data'])}\n\n"
-        f"```\n{record['command']}\n```\n\n"
-    )

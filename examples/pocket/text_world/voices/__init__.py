@@ -1,0 +1,3 @@
+"""Voices to learn: the same answers as a pirate, as a haiku, before a court."""
+
+from __future__ import annotations
