@@ -236,11 +236,10 @@ def _fitted(
                 continue
             fitted[part][path], error = low_rank(weight, rank)
             worst = max(worst, error)
-    more = [f"and {len(problems) - 5} more"] if len(problems) > 5 else []
     raise_problems(
         f"{chosen.title} has no form for {len(problems)} modules; write --format kohya, or LoRA of a fixed rank with "
         "--rank:",
-        problems[:5] + more,
+        problems,
     )
     if worst:
         notes.append(f"brought to LoRA of rank {rank}: up to {100 * worst:.2g} % of a module's delta was lost.")

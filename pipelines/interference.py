@@ -5,14 +5,12 @@ subspace overlaps from orthonormal bases, and sign conflicts from at most 64 eve
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from pipelines.blocks import group_of
 from pipelines.deltas import Delta, LowRankDelta
 from pipelines.factors import decompose, inner, norm
 
@@ -60,9 +58,6 @@ class Room:
     """Share of the adapter's energy Σ‖ΔW‖²."""
     base_norm: float | None
     """‖W‖, where a base was given."""
-
-
-Item = TypeVar("Item", Meeting, Room)
 
 
 def compare_adapters(
@@ -141,14 +136,6 @@ def rank_for(values: Tensor, energy: float) -> int:
         return 0
     lost = squares.flip(0).cumsum(0).flip(0)  # summed from the small end, where the decision falls
     return int((lost > (1 - energy) * squares.sum() * (1 + 1e-12)).sum())
-
-
-def by_block(items: Sequence[Item]) -> dict[str, list[Item]]:
-    """Group layers by the block that they lie in, in the order of the base."""
-    groups: dict[str, list[Item]] = {}
-    for item in items:
-        groups.setdefault(f"{item.part} {group_of(item.part, item.layer)}", []).append(item)
-    return groups
 
 
 def mean(values: Iterable[float]) -> float:

@@ -71,11 +71,11 @@ def check_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Refuse tensors that are not finite floating point, too many, or oddly named.
 
     Raises:
-        UserError: naming up to ten problems.
+        UserError: with the problems, of many the first ten.
     """
     problems = tensor_problems(tensors, whole_numbers=(".on_input", ".alpha"))
     problems += [f"{key[:60]}… is a key of {len(key)} characters" for key in tensors if len(key) > _LIMIT_KEY]
-    raise_problems(f"{path.name} cannot be used:", problems[:10])
+    raise_problems(f"{path.name} cannot be used:", problems)
 
 
 def read_metadata(path: Path) -> dict[str, str]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from studio.commands._command import Command, add_base, add_library, add_sampling, library_of
+from studio.layer_tables import Column, add_layers, layer_table, span
 from studio.library import parse_adapters
 from studio.report import Terminal
 from trainers.errors import UserError
@@ -12,8 +13,16 @@ from trainers.errors import UserError
 _BLENDING = ("blend", "setting", "part_weight", "blocks", "seed", "dtype", "file")
 _SEARCH = ("prompts", "seeds", "goal", "judge", "steps", "guidance", "negative_prompt")
 _FLAGS = {"prompts": "prompt"}
-_DEFAULTS = {"seeds": "0", "goal": "", "judge": "auto", "steps": 20, "guidance": 5.0, "negative_prompt": ""}
-"""Of the options of the search: other values are someone's wish."""
+_DEFAULTS = {
+    "layers": False,
+    "seeds": "0",
+    "goal": "",
+    "judge": "auto",
+    "steps": 20,
+    "guidance": 5.0,
+    "negative_prompt": "",
+}
+"""Of options that are always there: other values are someone's wish."""
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,6 +66,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     search.add_argument("--judge", default="auto", help="CLIP model for the scores: auto (default), pocket, a folder")
     add_sampling(parser)
+    add_layers(parser)
     add_base(parser)
     add_library(parser)
 
@@ -72,7 +82,11 @@ def _run(options: argparse.Namespace) -> None:
             raise UserError(
                 "--without takes a parent out of one blend: studio blend mix --without blueprint --name rest."
             )
-        _refuse(options, (*_BLENDING, "search"), "cannot be used with --without, which leaves the others as they are.")
+        _refuse(
+            options,
+            (*_BLENDING, "search", "layers"),
+            "cannot be used with --without, which leaves the others as they are.",
+        )
         folder = take_out(library, options.adapters[0], options.without, options.name)
         print(f"{options.without!r} is taken out of {options.adapters[0]!r}, the others bit for bit: {folder}")
         return
@@ -94,7 +108,7 @@ def _run(options: argparse.Namespace) -> None:
             base=base,
             on_step=lambda done, total: report.progress("learning", done, total),
         )
-    _print_proof(proof, recipe)
+    _print_proof(proof, recipe, every_layer=options.layers)
     print(f"The blend {options.name!r} is ready: {folder}")
 
 
@@ -187,13 +201,16 @@ def _blocks(values: str, text: str) -> dict[str, float] | list[float]:
         raise UserError(f"{text!r} cannot be read. Write values with commas, or IN05:0.5,default:1.") from error
 
 
-def _print_proof(proof: Any, recipe: Any) -> None:
-    print(f"{'part':<14} {'layer':<72} {'rank':>4} {'error':>9} {'rounding':>9} {'energy':>7}")
-    for layer in proof.layers:
-        print(
-            f"{layer.part:<14} {layer.layer[-72:]:<72} {layer.rank:>4} {layer.error:9.1e} {layer.rounding:9.1e} "
-            f"{layer.energy:7.2%}"
-        )
+def _print_proof(proof: Any, recipe: Any, *, every_layer: bool) -> None:
+    """Print the worst of every block, or every layer, and what holds for all."""
+    columns = [
+        Column[Any]("rank", lambda own: span(layer.rank for layer in own)),
+        Column[Any]("error", lambda own: f"{max(layer.error for layer in own):.1e}"),
+        Column[Any]("rounding", lambda own: f"{max(layer.rounding for layer in own):.1e}"),
+        Column[Any]("energy", lambda own: f"{min(layer.energy for layer in own):.2%}"),
+    ]
+    if proof.layers:
+        print("\n".join(layer_table(proof.layers, columns, every_layer=every_layer)))
     worst = proof.worst
     if worst is not None:
         print(

@@ -88,6 +88,28 @@ def test_the_proof_names_every_parts_blend_and_a_sum_of_nothing_is_refused(
     assert main(["blend", "one:1", "copy:-0.999", "--name", "n"]) == 0
 
 
+def test_the_proof_is_printed_by_block_or_by_layer(options: list[str], capsys: CAPTURE) -> None:
+    """A block's line holds the worst of its layers' lines."""
+    tables = []
+    for name, more in (("b", []), ("l", ["--layers"])):
+        assert main(["blend", "one:0.6", "two:-1", "--name", name, "--blend", "svd", *more, *options,
+                     "--setting", "rank=3"]) == 0  # fmt: skip
+        said = capsys.readouterr().out.splitlines()
+        tables.append([line.split() for line in said if line.startswith(("unet ", "text_encoder "))])
+    blocks, layers = tables
+    assert len(blocks) < len(layers)
+    for part, block, count, rank, error, _, energy in blocks:
+        own = [line for line in layers if line[0] == part and f".{line[1]}.".find(f".{block}.") >= 0]
+        assert len(own) == int(count)
+        assert {line[2] for line in own} == {rank} == {"3"}
+        assert max(float(line[3]) for line in own) == float(error) > 0.1
+        assert min(float(line[5].rstrip("%")) for line in own) == float(energy.rstrip("%")) < 99
+    assert main(["resize", "b", "--name", "r", "--rank", "2"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    rows = [line.split() for line in said if line.startswith(("unet ", "text_encoder "))]
+    assert [(line[:3], line[3:5]) for line in rows] == [(line[:3], ["3", "2"]) for line in blocks]
+
+
 @pytest.mark.parametrize(
     ("values", "said"),
     [
@@ -154,10 +176,22 @@ def test_inspect_prints_and_draws(options: list[str], tmp_path: Path, capsys: CA
     out = tmp_path / "heat.png"
     assert main(["inspect", "one", "two", "--out", str(out), *base]) == 0
     said = capsys.readouterr().out
-    assert "cosine" in said
-    assert "attn1.to_q" in said
+    head, *lines = said.splitlines()
+    assert head.split()[:3] == ["block", "layers", "cosine"]
+    blocks = [line for line in lines if line.startswith(("unet ", "text_encoder "))]
+    assert len(blocks) < 15
+    assert "attn1.to_q" not in said
+    assert "--layers prints a line for each layer." in lines
     with Image.open(out) as picture:
         assert picture.width > 500
+    assert main(["inspect", "one", "two", "--layers", *base]) == 0
+    layers = [line for line in capsys.readouterr().out.splitlines() if line.startswith(("unet ", "text_encoder "))]
+    assert f"{len(layers)} layers are touched by both." in said
+    assert sum(int(line.split()[2]) for line in blocks) == len(layers)
+    assert any(line.startswith("unet mid_block.attentions.0.transformer_blocks.0.attn1.to_q ") for line in layers)
+    cosines = [float(line.split()[2]) for line in layers if line.startswith("unet mid_block.")]
+    (middle,) = (float(line.split()[3]) for line in blocks if line.startswith("unet mid_block "))
+    assert middle == pytest.approx(sum(cosines) / len(cosines), abs=1e-4)
     assert main(["inspect", "one", *base]) == 0
     assert "mean stored rank" in capsys.readouterr().out
 

@@ -228,10 +228,10 @@ def test_resize_keeps_what_was_asked_for(base: LoadedBase) -> None:
         found = live_deltas(base, made)
         assert len(told) == len(deltas)
         for row in told:
-            exact = deltas[(row.part, row.path)][0]
+            exact = deltas[(row.part, row.layer)][0]
             values = torch.linalg.svdvals(exact.flatten(1))
             tail = float(values[row.after :].norm() / values.norm())
-            change = float((found[(row.part, row.path)][0] - exact).norm() / exact.norm())
+            change = float((found[(row.part, row.layer)][0] - exact).norm() / exact.norm())
             assert change == pytest.approx(tail, abs=1e-5)
             assert row.error == pytest.approx(tail, abs=1e-5)
             if wish.rank:
