@@ -69,8 +69,8 @@ def compare_adapters(
         base_norm: (part, address) -> ‖W‖.
     """
     found = []
-    for part in first.keys() & second.keys():
-        for path, a in first[part].items():
+    for part in first:
+        for path, a in first[part].items() if part in second else ():
             b = second[part].get(path)
             if b is None or a.shape != b.shape or len(a.shape) < 2:
                 continue

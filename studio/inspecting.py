@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from PIL import Image
@@ -16,9 +16,10 @@ from pipelines.interference import Meeting, Room, compare_adapters, mean, measur
 from pipelines.mixing import TOKEN_KINDS, check_same_base, read_all
 from studio.layer_tables import Column, Item, layer_table
 from trainers.adapter import Adapter
-from trainers.errors import UserError
+from trainers.errors import UserError, listed
 
 _CONFLICT_ABOVE, _OVERLAP_ABOVE_CHANCE, _LOUD_RATIO = 0.6, 2.0, 3.0
+_NAMED_BLOCKS = 3
 
 
 # The font that Pillow carries has no glyph for the signs of a norm or of a difference.
@@ -37,7 +38,7 @@ TWO_MEASURES = (
     Measure("sign conflict", 0, 1, neutral=0.5),
     Measure("A / weight", 0, 0.3, "{:.3f}"),
     Measure("B / weight", 0, 0.3, "{:.3f}"),
-    Measure("A / B", 0, 4, "{:.2f}", neutral=1),
+    Measure("A / B", 0.25, 4, "{:.2f}", neutral=1, ratio=True),
 )
 
 
@@ -133,18 +134,31 @@ def _two(first: str, second: str, meetings: list[Meeting], *, every_layer: bool)
         f"A is {first}, B is {second}; their sizes are Frobenius norms of the changes.",
         f"{len(meetings)} layers are touched by both.",
     ]
-    for block, values in rows.items():
-        cosine, outputs, _, chance, conflict, *_, ratio = values
-        if conflict > _CONFLICT_ABOVE or cosine < -0.2:
-            notes.append(f"{block}: they undo each other (cosine {cosine:+.2f}, sign conflict {conflict:.0%}).")
-        elif outputs > _OVERLAP_ABOVE_CHANCE * chance and outputs > 0.2:
-            notes.append(f"{block}: they write into the same directions ({outputs:.0%}, by chance {chance:.0%}).")
-        if not 1 / _LOUD_RATIO <= ratio <= _LOUD_RATIO:
-            louder = first if ratio > 1 else second
-            notes.append(f"{block}: {louder} is {max(ratio, 1 / ratio):.1f} times as strong; lower its weight there.")
+    notes += _remarks(rows, first, second)
     title = f"{first} and {second}"
     picture = draw_heat_map(rows, TWO_MEASURES, title=title, subtitle=" ".join(notes[:2]))
     return Inspection(layer_table(meetings, columns, every_layer=every_layer), notes, picture)
+
+
+def _remarks(rows: Mapping[str, Sequence[float]], first: str, second: str) -> list[str]:
+    """Return what stands out, each kind once, with the blocks where it is strongest."""
+    found: dict[str, list[tuple[float, str]]] = {}
+    for block, values in rows.items():
+        cosine, outputs, _, chance, conflict, *_, ratio = values
+        if conflict > _CONFLICT_ABOVE or cosine < -0.2:
+            place = f"{block} (cosine {cosine:+.2f}, sign conflict {conflict:.0%})"
+            found.setdefault("They undo each other in", []).append((conflict - cosine, place))
+        elif outputs > _OVERLAP_ABOVE_CHANCE * chance and outputs > 0.2:
+            place = f"{block} ({outputs:.0%}, by chance {chance:.0%})"
+            found.setdefault("They write into the same directions in", []).append((outputs, place))
+        if math.isfinite(ratio) and ratio > 0 and not 1 / _LOUD_RATIO <= ratio <= _LOUD_RATIO:
+            louder, times = (first, ratio) if ratio > 1 else (second, 1 / ratio)
+            said = f"{louder} is much the stronger, so lower its weight or that of the block, in"
+            found.setdefault(said, []).append((times, f"{block} ({times:.1f} times)"))
+    return [
+        f"{said} {listed([place for _, place in sorted(places, reverse=True)], _NAMED_BLOCKS)}."
+        for said, places in found.items()
+    ]
 
 
 def _values(item: Meeting) -> tuple[float, ...]:

@@ -7,7 +7,7 @@ means are taken over.
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pipelines.blocks import ALL_OTHERS
@@ -48,6 +48,8 @@ class Cell:
     """The base as the user called it; empty where only one is used."""
     setting: str = ""
     """Base, guidance and steps: looks are measured against the base of their own setting."""
+    axes: Mapping[str, str] = field(default_factory=dict)
+    """The values of those axes along rows, columns and pages that make the look; the base has a weight of 0 alone."""
 
 
 Mixtures = Mapping[str, Mapping[str, float]]
@@ -127,7 +129,15 @@ def _cell(
         page,
         str(point["base"]),
         setting,
+        _used_axes({**places[0], **places[1], **places[2]}, bare=not shares),
     )
+
+
+def _used_axes(place: Mapping[str, Any], *, bare: bool) -> dict[str, str]:
+    if bare:
+        return {"weight": "0"}
+    shown = {axis: place[axis] for axis in LOOK_AXES if axis in place}
+    return {axis: f"{value:g}" if axis == "weight" else str(value) for axis, value in shown.items()}
 
 
 def _shares(point: Mapping[str, Any], mixtures: Mixtures) -> dict[str, float]:

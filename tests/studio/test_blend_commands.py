@@ -1,8 +1,11 @@
 """blend, inspect, compare and vote on the command line, on the toy base."""
 
+import csv
 import io
 import json
+import re
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from PIL import Image
@@ -226,7 +229,24 @@ def test_compare_draws_pages_says_the_cost_resumes_and_takes_votes(
     assert written == {"g-1.png", "g-2.png", "g.csv", "g-means.csv", "g.html"}
     page = (tmp_path / "g.html").read_text()
     assert "tiny-judge:" in page
-    assert all(f"g-{number}.png" in page for number in (1, 2))
+    linked = [unquote(file) for file in re.findall(r"(?:href|src)='([^']*)'", page)]
+    assert set(linked) > {"g-1.png", "g-2.png", "g.csv", "g-means.csv"}
+    assert all((tmp_path / file).is_file() for file in linked)
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "g.csv").read_text())))
+    assert page.count("<img loading='lazy' ") == len(rows) == 12
+    places = re.findall(r"src='([^']*)'[^>]* alt='([^']*)'", page)
+    for row, (file, alt) in zip(rows, places, strict=True):
+        assert alt == f"{row['row']}, {row['column']}"
+        drawn = read_settings(tmp_path / unquote(file))
+        assert drawn is not None
+        assert (str(drawn["seed"]), bool(drawn.get("recipe") or drawn["adapters"])) == (
+            row["seed"],
+            bool(row["adapters"]),
+        )
+        bare = row["column"] == "base"
+        look = ("", "0", "") if bare else ("one:0.5,two:0.5", "1", "M00" if row["page"] == "block M00" else "all")
+        assert (row["adapter"], row["weight"], row["block"]) == look
+    assert "rank" not in rows[0]
     monkeypatch.setattr("sys.stdin", io.StringIO("l\nx\nr\ns\nt\n"))
     assert main(["vote", str(tmp_path / "g-cells")]) == 0
     votes = [json.loads(line) for line in (tmp_path / "g-cells/votes.jsonl").read_text().splitlines()]
