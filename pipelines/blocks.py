@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
-from trainers.errors import UserError, listed
+from trainers.errors import UserError
+from trainers.wording import listed
 
 BASE_BLOCK = "BASE"
 

@@ -16,7 +16,8 @@ from pipelines.interference import Meeting, Room, compare_adapters, mean, measur
 from pipelines.mixing import TOKEN_KINDS, check_same_base, read_all
 from studio.layer_tables import Column, Item, layer_table
 from trainers.adapter import Adapter
-from trainers.errors import UserError, listed
+from trainers.errors import UserError
+from trainers.wording import count_of, listed
 
 _CONFLICT_ABOVE, _OVERLAP_ABOVE_CHANCE, _LOUD_RATIO = 0.6, 2.0, 3.0
 _NAMED_BLOCKS = 3
@@ -115,7 +116,8 @@ def _one(name: str, rooms: list[Room], *, every_layer: bool) -> Inspection:
     columns = [Column(title, _writer(form, of)) for title, form, of in _ROOM_MEASURES]
     stored, used = mean(room.rank for room in rooms), mean(room.rank_99 for room in rooms)
     notes = [
-        f"{len(rooms)} layers; the mean stored rank is {stored:.1f}, and {used:.1f} hold 99 % of a layer's energy."
+        f"{count_of(len(rooms), 'layer')}; the mean stored rank is {stored:.1f}, and {used:.1f} hold 99 % of a "
+        "layer's energy."
     ]
     if used < stored / 2:
         notes.append("Less than half of the rank is used: --blend svd --setting energy=0.99 makes the file smaller.")
@@ -132,7 +134,7 @@ def _two(first: str, second: str, meetings: list[Meeting], *, every_layer: bool)
     ]
     notes = [
         f"A is {first}, B is {second}; their sizes are Frobenius norms of the changes.",
-        f"{len(meetings)} layers are touched by both.",
+        f"{count_of(len(meetings), 'layer')} {'is' if len(meetings) == 1 else 'are'} touched by both.",
     ]
     notes += _remarks(rows, first, second)
     title = f"{first} and {second}"

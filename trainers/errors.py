@@ -5,8 +5,7 @@ import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-LIMIT_LISTED = 10
-"""How many of a long list stand in a sentence."""
+from trainers.wording import LIMIT_LISTED, listed
 
 
 class UserError(Exception):
@@ -28,13 +27,6 @@ def raise_problems(headline: str, problems: Sequence[str], advice: str = "") -> 
         shown = [f"\n  - {problem}" for problem in lines[:LIMIT_LISTED]]
         rest = f"\n  … and {len(lines) - LIMIT_LISTED} more" if len(lines) > LIMIT_LISTED else ""
         raise UserError(headline + "".join(shown) + rest + (f"\n  {advice}" if advice else ""))
-
-
-def listed(names: Iterable[str], limit: int = LIMIT_LISTED) -> str:
-    """Return names with commas between them, of many the first ones and how many more there are."""
-    found = list(names)
-    rest = f" … and {len(found) - limit} more" if len(found) > limit else ""
-    return ", ".join(found[:limit]) + rest
 
 
 def problem_sentence(item: Mapping[str, Any], known: Iterable[str], prefix: str = "") -> str:

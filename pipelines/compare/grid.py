@@ -14,6 +14,7 @@ from pipelines.blocks import ALL_OTHERS
 from pipelines.generate import PictureRequest
 from pipelines.recipe import Recipe, parse_recipe
 from trainers.errors import UserError, unknown
+from trainers.wording import count_of
 
 LOOK_AXES = ("adapter", "method", "rank", "step", "blend", "block", "weight")
 SETTING_AXES = ("base", "guidance", "steps")
@@ -230,6 +231,8 @@ def _label(
             words.append(str(value))
         elif axis == "seed" and not alone:
             words.append(f"· seed {value}" if words else f"seed {value}")
+        elif axis == "steps" and not alone:
+            words.append(count_of(value, "step"))
         elif axis in _SHOWN and not alone:
             words.append(_SHOWN[axis].format(value))
     return " ".join(words)
@@ -243,5 +246,4 @@ _SHOWN = {
     "block": "block {}",
     "base": "on {}",
     "guidance": "guidance {:g}",
-    "steps": "{} steps",
 }

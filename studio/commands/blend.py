@@ -9,6 +9,7 @@ from studio.layer_tables import Column, add_layers, layer_table, span
 from studio.library import parse_adapters
 from studio.report import Terminal
 from trainers.errors import UserError
+from trainers.wording import count_of, listed
 
 _BLENDING = ("blend", "setting", "part_weight", "blocks", "seed", "dtype", "file")
 _SEARCH = ("prompts", "seeds", "goal", "judge", "steps", "guidance", "negative_prompt")
@@ -214,21 +215,22 @@ def _print_proof(proof: Any, recipe: Any, *, every_layer: bool) -> None:
     worst = proof.worst
     if worst is not None:
         print(
-            f"{len(proof.layers)} layers read back and compared with the formula of {_blend_names(proof, recipe)} in "
-            f"float64. Error {proof.error:.1e} of its norm, energy kept {proof.energy:.2%}; largest rounding of a "
-            f"layer {worst.rounding:.1e} of its summands' norms ({worst.part}/{worst.layer}), tolerance "
-            f"{proof.tolerance:.0e}."
+            f"{count_of(len(proof.layers), 'layer')} read back and compared with the formula of "
+            f"{_blend_names(proof, recipe)} in float64. Error {proof.error:.1e} of its norm, energy kept "
+            f"{proof.energy:.2%}; largest rounding of a layer {worst.rounding:.1e} of its summands' norms "
+            f"({worst.part}/{worst.layer}), tolerance {proof.tolerance:.0e}."
         )
     if proof.from_sum > 10 * proof.tolerance:
         print(f"From the plain sum W + Σ wᵢ·ΔWᵢ it is {proof.from_sum:.1%} of the sum's norm away.")
     if proof.emptied:
-        print(f"{proof.emptied} layers got nothing of the budget and are not in the file.")
+        print(f"{count_of(proof.emptied, 'layer')} got nothing of the budget and went into no file.")
     if proof.one_sided:
-        print(f"{proof.one_sided} layers are touched by some of the inputs only.")
+        print(f"Some of the inputs only touch {count_of(proof.one_sided, 'layer')}.")
     if proof.matched is None:
         print("Layers were not matched against a base, because none was needed; --base matches them.")
     else:
-        print(f"{proof.matched} layers found in the base, {len(proof.unmatched)} not{_examples(proof.unmatched)}.")
+        examples = f" ({listed(proof.unmatched, 3)})" if proof.unmatched else ""
+        print(f"{count_of(proof.matched, 'layer')} found in the base, {len(proof.unmatched)} not{examples}.")
 
 
 def _blend_names(proof: Any, recipe: Any) -> str:
@@ -237,10 +239,6 @@ def _blend_names(proof: Any, recipe: Any) -> str:
     if len(set(names.values())) == 1:
         return next(iter(names.values()))
     return ", ".join(f"{name} ({part})" for part, name in names.items())
-
-
-def _examples(names: tuple[str, ...]) -> str:
-    return f" (for example {', '.join(names[:3])})" if names else ""
 
 
 COMMAND = Command("blend", "Combine adapters, exactly or by another blend, and prove the file.", _add_arguments, _run)

@@ -6,6 +6,7 @@ from typing import Any
 
 from studio.commands._command import Command, add_library, library_of
 from studio.layer_tables import Column, add_layers, layer_table, span
+from trainers.wording import count_of
 
 
 def add_size(parser: argparse.ArgumentParser) -> None:
@@ -56,7 +57,7 @@ def table(rows: Sequence[Any], *, every_layer: bool) -> list[str]:
         Column[Any]("lost", lambda own: f"{100 * max(row.error for row in own):.2f}%"),
     ]
     worst = max(rows, key=lambda row: row.error)
-    said = f"{len(rows)} layers; the most is lost in {worst.part}/{worst.layer}: {100 * worst.error:.2f} %."
+    said = f"{count_of(len(rows), 'layer')}; the most is lost in {worst.part}/{worst.layer}: {100 * worst.error:.2f} %."
     return [*layer_table(rows, columns, every_layer=every_layer), said]
 
 

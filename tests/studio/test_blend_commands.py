@@ -1,9 +1,11 @@
 """blend, inspect, compare and vote on the command line, on the toy base."""
 
 import csv
+import dataclasses
 import io
 import json
 import re
+import shutil
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -151,7 +153,7 @@ def test_mistakes_in_a_recipe_are_one_sentence_each(values: object, said: list[s
 
 
 def test_search_finds_weights_keeps_trials_and_goes_on(
-    options: list[str], tiny_judge: Path, tmp_path: Path, capsys: CAPTURE
+    options: list[str], base: LoadedBase, tiny_judge: Path, tmp_path: Path, capsys: CAPTURE
 ) -> None:
     draw = ["--prompt", "a boat", "--steps", "1", "--judge", str(tiny_judge), *options]
     assert main(["blend", "one", "two", "--name", "s", "--search", "3", *draw]) == 0
@@ -172,6 +174,14 @@ def test_search_finds_weights_keeps_trials_and_goes_on(
     again = [json.loads(line) for line in path.read_text().splitlines()]
     assert again[:3] == trials
     assert len(again) == 4
+    assert base.fingerprint in again[0]["key"]
+    library = Library(tmp_path / "library")
+    two = library.read("two").card
+    shutil.rmtree(library.find("two"))
+    write_adapter(library.adapters_folder / "two", dataclasses.replace(library.read("one"), card=two))
+    path.parent.rename(path.parent.with_name("s2"))
+    assert main(["blend", "one", "two", "--name", "s2", "--search", "1", *draw]) == 0
+    assert "1 trials of 1 pictures, 0 of them done" in capsys.readouterr().out
 
 
 def test_inspect_prints_and_draws(options: list[str], tmp_path: Path, capsys: CAPTURE) -> None:

@@ -87,7 +87,12 @@ def test_import_export_convert_verify(
         (own_base / name).write_text("{}")
     arguments = ["export", "my-style", "--format", "checkpoint_folder", "--out", str(merged), "--base", str(own_base)]
     assert main(arguments) == 0
-    assert "5 modules were merged" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "Merged 5 modules; rounding took up to 0.00% of a delta." in said
+    assert "--save-as" not in said
+    halved = [*arguments[:5], str(tmp_path / "halved"), *arguments[6:], "--save-as", "bf16"]
+    assert main(halved) == 0
+    assert "--save-as fp32 keeps the deltas whole" in capsys.readouterr().out
     assert load_base(str(merged), device="cpu").fingerprint != base.fingerprint
     copied = {str(file.relative_to(merged)) for file in merged.rglob("*") if file.is_file()}
     there = {str(file.relative_to(own_base)) for file in own_base.rglob("*") if file.is_file()}

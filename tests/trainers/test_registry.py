@@ -13,8 +13,9 @@ import pipelines.blends
 import pipelines.families
 import studio.commands
 import trainers.methods
-from trainers.errors import UserError, listed, raise_problems
+from trainers.errors import UserError, raise_problems
 from trainers.registry import discover, find
+from trainers.wording import count_of, listed
 
 
 @pytest.fixture
@@ -70,6 +71,7 @@ def test_every_record_is_called_as_its_file(package: ModuleType, record: str) ->
 
 
 def test_long_lists_are_cut_and_counted_and_advice_is_not() -> None:
+    assert [count_of(number, "step") for number in (0, 1, 2)] == ["0 steps", "1 step", "2 steps"]
     assert listed("abc") == "a, b, c"
     assert listed(map(str, range(13))) == "0, 1, 2, 3, 4, 5, 6, 7, 8, 9 … and 3 more"
     with pytest.raises(UserError) as caught:

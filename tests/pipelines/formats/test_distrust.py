@@ -135,6 +135,29 @@ def test_pickles_are_only_read_by_the_weights_only_reader(base: LoadedBase, tmp_
     assert not marker.exists()
 
 
+def test_a_pickle_that_is_no_embedding_is_told_what_it_is(
+    base: LoadedBase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty.pt").touch()
+    layers = {"model.diffusion_model.out.2.weight": torch.zeros(2)}
+    torch.save({"state_dict": layers, "epoch": 3}, tmp_path / "model.ckpt")
+    torch.save(layers, tmp_path / "bare.ckpt")
+    torch.save({"lora_unet_mid.lora_up.weight": torch.zeros(2)}, tmp_path / "lora.pt")
+    said = {
+        "empty.pt": r"is empty \(0 bytes\)",
+        "model.ckpt": "a whole model as a pickle, which is not read.*studio extract",
+        "bare.ckpt": "a whole model as a pickle, which is not read.*studio extract",
+        "lora.pt": "a pickled adapter. Only .safetensors are read",
+        "nowhere.pt": "There is no .*nowhere.pt. Give the path of a .safetensors file",
+    }
+    for name, sentence in said.items():
+        with pytest.raises(UserError, match=sentence):
+            bring_in(tmp_path / name, base, "it")
+    monkeypatch.setattr("pipelines.formats._source._LIMIT_PICKLED_BYTES", 100)
+    with pytest.raises(UserError, match=r"bytes, so it is a whole model as a pickle"):
+        bring_in(tmp_path / "lora.pt", base, "it")
+
+
 @settings(max_examples=25)
 @given(st.data())
 def test_mutated_files_are_read_or_refused_but_never_crash(
