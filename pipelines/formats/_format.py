@@ -135,6 +135,8 @@ def read_layers(
         try:
             if place.path in layers.get(place.part, {}):
                 raise ValueError("the file names this module twice")
+            if name.startswith("oft_") and "alpha" in leaves and not leaves["alpha"].any():
+                raise ValueError("its alpha of 0 lets it turn nothing; train it with an alpha such as 0.001")
             layers.setdefault(place.part, {})[place.path] = layer_of(leaves, names.hosts[place])
         except (ValueError, KeyError, IndexError, RuntimeError) as error:
             own = list(names.hosts[place]._parameters["weight"].shape)
