@@ -8,8 +8,10 @@ Stable Diffusion 1 and 2 (without and with the convolutions), 12 and 20 for SDXL
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol, TypeVar
 
 from trainers.errors import UserError
+from trainers.wording import listed
 
 BASE_BLOCK = "BASE"
 
@@ -27,6 +29,23 @@ LISTS: Mapping[int, tuple[str, ...]] = {
 _PLACE = re.compile(r"(down|up)_blocks\.(\d+)\.(resnets|attentions|downsamplers|upsamplers|motion_modules)\.(\d+)")
 _NAME = re.compile(r"BASE|M00|(IN|OUT)\d\d")
 ALL_OTHERS = "default"
+
+
+class Located(Protocol):
+    """Anything that is said of one layer."""
+
+    @property
+    def part(self) -> str:
+        """The part that the layer belongs to."""
+        ...
+
+    @property
+    def layer(self) -> str:
+        """The layer's path in the part."""
+        ...
+
+
+_Item = TypeVar("_Item", bound=Located)
 
 
 def layers_per_block(paths: Iterable[str]) -> int:
@@ -57,6 +76,14 @@ def group_of(part: str, path: str) -> str:
     """Return the block of a layer as the base itself calls it, such as ``down_blocks.1`` or ``layers.3``."""
     found = re.match(r"(?:\w+\.)*?((?:down_blocks|up_blocks|layers|h)\.\d+|mid_block)(?:\.|$)", path)
     return found[1] if found else path.partition(".")[0]
+
+
+def by_block(items: Iterable[_Item]) -> dict[str, list[_Item]]:
+    """Group layers by the part and block that they lie in, in the order in which the blocks first appear."""
+    groups: dict[str, list[_Item]] = {}
+    for item in items:
+        groups.setdefault(f"{item.part} {group_of(item.part, item.layer)}", []).append(item)
+    return groups
 
 
 def check_blocks(blocks: Sequence[float] | Mapping[str, float], *, what: str) -> None:
@@ -93,8 +120,8 @@ def check_names(names: Iterable[str], layers: Iterable[tuple[str, str]], per_lev
     if wrong:
         groups = {group_of(part, path) for part, path in layers}
         raise UserError(
-            f"{what}: {', '.join(map(repr, wrong))} fits no layer. There are {', '.join(sorted(blocks))}, and "
-            f"{', '.join(sorted(groups))}; {ALL_OTHERS} speaks for all others."
+            f"{what}: {listed(map(repr, wrong))} fits no layer. There are {', '.join(sorted(blocks))}, and "
+            f"{listed(sorted(groups), 16)}; {ALL_OTHERS} speaks for all others."
         )
 
 

@@ -163,7 +163,7 @@ def whole_part(
     homeless = [address for address in deltas if address not in shapes]
     raise_problems(
         "The blend cannot be written whole, because the base lacks tensors that it changes (attach the adapter live):",
-        homeless[:5],
+        homeless,
     )
     layers = sorted({address.removesuffix(BIAS) for address in deltas})
     biased = any(address.endswith(BIAS) for address in deltas)

@@ -14,7 +14,7 @@ import torch
 
 from pipelines.attach import check_base, other_weights_notice
 from pipelines.families import LoadedBase
-from pipelines.formats import Export, Format, find_format
+from pipelines.formats import Export, Format, find_format, formats
 from pipelines.formats._layer import Layer, dense, fold_scale, low_rank
 from pipelines.formats._names import ModuleNames
 from pipelines.formats._part_layers import embedding_of_part, ia3_layers, layers_of_part, merged_layers
@@ -156,7 +156,8 @@ def needs_base(adapter: Adapter, format_name: str) -> bool:
 def _writable(name: str) -> Format:
     chosen = find_format(name)
     if chosen.write is None and chosen.merge is None:
-        raise UserError(f"The format {name!r} is read alone; it cannot be written.")
+        writable = sorted(own.name for own in formats().values() if own.write is not None or own.merge is not None)
+        raise UserError(f"The format {name!r} can only be read. Written are: {', '.join(writable)}.")
     return chosen
 
 
@@ -237,11 +238,10 @@ def _fitted(
                 continue
             fitted[part][path], error = low_rank(weight, rank)
             worst = max(worst, error)
-    more = [f"and {len(problems) - 5} more"] if len(problems) > 5 else []
     raise_problems(
         f"{chosen.title} has no form for {len(problems)} modules; write --format kohya, or LoRA of a fixed rank with "
         "--rank:",
-        problems[:5] + more,
+        problems,
     )
     if worst:
         notes.append(f"brought to LoRA of rank {rank}: up to {100 * worst:.2g} % of a module's delta was lost.")

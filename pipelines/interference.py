@@ -5,14 +5,12 @@ subspace overlaps from orthonormal bases, and sign conflicts from at most 64 eve
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from pipelines.blocks import group_of
 from pipelines.deltas import Delta, LowRankDelta
 from pipelines.factors import decompose, inner, norm
 
@@ -62,9 +60,6 @@ class Room:
     """‖W‖, where a base was given."""
 
 
-Item = TypeVar("Item", Meeting, Room)
-
-
 def compare_adapters(
     first: DeltasByPart, second: DeltasByPart, base_norm: Callable[[str, str], float | None] = lambda part, path: None
 ) -> list[Meeting]:
@@ -74,8 +69,8 @@ def compare_adapters(
         base_norm: (part, address) -> ‖W‖.
     """
     found = []
-    for part in first.keys() & second.keys():
-        for path, a in first[part].items():
+    for part in first:
+        for path, a in first[part].items() if part in second else ():
             b = second[part].get(path)
             if b is None or a.shape != b.shape or len(a.shape) < 2:
                 continue
@@ -141,14 +136,6 @@ def rank_for(values: Tensor, energy: float) -> int:
         return 0
     lost = squares.flip(0).cumsum(0).flip(0)  # summed from the small end, where the decision falls
     return int((lost > (1 - energy) * squares.sum() * (1 + 1e-12)).sum())
-
-
-def by_block(items: Sequence[Item]) -> dict[str, list[Item]]:
-    """Group layers by the block that they lie in, in the order of the base."""
-    groups: dict[str, list[Item]] = {}
-    for item in items:
-        groups.setdefault(f"{item.part} {group_of(item.part, item.layer)}", []).append(item)
-    return groups
 
 
 def mean(values: Iterable[float]) -> float:

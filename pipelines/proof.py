@@ -117,7 +117,7 @@ def prove_blend(
     raise_problems(
         f"The blend {name!r} was not kept: {len(wrong)} layers are further from the formula than the tolerance "
         f"{tolerance:.0e}. Please report this with the adapters.",
-        [f"{layer.part}/{layer.layer}: {layer.rounding:.1e} off" for layer in wrong[:5]],
+        [f"{layer.part}/{layer.layer}: {layer.rounding:.1e} off" for layer in wrong],
     )
     _check_tokens(written, mixture)
     matched, unmatched = _match(layers, modules)

@@ -62,7 +62,7 @@ class Resized:
     """A layer's new rank and what it lost."""
 
     part: str
-    path: str
+    layer: str
     before: int
     """The rank before; 0 where it had none."""
     after: int

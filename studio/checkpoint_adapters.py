@@ -36,5 +36,5 @@ def adapter_at(library: "Library", name: str, step: str) -> Adapter:
     parts = {part: AdapterPart(content.config, tensors[part]) for part, content in adapter.parts.items()}
     problems = [f"{part}: {problem}" for part, content in parts.items()
                 for problem in part_problems(dict(content.config), content.tensors)]  # fmt: skip
-    raise_problems(f"The checkpoint of step {step} of {name!r} cannot be used:", problems[:10])
+    raise_problems(f"The checkpoint of step {step} of {name!r} cannot be used:", problems)
     return Adapter(adapter.card, parts, adapter.references)

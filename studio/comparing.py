@@ -9,10 +9,11 @@ from PIL import Image
 from torch import Tensor
 
 from pipelines.compare.grid import Cell
+from pipelines.compare.page import Beside, grid_html
 from pipelines.compare.scores import ScoredCell, draw_cells, score_cells, summarise
 from pipelines.compare.sheet import draw_sheet
 from pipelines.compare.store import Entry, PictureStore, write_index
-from pipelines.compare.tables import grid_csv, grid_html, judge_name, means_csv
+from pipelines.compare.tables import grid_csv, judge_name, means_csv
 from pipelines.generate import generate
 from pipelines.judge import Judge
 from pipelines.picture_file import png_bytes
@@ -89,7 +90,8 @@ def run_comparison(library: Library, plan: Comparison, judge: Judge, report: Rep
         for number, cell in enumerate(plan.cells)
     }
     write_index(plan.folder, list(entries.values()))
-    return _write(plan, rescored, references, judge)
+    pictures_beside = [f"{plan.folder.name}/{files[number].name}" for number in range(len(plan.cells))]
+    return _write(plan, rescored, references, judge, pictures_beside)
 
 
 def _cost(cells: Sequence[Cell], store: PictureStore, session: Session) -> str:
@@ -116,8 +118,13 @@ def _span(seconds: float) -> str:
 
 
 def _write(
-    plan: Comparison, scored: Sequence[ScoredCell], references: Mapping[str, Tensor], judge: Judge
+    plan: Comparison,
+    scored: Sequence[ScoredCell],
+    references: Mapping[str, Tensor],
+    judge: Judge,
+    pictures: Sequence[str],
 ) -> list[Path]:
+    """Write sheets, tables and the page that shows `pictures`, which are paths from its own folder."""
     summaries = summarise(scored, references)
     facts = f"{plan.facts} · judge {judge_name(judge)}"
     pages = list(dict.fromkeys(item.cell.page for item in scored))
@@ -129,7 +136,7 @@ def _write(
         notes = column_notes(own, summaries)
         sheet = draw_sheet(sheet_cells(own), title=title, subtitle=facts, column_notes=notes)
         write_bytes(path, png_bytes(sheet))
-        sheets[page or plan.title] = path
+        sheets[page] = path
     table, means, page_file = (
         plan.out.with_suffix(".csv"),
         plan.out.with_name(f"{plan.out.stem}-means.csv"),
@@ -137,6 +144,7 @@ def _write(
     )
     write_text(table, grid_csv(scored, judge))
     write_text(means, means_csv(summaries, judge))
-    names = {label: path.name for label, path in sheets.items()}
-    write_text(page_file, grid_html(plan.title, plan.facts, summaries, judge, names))
+    names = {page: path.name for page, path in sheets.items()}
+    beside = Beside(pictures, names, {"every picture": table.name, "means": means.name})
+    write_text(page_file, grid_html(plan.title, plan.facts, scored, summaries, judge, beside))
     return [*sheets.values(), table, means, page_file]

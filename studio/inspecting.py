@@ -1,21 +1,26 @@
 """Measure one adapter, or where two fight, and write it as a table and a heat map."""
 
+import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from PIL import Image
 
 from pipelines.bases import POCKET, load_base
+from pipelines.blocks import by_block
 from pipelines.compare.heat_map import Measure, draw_heat_map
 from pipelines.deltas import BIAS, kind_of, needs_base
 from pipelines.families import LoadedBase
-from pipelines.interference import Meeting, Room, by_block, compare_adapters, mean, measure_adapter
+from pipelines.interference import Meeting, Room, compare_adapters, mean, measure_adapter
 from pipelines.mixing import TOKEN_KINDS, check_same_base, read_all
+from studio.layer_tables import Column, Item, layer_table
 from trainers.adapter import Adapter
 from trainers.errors import UserError
+from trainers.wording import count_of, listed
 
 _CONFLICT_ABOVE, _OVERLAP_ABOVE_CHANCE, _LOUD_RATIO = 0.6, 2.0, 3.0
+_NAMED_BLOCKS = 3
 
 
 # The font that Pillow carries has no glyph for the signs of a norm or of a difference.
@@ -34,7 +39,7 @@ TWO_MEASURES = (
     Measure("sign conflict", 0, 1, neutral=0.5),
     Measure("A / weight", 0, 0.3, "{:.3f}"),
     Measure("B / weight", 0, 0.3, "{:.3f}"),
-    Measure("A / B", 0, 4, "{:.2f}", neutral=1),
+    Measure("A / B", 0.25, 4, "{:.2f}", neutral=1, ratio=True),
 )
 
 
@@ -42,8 +47,8 @@ TWO_MEASURES = (
 class Inspection:
     """A table, what stands out in it, and the same as a picture."""
 
-    lines: tuple[str, ...]
-    notes: tuple[str, ...]
+    lines: Sequence[str]
+    notes: Sequence[str]
     picture: Image.Image
 
 
@@ -56,8 +61,13 @@ def open_base(adapters: list[Adapter], base_name: str | None, device: str, preci
     return load_base(base_name or POCKET, device=device, precision=precision)
 
 
-def inspect_adapters(names: list[str], adapters: list[Adapter], base: LoadedBase | None) -> Inspection:
+def inspect_adapters(
+    names: list[str], adapters: list[Adapter], base: LoadedBase | None, *, every_layer: bool = False
+) -> Inspection:
     """Return the measures of one adapter, or of two together.
+
+    Args:
+        every_layer: a line for each layer instead of each block.
 
     Raises:
         UserError: the adapters belong to different bases, hold no deltas, or share no layer.
@@ -68,13 +78,13 @@ def inspect_adapters(names: list[str], adapters: list[Adapter], base: LoadedBase
         raise UserError(f"{', '.join(names)} holds learned tokens and no deltas, so there is nothing to measure.")
     norms = _base_norms(base)
     if len(names) == 1:
-        return _one(names[0], measure_adapter(deltas[names[0]], norms))
+        return _one(names[0], measure_adapter(deltas[names[0]], norms), every_layer=every_layer)
     meetings = compare_adapters(deltas[names[0]], deltas[names[1]], norms)
     if not meetings:
         raise UserError(
             f"{names[0]!r} and {names[1]!r} share no layer, so they do not meet; their blend is exact and free."
         )
-    return _two(names[0], names[1], meetings)
+    return _two(names[0], names[1], meetings, every_layer=every_layer)
 
 
 def _base_norms(base: LoadedBase | None) -> Callable[[str, str], float | None]:
@@ -88,56 +98,69 @@ def _base_norms(base: LoadedBase | None) -> Callable[[str, str], float | None]:
     return norm
 
 
-def _one(name: str, rooms: list[Room]) -> Inspection:
-    heads = ("energy", "ΔW / W", "rank", "effective", "99 % in")
-    rows = {
-        block: [
-            sum(room.share for room in items),
-            mean(_ratio(room.size, room.base_norm) for room in items),
-            mean(room.rank for room in items),
-            mean(room.effective for room in items),
-            mean(room.rank_99 for room in items),
-        ]
-        for block, items in by_block(rooms).items()
-    }
-    lines = [_head("layer", heads)]
-    for room in rooms:
-        values = (room.share, _ratio(room.size, room.base_norm), room.rank, room.effective, room.rank_99)
-        lines.append(_line(room.part, room.layer, values, ("{:.2%}", "{:.4f}", "{:.0f}", "{:.1f}", "{:.0f}")))
+_ROOM_MEASURES: Sequence[tuple[str, str, Callable[[Sequence[Room]], float]]] = (
+    ("energy", "{:.2%}", lambda rooms: sum(room.share for room in rooms)),
+    ("ΔW / W", "{:.4f}", lambda rooms: mean(_ratio(room.size, room.base_norm) for room in rooms)),
+    ("rank", "{:.1f}", lambda rooms: mean(room.rank for room in rooms)),
+    ("effective", "{:.1f}", lambda rooms: mean(room.effective for room in rooms)),
+    ("99 % in", "{:.1f}", lambda rooms: mean(room.rank_99 for room in rooms)),
+)
+_MEETING_FORMS = (
+    *(("cosine", "{:+.4f}"), ("outputs", "{:.3f}"), ("inputs", "{:.3f}"), ("chance", "{:.3f}")),
+    *(("conflict", "{:.3f}"), ("ΔA / W", "{:.4f}"), ("ΔB / W", "{:.4f}"), ("A / B", "{:.2f}")),
+)
+
+
+def _one(name: str, rooms: list[Room], *, every_layer: bool) -> Inspection:
+    rows = {block: [of(items) for _, _, of in _ROOM_MEASURES] for block, items in by_block(rooms).items()}
+    columns = [Column(title, _writer(form, of)) for title, form, of in _ROOM_MEASURES]
     stored, used = mean(room.rank for room in rooms), mean(room.rank_99 for room in rooms)
     notes = [
-        f"{len(rooms)} layers; the mean stored rank is {stored:.1f}, and {used:.1f} hold 99 % of a layer's energy."
+        f"{count_of(len(rooms), 'layer')}; the mean stored rank is {stored:.1f}, and {used:.1f} hold 99 % of a "
+        "layer's energy."
     ]
     if used < stored / 2:
         notes.append("Less than half of the rank is used: --blend svd --setting energy=0.99 makes the file smaller.")
     title = f"What {name} changes"
-    return Inspection(tuple(lines), tuple(notes), draw_heat_map(rows, ONE_MEASURES, title=title, subtitle=notes[0]))
+    picture = draw_heat_map(rows, ONE_MEASURES, title=title, subtitle=notes[0])
+    return Inspection(layer_table(rooms, columns, every_layer=every_layer), notes, picture)
 
 
-def _two(first: str, second: str, meetings: list[Meeting]) -> Inspection:
-    heads = ("cosine", "outputs", "inputs", "chance", "conflict", "ΔA / W", "ΔB / W", "A / B")
-    rows = {block: [mean(column) for column in zip(*map(_values, items), strict=True)]
-            for block, items in by_block(meetings).items()}  # fmt: skip
-    form = ("{:+.4f}", "{:.3f}", "{:.3f}", "{:.3f}", "{:.3f}", "{:.4f}", "{:.4f}", "{:.2f}")
-    lines = [_head("layer", heads)]
-    lines += [_line(item.part, item.layer, _values(item), form) for item in meetings]
+def _two(first: str, second: str, meetings: list[Meeting], *, every_layer: bool) -> Inspection:
+    rows = {block: _means(items) for block, items in by_block(meetings).items()}
+    columns = [
+        Column(title, _writer(form, functools.partial(_mean_of, number)))
+        for number, (title, form) in enumerate(_MEETING_FORMS)
+    ]
     notes = [
         f"A is {first}, B is {second}; their sizes are Frobenius norms of the changes.",
-        f"{len(meetings)} layers are touched by both.",
+        f"{count_of(len(meetings), 'layer')} {'is' if len(meetings) == 1 else 'are'} touched by both.",
     ]
+    notes += _remarks(rows, first, second)
+    title = f"{first} and {second}"
+    picture = draw_heat_map(rows, TWO_MEASURES, title=title, subtitle=" ".join(notes[:2]))
+    return Inspection(layer_table(meetings, columns, every_layer=every_layer), notes, picture)
+
+
+def _remarks(rows: Mapping[str, Sequence[float]], first: str, second: str) -> list[str]:
+    """Return what stands out, each kind once, with the blocks where it is strongest."""
+    found: dict[str, list[tuple[float, str]]] = {}
     for block, values in rows.items():
         cosine, outputs, _, chance, conflict, *_, ratio = values
         if conflict > _CONFLICT_ABOVE or cosine < -0.2:
-            notes.append(f"{block}: they undo each other (cosine {cosine:+.2f}, sign conflict {conflict:.0%}).")
+            place = f"{block} (cosine {cosine:+.2f}, sign conflict {conflict:.0%})"
+            found.setdefault("They undo each other in", []).append((conflict - cosine, place))
         elif outputs > _OVERLAP_ABOVE_CHANCE * chance and outputs > 0.2:
-            notes.append(f"{block}: they write into the same directions ({outputs:.0%}, by chance {chance:.0%}).")
-        if not 1 / _LOUD_RATIO <= ratio <= _LOUD_RATIO:
-            louder = first if ratio > 1 else second
-            notes.append(f"{block}: {louder} is {max(ratio, 1 / ratio):.1f} times as strong; lower its weight there.")
-    title = f"{first} and {second}"
-    return Inspection(
-        tuple(lines), tuple(notes), draw_heat_map(rows, TWO_MEASURES, title=title, subtitle=" ".join(notes[:2]))
-    )
+            place = f"{block} ({outputs:.0%}, by chance {chance:.0%})"
+            found.setdefault("They write into the same directions in", []).append((outputs, place))
+        if math.isfinite(ratio) and ratio > 0 and not 1 / _LOUD_RATIO <= ratio <= _LOUD_RATIO:
+            louder, times = (first, ratio) if ratio > 1 else (second, 1 / ratio)
+            said = f"{louder} is much the stronger, so lower its weight or that of the block, in"
+            found.setdefault(said, []).append((times, f"{block} ({times:.1f} times)"))
+    return [
+        f"{said} {listed([place for _, place in sorted(places, reverse=True)], _NAMED_BLOCKS)}."
+        for said, places in found.items()
+    ]
 
 
 def _values(item: Meeting) -> tuple[float, ...]:
@@ -146,14 +169,23 @@ def _values(item: Meeting) -> tuple[float, ...]:
     return (item.cosine, item.outputs, item.inputs, item.chance, item.conflict, *ratios)
 
 
+def _means(items: Sequence[Meeting]) -> list[float]:
+    return [mean(column) for column in zip(*map(_values, items), strict=True)]
+
+
+def _mean_of(number: int, items: Sequence[Meeting]) -> float:
+    return _means(items)[number]
+
+
 def _ratio(size: float, base_norm: float | None) -> float:
     return size / base_norm if base_norm else math.nan
 
 
-def _head(label: str, heads: tuple[str, ...]) -> str:
-    return f"{'part':<13} {label:<64}" + "".join(f"{head:>10}" for head in heads)
+def _writer(form: str, of: Callable[[Sequence[Item]], float]) -> Callable[[Sequence[Item]], str]:
+    """Return what writes a measure; one that is not a number stays empty."""
 
+    def text(items: Sequence[Item]) -> str:
+        value = of(items)
+        return form.format(value) if math.isfinite(value) else ""
 
-def _line(part: str, layer: str, values: tuple[float, ...], forms: tuple[str, ...]) -> str:
-    shown = (form.format(value) if math.isfinite(value) else "" for value, form in zip(values, forms, strict=True))
-    return f"{part:<13} {layer[-64:]:<64}" + "".join(f"{text:>10}" for text in shown)
+    return text

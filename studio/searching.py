@@ -17,7 +17,7 @@ import torch
 from pipelines.compare.grid import plan_grid
 from pipelines.compare.scores import LookSummary, render_grid, summarise
 from pipelines.generate import PictureRequest
-from pipelines.recipe import Recipe
+from pipelines.recipe import Recipe, content_hash
 from studio.commands._command import numbers
 from studio.library import Library, parse_adapters
 from studio.report import Report
@@ -73,7 +73,9 @@ def search_weights(library: Library, recipe: Recipe, options: argparse.Namespace
             raise UserError(
                 f"{', '.join(missing)} has no embeddings of its training pictures, so no score to search by."
             )
-        key = json.dumps([options.prompts, seeds, options.steps, options.guidance, goals, judge.fingerprint, _MEASURE])
+        drawn_with = [options.prompts, seeds, options.steps, options.guidance, session.attachments.base.fingerprint]
+        contents = {name: content_hash(session.adapters[name]) for name in names}
+        key = json.dumps([*drawn_with, contents, goals, judge.fingerprint, _MEASURE])
         trials = [trial for trial in _read_trials(path) if trial.key == key]
         pictures, said = len(options.prompts) * len(seeds), False
         report.say(f"{options.search} trials of {pictures} pictures, {len(trials)} of them done; judge {judge.name}.")

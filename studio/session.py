@@ -16,6 +16,7 @@ from studio.library import Library
 from studio.report import Report
 from trainers.adapter import Adapter
 from trainers.errors import UserError
+from trainers.wording import count_of
 
 
 @dataclass(frozen=True)
@@ -66,10 +67,12 @@ def open_session(
     live = LiveRecipes(base, blended) if recipes else None
     for recipe in recipes if live is not None else ():
         changed = len(live.mixture(recipe).at().deltas) if live is not None else 0
-        report.say(f"recipe of {', '.join(item.adapter for item in recipe.active())}: changes {changed} tensors")
+        report.say(
+            f"recipe of {', '.join(item.adapter for item in recipe.active())}: changes {count_of(changed, 'tensor')}"
+        )
     with attached(base, read) as attachments:
         for name, count in attachments.matched.items():
-            report.say(f"{name}: attached to {count} layers of {' and '.join(attachments.parts[name])}")
+            report.say(f"{name}: attached to {count_of(count, 'layer')} of {' and '.join(attachments.parts[name])}")
         cards = [adapter.card for adapter in {**blended, **read}.values()]
         for sentence in (*loading_notices(cards), *other_weights_notice(base, cards)):
             report.say(sentence)

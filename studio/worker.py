@@ -30,6 +30,7 @@ from trainers.loop import ADAPTER, Step, Training, begin, restore, snapshot, tra
 from trainers.methods import find_method
 from trainers.preflight import check_parts
 from trainers.storage import write_bytes
+from trainers.wording import count_of
 
 _SAMPLES = 4
 # Settings that may change between a stop and a resume; every other decides what the steps do.
@@ -256,7 +257,7 @@ def _say_parts(journal: Journal, training: Training) -> None:
     size_bytes = parts_size_bytes(trained_parts(training))
     most = f"at most (its {' and '.join(dict.fromkeys(shrinking))} may end smaller) " if shrinking else ""
     shown = f"{size_bytes / 1e6:.1f} MB" if size_bytes >= 1e6 else f"{size_bytes / 1e3:.1f} kB"
-    journal.say(f"The adapter's tensors will take {most}{shown}. {config.steps} steps.")
+    journal.say(f"The adapter's tensors will take {most}{shown}. {count_of(config.steps, 'step')}.")
 
 
 def _record(journal: Journal, step: Step) -> None:

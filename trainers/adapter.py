@@ -97,7 +97,7 @@ def read_adapter(folder: Path) -> Adapter:
         tensors = read_tensors(folder / part / TENSORS_NAME, "adapter file", limit_bytes=_LIMIT_BYTES)
         problems += [f"{part}: {problem}" for problem in part_problems(config, tensors)]
         parts[part] = AdapterPart(config, tensors)
-    raise_problems(f"The adapter {folder} cannot be used:", problems[:10])
+    raise_problems(f"The adapter {folder} cannot be used:", problems)
     references_path = folder / "references.safetensors"
     references = read_tensors(references_path, "references") if references_path.exists() else {}
     return Adapter(card, parts, references)

@@ -237,8 +237,8 @@ def _value_problems(name: str, steps: int, warmup_steps: int) -> list[str]:
         check_name(name)
     except UserError as error:
         problems.append(str(error))
-    if warmup_steps >= steps and warmup_steps > 10:
-        problems.append(f"warmup_steps {warmup_steps} must be fewer than the {steps} steps")
+    if warmup_steps >= steps and warmup_steps != RunConfig.model_fields["warmup_steps"].default:
+        problems.append(f"warmup_steps {warmup_steps} must be below steps {steps}")
     return problems
 
 

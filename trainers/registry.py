@@ -2,8 +2,13 @@
 
 import importlib
 import pkgutil
+from collections.abc import Mapping
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
+
+from trainers.errors import unknown
+
+_Record = TypeVar("_Record")
 
 
 def discover(package: ModuleType, record_name: str) -> dict[str, Any]:
@@ -28,3 +33,17 @@ def discover(package: ModuleType, record_name: str) -> dict[str, Any]:
             raise RuntimeError(f"{module.__name__} repeats the name {record.name!r}")
         records[record.name] = record
     return records
+
+
+def find(kind: str, name: str, records: Mapping[str, _Record], advice: str = "") -> _Record:
+    """Return the record of that name.
+
+    Args:
+        kind: what the records are, with a capital, as the error says it.
+
+    Raises:
+        UserError: there is none; the nearest names are given.
+    """
+    if name not in records:
+        raise unknown(kind, name, records, advice)
+    return records[name]

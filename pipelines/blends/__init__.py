@@ -5,8 +5,7 @@ import sys
 from collections.abc import Mapping
 
 from pipelines.blends._blend import Blend
-from trainers.errors import unknown
-from trainers.registry import discover
+from trainers.registry import discover, find
 
 __all__ = ["Blend", "blends", "find_blend"]
 
@@ -23,6 +22,4 @@ def find_blend(name: str) -> Blend:
     Raises:
         UserError: there is none; the nearest names are given.
     """
-    if name not in blends():
-        raise unknown("Blend", name, blends())
-    return blends()[name]
+    return find("Blend", name, blends())

@@ -7,13 +7,14 @@ means are taken over.
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pipelines.blocks import ALL_OTHERS
 from pipelines.generate import PictureRequest
 from pipelines.recipe import Recipe, parse_recipe
 from trainers.errors import UserError, unknown
+from trainers.wording import count_of
 
 LOOK_AXES = ("adapter", "method", "rank", "step", "blend", "block", "weight")
 SETTING_AXES = ("base", "guidance", "steps")
@@ -48,6 +49,8 @@ class Cell:
     """The base as the user called it; empty where only one is used."""
     setting: str = ""
     """Base, guidance and steps: looks are measured against the base of their own setting."""
+    axes: Mapping[str, str] = field(default_factory=dict)
+    """The values of those axes along rows, columns and pages that make the look; the base has a weight of 0 alone."""
 
 
 Mixtures = Mapping[str, Mapping[str, float]]
@@ -127,7 +130,15 @@ def _cell(
         page,
         str(point["base"]),
         setting,
+        _used_axes({**places[0], **places[1], **places[2]}, bare=not shares),
     )
+
+
+def _used_axes(place: Mapping[str, Any], *, bare: bool) -> dict[str, str]:
+    if bare:
+        return {"weight": "0"}
+    shown = {axis: place[axis] for axis in LOOK_AXES if axis in place}
+    return {axis: f"{value:g}" if axis == "weight" else str(value) for axis, value in shown.items()}
 
 
 def _shares(point: Mapping[str, Any], mixtures: Mixtures) -> dict[str, float]:
@@ -220,6 +231,8 @@ def _label(
             words.append(str(value))
         elif axis == "seed" and not alone:
             words.append(f"· seed {value}" if words else f"seed {value}")
+        elif axis == "steps" and not alone:
+            words.append(count_of(value, "step"))
         elif axis in _SHOWN and not alone:
             words.append(_SHOWN[axis].format(value))
     return " ".join(words)
@@ -233,5 +246,4 @@ _SHOWN = {
     "block": "block {}",
     "base": "on {}",
     "guidance": "guidance {:g}",
-    "steps": "{} steps",
 }

@@ -1,42 +1,23 @@
-"""A grid's scores as CSV and as one HTML page; the judge is named in all of them."""
+"""A grid's scores as CSV; the judge is named in every line."""
 
 import csv
-import html
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
+from pipelines.compare.grid import LOOK_AXES
 from pipelines.compare.scores import LookSummary, ScoredCell
 from pipelines.judge import Judge
 
-_STYLE = (
-    "body{font:15px/1.5 system-ui,sans-serif;margin:2rem;color:#1c1e24}"
-    "table{border-collapse:collapse;margin:1rem 0}th,td{padding:.35rem .8rem;text-align:right;"
-    "border-bottom:1px solid #dee1e6}th:first-child,td:first-child{text-align:left}img{max-width:100%}"
-    "p{color:#686e7a}"
-)
-
 
 def grid_csv(scored: Sequence[ScoredCell], judge: Judge) -> str:
-    """Return one line per cell: axes, request and scores."""
+    """Return one line per cell: places, the axes that the grid uses, request and scores."""
     buffer = io.StringIO()
     styles = sorted({name for item in scored for name in item.style_scores})
+    axes = [axis for axis in LOOK_AXES if axis != "blend" and any(axis in item.cell.axes for item in scored)]
     writer = csv.writer(buffer, lineterminator="\n")
-    heads = [
-        "page",
-        "row",
-        "column",
-        "look",
-        "base",
-        "prompt",
-        "seed",
-        "steps",
-        "guidance",
-        "adapters",
-        "blend",
-        "asked",
-    ]
-    writer.writerow([*heads, "clip_t", *(f"clip_i:{name}" for name in styles), "judge"])
+    heads = ["page", "row", "column", "look", *axes, "base", "prompt", "seed", "steps", "guidance", "adapters", "blend"]
+    writer.writerow([*heads, "asked", "clip_t", *(f"clip_i:{name}" for name in styles), "judge"])
     for item in scored:
         request, cell = item.cell.request, item.cell
         weights = dict(request.weights)
@@ -45,11 +26,12 @@ def grid_csv(scored: Sequence[ScoredCell], judge: Judge) -> str:
             weights = {found.adapter: found.weight for found in request.recipe.active()}
             settings = "".join(f" {key}={value}" for key, value in request.recipe.settings.items())
             blend = request.recipe.blend + settings
-        axes = [cell.page, cell.row, cell.column, cell.look, cell.base, request.prompt, request.seed, request.steps]
+        places = [cell.page, cell.row, cell.column, cell.look, *(cell.axes.get(axis, "") for axis in axes)]
+        asked = [cell.base, request.prompt, request.seed, request.steps, f"{request.guidance:g}"]
         adapters = " ".join(f"{name}:{weight:g}" for name, weight in weights.items())
-        scores = [f"{item.style_scores[name]:.4f}" for name in styles]
-        asked = [f"{request.guidance:g}", adapters, blend, cell.asked, f"{item.prompt_score:.4f}"]
-        writer.writerow([*axes, *asked, *scores, judge_name(judge)])
+        scores = [item.prompt_score, *(item.style_scores[name] for name in styles)]
+        written = [f"{score:.4f}" for score in scores]
+        writer.writerow([*places, *asked, adapters, blend, cell.asked, *written, judge_name(judge)])
     return buffer.getvalue()
 
 
@@ -61,27 +43,6 @@ def means_csv(summaries: Sequence[LookSummary], judge: Judge) -> str:
     writer.writerow([*heads, "judge"])
     writer.writerows([*line, judge_name(judge)] for line in lines)
     return buffer.getvalue()
-
-
-def grid_html(title: str, facts: str, summaries: Sequence[LookSummary], judge: Judge, sheets: Mapping[str, str]) -> str:
-    """Return a page with the table of means and the sheets.
-
-    Args:
-        sheets: page's label -> file beside the page.
-    """
-    heads, lines = _means(summaries)
-    table = "".join(f"<th>{html.escape(head)}</th>" for head in heads)
-    body = "".join("<tr>" + "".join(f"<td>{html.escape(text)}</td>" for text in line) + "</tr>" for line in lines)
-    quoted = {html.escape(label, quote=True): html.escape(file, quote=True) for label, file in sheets.items()}
-    pictures = "".join(f"<h2>{label}</h2><img src='{file}' alt='{label}'>" for label, file in quoted.items())
-    return (
-        f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{html.escape(title)}</title>"
-        f"<style>{_STYLE}</style><h1>{html.escape(title)}</h1><p>{html.escape(facts)}</p>"
-        f"<p>Judge: {html.escape(judge_name(judge))}. Means over prompts and seeds; ± is the half-width of the 95 % "
-        f"interval over seeds (Student's t), empty with one seed. Prompt kept is the share of the base's clip_t, "
-        f"empty where the base's own is below 0.05; compare clip_t then.</p>"
-        f"<table><tr>{table}</tr>{body}</table>{pictures}</html>\n"
-    )
 
 
 def judge_name(judge: Judge) -> str:

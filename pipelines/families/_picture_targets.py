@@ -4,6 +4,12 @@ from collections.abc import Mapping
 
 from torch import nn
 
+_TEXT = {
+    "attention": ("q_proj", "k_proj", "v_proj", "out_proj"),
+    "feed_forward": ("fc1", "fc2"),
+    "norm": ("layer_norm1", "layer_norm2", "final_layer_norm"),
+}
+_TEXT_HOSTS = {"attention_block": (".self_attn",), "feed_forward_block": (".mlp",)}
 TARGETS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "unet": {
         "attention": ("to_q", "to_k", "to_v", "to_out.0"),
@@ -17,11 +23,8 @@ TARGETS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         ),
         "norm": ("norm", "norm1", "norm2", "norm3", "conv_norm_out"),
     },
-    "text_encoder": {
-        "attention": ("q_proj", "k_proj", "v_proj", "out_proj"),
-        "feed_forward": ("fc1", "fc2"),
-        "norm": ("layer_norm1", "layer_norm2", "final_layer_norm"),
-    },
+    "text_encoder": _TEXT,
+    "text_encoder_2": _TEXT,
 }
 # Whole modules that a method sits on, by the ends of their paths.
 _HOSTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
@@ -30,12 +33,14 @@ _HOSTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "cross_attention_block": (".attn2",),
         "feed_forward_block": (".ff",),
     },
-    "text_encoder": {
-        "attention_block": (".self_attn",),
-        "feed_forward_block": (".mlp",),
-    },
+    "text_encoder": _TEXT_HOSTS,
+    "text_encoder_2": _TEXT_HOSTS,
 }
-_BLOCKS = {"unet": "BasicTransformerBlock", "text_encoder": "CLIPEncoderLayer"}
+_BLOCKS = {
+    "unet": "BasicTransformerBlock",
+    "text_encoder": "CLIPEncoderLayer",
+    "text_encoder_2": "CLIPEncoderLayer",
+}
 # A UNet's blocks run in this order, which is not the order of its attributes.
 _STAGES = ("down_blocks", "mid_block", "up_blocks")
 

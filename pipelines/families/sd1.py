@@ -4,29 +4,23 @@ The pocket base is of this family. Prediction type, noise schedule and latent sc
 so that v-prediction with zero terminal signal (Lin et al. 2023, arXiv 2305.08891) trains and samples as it was made.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
 
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
 from pipelines.families._family import Family, LoadedBase
-from pipelines.families._leaves import leaf_targets
-from pipelines.families._picture_targets import TARGETS, host_targets
+from pipelines.families._stable_diffusion import StableDiffusion, names_pipeline, unet_widths
 from pipelines.families._words import numbers_as_text, split_numbers, tokenise
 from pipelines.fingerprint import fingerprint_of_folder
 from trainers.errors import UserError
 from trainers.methods._peft_bridge import new_words, words_displaced
 from trainers.roles import Conditioning
 
-# Without a floor, steps of pure noise weigh nothing under zero terminal SNR, and they decide the ground's brightness.
-_LOSS_WEIGHT_FLOOR = 0.1
 
-
-class StableDiffusion1:
+class StableDiffusion1(StableDiffusion):
     """A loaded base of this family; see `LoadedBase` and `trainers.roles.Denoiser` for what the methods promise."""
 
     family = "sd1"
@@ -34,7 +28,6 @@ class StableDiffusion1:
     def __init__(self, name: str, folder: Path, device: torch.device, dtype: torch.dtype) -> None:
         from diffusers import (
             AutoencoderKL,
-            DDPMScheduler,
             StableDiffusionPipeline,
             UNet2DConditionModel,
         )
@@ -50,14 +43,7 @@ class StableDiffusion1:
             folder, subfolder="vae", use_safetensors=True, torch_dtype=dtype
         )
         self.unet = unet
-        for module in (self.text_encoder, self.unet, self.autoencoder):
-            module.requires_grad_(False).eval().to(device)
-        self.sampler = _scheduler(folder)
-        self.noise_schedule = DDPMScheduler.from_config(self.sampler.config)
-        self._targets = {  # found now, while the parts are bare
-            part: {**TARGETS[part], **host_targets(part, module), **leaf_targets(module)}
-            for part, module in self.parts.items()
-        }
+        self.settle(folder)
         self._pipeline = StableDiffusionPipeline(
             vae=self.autoencoder,
             text_encoder=self.text_encoder,
@@ -68,31 +54,16 @@ class StableDiffusion1:
             feature_extractor=None,
             requires_safety_checker=False,
         )
-        self._pipeline.set_progress_bar_config(disable=True)
-        self.resolution_px = int(unet.config.sample_size) * self._pipeline.vae_scale_factor
+        self.ready()
         self.widths: Mapping[str, int] = {
             "text_width": int(self.text_encoder.config.hidden_size),
             "text_layers": int(self.text_encoder.config.num_hidden_layers),
-            "unet_levels": len(unet.config.block_out_channels),
-            "unet_width": int(unet.config.block_out_channels[0]),
+            **unet_widths(unet),
         }
 
     @property
     def parts(self) -> Mapping[str, nn.Module]:
         return {"unet": self.unet, "text_encoder": self.text_encoder}
-
-    @property
-    def timesteps(self) -> int:
-        return int(self.noise_schedule.config.num_train_timesteps)
-
-    def targets(self, part: str, wanted: Sequence[str]) -> tuple[str, ...]:
-        return tuple(name for word in wanted for name in self._targets[part].get(word, (word,)))
-
-    def encode_pictures(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        posterior = self.autoencoder.encode(pixels.to(self.device, self.autoencoder.dtype)).latent_dist
-        shift = getattr(self.autoencoder.config, "shift_factor", None) or 0.0
-        scale = self.autoencoder.config.scaling_factor
-        return (posterior.mean - shift) * scale, posterior.std * scale
 
     def encode_text(self, captions: Sequence[str]) -> Conditioning:
         ids = tokenise(self.tokenizer, self.text_encoder, captions)
@@ -110,36 +81,8 @@ class StableDiffusion1:
         room = int(self.tokenizer.model_max_length) - 2 - words_displaced(self.text_encoder)
         return numbers_as_text(self.tokenizer, ids[room:], words) if len(ids) > room else ""
 
-    def add_noise(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
-        return self.noise_schedule.add_noise(latents, noise, timesteps)
-
     def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
         return self.unet(noisy, timesteps, **conditioning).sample
-
-    def target(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
-        if self.noise_schedule.config.prediction_type == "v_prediction":
-            return self.noise_schedule.get_velocity(latents, noise, timesteps)
-        return noise
-
-    def loss_weight(self, timesteps: Tensor, snr_gamma: float | None) -> Tensor:
-        if snr_gamma is None:
-            return torch.ones(len(timesteps), device=timesteps.device)
-        signal = self.noise_schedule.alphas_cumprod.to(timesteps.device)[timesteps].double()
-        snr = signal / (1 - signal)
-        if self.noise_schedule.config.prediction_type == "v_prediction":
-            weight = snr.clamp(max=snr_gamma) / (snr + 1)
-        else:
-            weight = snr.clamp(max=snr_gamma) / snr.clamp(min=1e-8)
-        return (weight + _LOSS_WEIGHT_FLOOR).float()
-
-    def noise_shape(self, width_px: int, height_px: int) -> tuple[int, int, int]:
-        step = self._pipeline.vae_scale_factor * 2 ** (len(self.unet.config.block_out_channels) - 1)
-        if width_px % step or height_px % step or min(width_px, height_px) < step:
-            raise UserError(
-                f"The size {width_px} x {height_px} px cannot be drawn; width and height must be multiples of {step}."
-            )
-        factor = self._pipeline.vae_scale_factor
-        return int(self.unet.config.in_channels), height_px // factor, width_px // factor
 
     @torch.no_grad()
     def sample(
@@ -166,30 +109,6 @@ class StableDiffusion1:
                 callback_on_step_end=told,
             ).images
         )
-
-
-def _scheduler(folder: Path) -> Any:
-    """Load the scheduler that the base names; only classes of diffusers are looked up."""
-    import diffusers
-
-    config = json.loads((folder / "scheduler" / "scheduler_config.json").read_text())
-    name = config.get("_class_name") if isinstance(config, dict) else None
-    known: Any = getattr(diffusers, name, None) if isinstance(name, str) and name.endswith("Scheduler") else None
-    if not (isinstance(known, type) and issubclass(known, diffusers.SchedulerMixin)):
-        raise UserError(f"The base names the scheduler {name!r}, which diffusers does not have.")
-    scheduler = cast(Any, known).from_pretrained(folder, subfolder="scheduler")
-    prediction = scheduler.config.get("prediction_type", "epsilon")
-    if prediction not in ("epsilon", "v_prediction"):
-        raise UserError(f"The base predicts {prediction!r}; epsilon and v_prediction are known.")
-    return scheduler
-
-
-def _recognise(folder: Path) -> bool:
-    try:
-        index = json.loads((folder / "model_index.json").read_text())
-    except (OSError, ValueError):
-        return False
-    return isinstance(index, dict) and index.get("_class_name") == "StableDiffusionPipeline"
 
 
 def _load(name: str, folder: Path, device: torch.device, dtype: torch.dtype) -> LoadedBase:
@@ -267,7 +186,7 @@ def _tiny(folder: Path) -> None:
 FAMILY = Family(
     name="sd1",
     title="Stable Diffusion 1.x and 2.x",
-    recognise=_recognise,
+    recognise=lambda folder: names_pipeline(folder, "StableDiffusionPipeline"),
     load=_load,
     tiny=_tiny,
     parts=("unet", "text_encoder"),

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from pipelines.formats._format import Export, Format, Found
 from pipelines.formats._source import Source, open_source
-from trainers.errors import UserError, unknown
-from trainers.registry import discover
+from trainers.errors import UserError
+from trainers.registry import discover, find
 
 __all__ = ["Export", "Format", "Found", "Source", "find_format", "formats", "open_source", "recognise"]
 
@@ -24,9 +24,7 @@ def find_format(name: str) -> Format:
     Raises:
         UserError: there is none; the nearest names are given.
     """
-    if name not in formats():
-        raise unknown("Format", name, formats())
-    return formats()[name]
+    return find("Format", name, formats())
 
 
 def recognise(source: Source) -> Format:

@@ -108,7 +108,7 @@ def read_layers(
         alpha_of: (part, path, rank) -> the alpha of a LoRA that has none beside it, from the file's metadata.
 
     Raises:
-        UserError: layers are broken or of another shape than the base's; up to ten are named.
+        UserError: layers are broken or of another shape than the base's; some are named.
     """
     groups: dict[str, dict[str, Tensor]] = {}
     unmatched: list[str] = []
@@ -136,15 +136,16 @@ def read_layers(
         try:
             if place.path in layers.get(place.part, {}):
                 raise ValueError("the file names this module twice")
+            if name.startswith("oft_") and "alpha" in leaves and not leaves["alpha"].any():
+                raise ValueError("its alpha of 0 lets it turn nothing; train it with an alpha such as 0.001")
             layers.setdefault(place.part, {})[place.path] = layer_of(leaves, names.hosts[place])
         except (ValueError, KeyError, IndexError, RuntimeError) as error:
             own = list(names.hosts[place]._parameters["weight"].shape)
             problems.append(f"{name}: {error} (the base's weight is {own})")
-    rest = f"\n  - and {len(problems) - 10} more" if len(problems) > 10 else ""
     raise_problems(
         f"{source.path.name} does not fit the base, {len(problems)} of {len(groups)} modules are of another shape or "
         f"broken:{about_base(source.metadata, source.tensors)}",
-        problems[:10] + ([rest[5:]] if rest else []),
+        problems,
     )
     return Found(layers, {}, _bundled(embeddings, names, unmatched), unmatched, source.metadata)
 

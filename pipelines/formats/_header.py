@@ -46,6 +46,8 @@ def hashes_of(path: Path) -> Hashes:
     Raises:
         UserError: it is missing or no sound safetensors file.
     """
+    if not path.exists():
+        raise UserError(f"The file {path} does not exist. Give the path of a .safetensors file.")
     read_tensors(path, "file")  # says what is wrong with it, if anything is
     content = path.read_bytes()
     return Hashes(hashlib.sha256(content).hexdigest(), content_hash(content), legacy_hash(content))

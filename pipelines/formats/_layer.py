@@ -8,6 +8,8 @@ tensors:
     lokr   w1 or w1_a w1_b, w2 or w2_a w2_b (t2)           ΔW = s · w1 ⊗ w2                  Yeh et al. 2023
     ia3    output [o] or input [i]                         ΔW = W ∘ (l − 1)                  Liu et al. 2022
     oft    blocks [n, b, b] (rescale [o], limit)           ΔW = rescale ∘ (Rᵀ W) − W         Qiu et al. 2023, LyCORIS
+    boft   blocks [m, n, b, b] (rescale [o], limit)        ΔW = rescale ∘ (B_m … B₁ W) − W   Liu et al. 2023, LyCORIS
+    glora  a1 [i, r], a2 [r, i], b1 [o, r], b2 [r, i]      ΔW = s · (W a1 a2 + b1 b2)        Chavan et al. 2023, LyCORIS
     full   weight like W, bias like b                      ΔW = weight
 
 A ``magnitude`` [o] (or ``magnitude_input`` [i]) beside the first three makes it DoRA (Liu et al. 2024): the sum W + ΔW
@@ -21,7 +23,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-MULTIPLICATIVE = ("ia3", "oft")
+MULTIPLICATIVE = ("ia3", "oft", "boft", "glora")
 MAGNITUDES = ("magnitude", "magnitude_input")
 
 
@@ -65,6 +67,7 @@ class Layer:
     def title(self) -> str:
         """What the kind is called in running text."""
         names = {"lora": "LoRA", "loha": "LoHa", "lokr": "LoKr", "ia3": "IA³", "oft": "OFT", "full": "full delta"}
+        names |= {"boft": "BOFT", "glora": "GLoRA"}
         if not self.magnitude:
             return names[self.kind]
         axis = " on the input axis" if self.magnitude == "magnitude_input" else ""
@@ -83,8 +86,10 @@ def dense_weight(layer: Layer, weight: Tensor) -> Tensor | None:
         return wide["weight"].reshape(shape) if "weight" in wide else None
     if layer.kind == "ia3":
         return _ia3(wide, weight.double())
-    if layer.kind == "oft":
+    if layer.kind in ("oft", "boft"):
         return _oft(wide, weight.double())
+    if layer.kind == "glora":
+        return layer.scale * _glora(wide, weight.double())
     product = {"lora": _lora, "loha": _loha, "lokr": _lokr}[layer.kind](wide)
     delta = layer.scale * product.reshape(shape)
     if layer.magnitude:
@@ -105,11 +110,12 @@ def dense(layer: Layer, weight: Tensor) -> Layer:
 
 def fold_scale(layer: Layer) -> Layer:
     """Return the layer with its scale multiplied into one factor, so that no reader's alpha handling can matter."""
-    place = {"lora": "up", "loha": "w1_a", "lokr": "w1" if "w1" in layer.tensors else "w1_a"}.get(layer.kind)
-    if place is None or layer.scale == 1.0:
+    first = "w1" if "w1" in layer.tensors else "w1_a"
+    places = {"lora": ("up",), "loha": ("w1_a",), "lokr": (first,), "glora": ("a1", "b1")}.get(layer.kind)
+    if places is None or layer.scale == 1.0:
         return layer
-    folded = layer.tensors[place].double() * layer.scale
-    return Layer(layer.kind, {**layer.tensors, place: folded})
+    folded = {place: layer.tensors[place].double() * layer.scale for place in places}
+    return Layer(layer.kind, {**layer.tensors, **folded})
 
 
 def tucker(core: Tensor, out_factor: Tensor, in_factor: Tensor) -> Tensor:
@@ -155,11 +161,30 @@ def _oft(own: Mapping[str, Tensor], weight: Tensor) -> Tensor:
         skew = skew * (limit / norm)
     eye = torch.eye(blocks.shape[-1], dtype=torch.float64)
     rotation = (eye + skew) @ torch.linalg.inv(eye - skew)
-    turned = torch.einsum("nab,na...->nb...", rotation, weight.reshape(blocks.shape[0], blocks.shape[1], -1))
-    turned = turned.reshape(weight.shape)
+    if blocks.ndim == 4:
+        turned = _butterfly(rotation, weight.flatten(1)).reshape(weight.shape)
+    else:
+        turned = torch.einsum("nab,na...->nb...", rotation, weight.reshape(blocks.shape[0], blocks.shape[1], -1))
+        turned = turned.reshape(weight.shape)
     if "rescale" in own:
         turned = turned * own["rescale"].reshape(-1, *[1] * (weight.ndim - 1))
     return turned - weight
+
+
+def _butterfly(rotations: Tensor, weight: Tensor) -> Tensor:
+    """Return B_m … B₁ W [o, i]. Factor f turns groups of b outputs: b/2 pairs of rows that lie 2^f · b/2 apart."""
+    size = rotations.shape[-1]
+    for factor, blocks in enumerate(rotations):
+        reach = 2**factor * size // 2
+        pairs = weight.reshape(-1, 2, reach, weight.shape[1]).transpose(1, 2)
+        turned = torch.einsum("nab,nbi->nai", blocks, pairs.reshape(-1, size, weight.shape[1]))
+        weight = turned.reshape(-1, reach, 2, weight.shape[1]).transpose(1, 2).reshape(weight.shape)
+    return weight
+
+
+def _glora(own: Mapping[str, Tensor], weight: Tensor) -> Tensor:
+    seen = torch.einsum("oi...,ij->oj...", weight, own["a1"] @ own["a2"])
+    return seen + (own["b1"] @ own["b2"]).reshape(weight.shape)
 
 
 def _with_norm(weight: Tensor, norms: Tensor, *, by_output: bool) -> Tensor:

@@ -31,6 +31,7 @@ _ENDS: Mapping[str, str] = {
     **{f"lokr_{name}": f"lokr_{name}" for name in ("w1", "w1_a", "w1_b", "w2", "w2_a", "w2_b", "t2")},
     "oft_blocks": "oft_blocks",
     "rescale": "rescale",
+    **{f"{name}.weight": f"glora_{name}" for name in ("a1", "a2", "b1", "b2", "bm")},
     "diff": "diff",
     "diff_b": "diff_b",
     "w_norm": "diff",
@@ -94,6 +95,8 @@ def _kind(rest: dict[str, Tensor], weight: Tensor, alpha: float | None) -> Layer
         return _loha(rest, weight, alpha)
     if any(name.startswith("lokr_") for name in rest):
         return _lokr(rest, weight, alpha)
+    if any(name.startswith("glora_") for name in rest):
+        return _glora(rest, weight, alpha)
     if "oft_blocks" in rest:
         return _oft(rest, weight, alpha)
     if "ia3_weight" in rest:
@@ -172,17 +175,41 @@ def _lokr(rest: dict[str, Tensor], weight: Tensor, alpha: float | None) -> Layer
 
 def _oft(rest: dict[str, Tensor], weight: Tensor, alpha: float | None) -> Layer:
     blocks = rest.pop("oft_blocks")
-    if blocks.ndim == 4:
-        raise ValueError("butterfly OFT (BOFT) files are not read")
-    fits = blocks.ndim == 3 and blocks.shape[1] == blocks.shape[2] and blocks.shape[:2].numel() == weight.shape[0]
-    _check(fits, "oft_blocks", blocks)
+    kind = "boft" if blocks.ndim == 4 else "oft"
+    fits = blocks.ndim in (3, 4) and blocks.shape[-1] == blocks.shape[-2]
+    _check(fits and blocks.shape[-3:-1].numel() == weight.shape[0], "oft_blocks", blocks)
+    if kind == "boft":  # the last factor mixes outputs that lie 2^(m-2) blocks apart
+        size, factors = blocks.shape[-1], blocks.shape[0]
+        _check(
+            size % 2 == 0 and 0 < factors <= 32 and weight.shape[0] % (size << (factors - 1)) == 0, "oft_blocks", blocks
+        )
     own = {"blocks": blocks}
     if "rescale" in rest:
         own["rescale"] = rest.pop("rescale").flatten()
         _check(len(own["rescale"]) == weight.shape[0], "rescale", own["rescale"])
     if alpha:
         own["limit"] = torch.tensor(alpha, dtype=torch.float64)
-    return Layer("oft", own)
+    return Layer(kind, own)
+
+
+def _glora(rest: dict[str, Tensor], weight: Tensor, alpha: float | None) -> Layer:
+    if rest.pop("glora_bm", None) is not None:
+        raise ValueError("it is a GLoRA with a Tucker core, which is not read")
+    names = ("a1", "a2", "b1", "b2")
+    missing = [name for name in names if f"glora_{name}" not in rest]
+    if missing:
+        raise ValueError(f"its {missing[0]} factor is missing")
+    a1, a2, b1, b2 = (rest.pop(f"glora_{name}") for name in names)
+    outputs, inputs = weight.shape[0], weight.shape[1]
+    if weight.ndim == 2 and a1.ndim == 2 and a1.shape[0] != inputs == a1.shape[1]:
+        a1, a2, b1, b2 = a2, a1, b2, b1  # LyCORIS 1 counted the factors from the other end
+    rank = int(b1.shape[1]) if b1.ndim > 1 else 0
+    _check(rank > 0 and b1.shape[0] == outputs and b1.numel() == outputs * rank, "b1", b1)
+    _check(b2.ndim > 1 and b2.shape[0] == rank and b2.numel() == rank * weight[0].numel(), "b2", b2)
+    _check(a1.ndim > 1 and a1.shape[:2] == (inputs, rank) and a1.numel() == inputs * rank, "a1", a1)
+    _check(a2.ndim > 1 and a2.shape[:2] == (rank, inputs) and a2.numel() == rank * inputs, "a2", a2)
+    own = {"a1": a1.flatten(1), "a2": a2.flatten(1), "b1": b1.flatten(1), "b2": b2.flatten(1)}
+    return Layer("glora", own, alpha / rank if alpha else 1.0)  # LyCORIS takes an alpha of 0 for the rank
 
 
 def _ia3(rest: dict[str, Tensor], weight: Tensor) -> Layer:

@@ -82,7 +82,7 @@ class ModuleNames:
             tails = [path, *([self._original[path]] if path in self._original and part == "unet" else ())]
             prefixes = ["", f"{part}.", f"lycoris.{part}.", "base_model.model."]
             if part == "unet":
-                prefixes += ["lora_unet.", "lycoris.", "diffusion_model.", "model.diffusion_model."]
+                prefixes += ["lora_unet.", "oft_unet.", "lycoris.", "diffusion_model.", "model.diffusion_model."]
         for tail in tails:
             for prefix in prefixes:
                 yield (prefix + tail).replace(".", "_")

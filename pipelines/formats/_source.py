@@ -20,6 +20,10 @@ DIFFUSERS_NAME = "pytorch_lora_weights.safetensors"
 _PICKLED = (".pt", ".bin", ".pth", ".ckpt")
 _LIMIT_PICKLED_BYTES = 64 << 20
 _LIMIT_KEY = 500
+_PICKLED_MODEL = (
+    "a whole model as a pickle, which is not read: of pickles only the small files of textual inversions are. Take the "
+    "model's .safetensors file, or its folder in diffusers layout, and get what it learned with studio extract FOLDER."
+)
 _WHOLE_MODEL = ("model.diffusion_model.", "first_stage_model.")
 
 
@@ -44,6 +48,10 @@ def open_source(path: Path) -> Source:
     Raises:
         UserError: there is nothing, it is of no known make, or its tensors cannot be trusted; all problems at once.
     """
+    if not path.exists():
+        raise UserError(
+            f"There is no {path}. Give the path of a .safetensors file, an embedding's .pt, or an adapter's folder."
+        )
     if path.is_dir():
         return _open_folder(path)
     if path.suffix.lower() in _PICKLED:
@@ -72,11 +80,11 @@ def check_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Refuse tensors that are not finite floating point, too many, or oddly named.
 
     Raises:
-        UserError: naming up to ten problems.
+        UserError: with the problems, of many the first ten.
     """
     problems = tensor_problems(tensors, whole_numbers=(".on_input", ".alpha"))
     problems += [f"{key[:60]}… is a key of {len(key)} characters" for key in tensors if len(key) > _LIMIT_KEY]
-    raise_problems(f"{path.name} cannot be used:", problems[:10])
+    raise_problems(f"{path.name} cannot be used:", problems)
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -120,13 +128,18 @@ def _read_pickled(path: Path) -> Any:
     """Read an old textual inversion with torch's weights-only reader, which builds tensors and plain values alone."""
     try:
         size_bytes = path.stat().st_size
+        if size_bytes == 0:
+            raise UserError(f"The file {path} is empty (0 bytes). Fetch it again.")
         if size_bytes > _LIMIT_PICKLED_BYTES:
-            raise UserError(
-                f"{path} has {size_bytes:,} bytes; a pickled file of at most {_LIMIT_PICKLED_BYTES:,} is read."
-            )
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise UserError(f"The file {path} does not exist.") from error
+            raise UserError(f"{path} has {size_bytes:,} bytes, so it is {_PICKLED_MODEL}")
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        if isinstance(content, dict) and isinstance(content.get("state_dict", content), dict):
+            keys = [str(key) for key in content.get("state_dict", content)]
+            if any(key.startswith(_WHOLE_MODEL) for key in keys):
+                raise UserError(f"{path} holds the layers of a model, so it is {_PICKLED_MODEL}")
+            if any(key.endswith((".lora_up.weight", ".lora_B.weight")) for key in keys):
+                raise UserError(f"{path} is a pickled adapter. Only .safetensors are read; convert it first.")
+        return content
     except UserError:
         raise
     except Exception as error:  # the reader raises many kinds, all meaning that the file holds more than tensors

@@ -1,9 +1,9 @@
 """The single file of kohya's scripts, which A1111, Forge, ComfyUI and most others read; LyCORIS stores its kinds in it.
 
 Keys: ``lora_unet_<path with _>.lora_down.weight``; text encoders ``lora_te_`` (SD 1.x and 2.x), ``lora_te1_`` and
-``lora_te2_`` (SDXL), whose UNet goes by its original names. Written files have alpha = rank beside every module, or no
-alpha at all where ranks differ: diffusers 0.42 applies one module's alpha to another, and every reader takes a missing
-alpha for a scale of 1.
+``lora_te2_`` (SDXL), whose UNet goes by its original names; ``oft_unet_`` for kohya's own OFT. Written files have
+alpha = rank beside every module, or no alpha at all where ranks differ: diffusers 0.42 applies one module's alpha to
+another, and every reader takes a missing alpha for a scale of 1.
 """
 
 from pathlib import Path
@@ -20,7 +20,7 @@ from trainers.card import AdapterCard
 from trainers.errors import UserError
 from trainers.tensor_files import write_tensors
 
-ROOTS = ("lora_unet_", "lora_te_", "lora_te1_", "lora_te2_", "lycoris_")
+ROOTS = ("lora_unet_", "oft_unet_", "lora_te_", "lora_te1_", "lora_te2_", "lycoris_")
 _EMBEDDING_KEYS = {"text_encoder": "clip_l", "text_encoder_2": "clip_g"}
 
 

@@ -32,7 +32,7 @@ def _read(source: Source, names: ModuleNames) -> Found:
     unmatched: list[str] = []
     for folder, (config, tensors) in source.folders.items():
         label = folder or source.path.name
-        raise_problems(f"{label} cannot be used:", part_problems(config, tensors)[:10])
+        raise_problems(f"{label} cannot be used:", part_problems(config, tensors))
         found, missing = _renamed(config, tensors, names, folder)
         unmatched += missing
         for part, content in found.items():

@@ -5,15 +5,25 @@ from pathlib import Path
 from typing import Any
 
 from studio.commands._command import Command, add_base, add_library, add_sampling, library_of
+from studio.layer_tables import Column, add_layers, layer_table, span
 from studio.library import parse_adapters
 from studio.report import Terminal
 from trainers.errors import UserError
+from trainers.wording import count_of, listed
 
 _BLENDING = ("blend", "setting", "part_weight", "blocks", "seed", "dtype", "file")
 _SEARCH = ("prompts", "seeds", "goal", "judge", "steps", "guidance", "negative_prompt")
 _FLAGS = {"prompts": "prompt"}
-_DEFAULTS = {"seeds": "0", "goal": "", "judge": "auto", "steps": 20, "guidance": 5.0, "negative_prompt": ""}
-"""Of the options of the search: other values are someone's wish."""
+_DEFAULTS = {
+    "layers": False,
+    "seeds": "0",
+    "goal": "",
+    "judge": "auto",
+    "steps": 20,
+    "guidance": 5.0,
+    "negative_prompt": "",
+}
+"""Of options that are always there: other values are someone's wish."""
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,6 +67,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     search.add_argument("--judge", default="auto", help="CLIP model for the scores: auto (default), pocket, a folder")
     add_sampling(parser)
+    add_layers(parser)
     add_base(parser)
     add_library(parser)
 
@@ -72,7 +83,11 @@ def _run(options: argparse.Namespace) -> None:
             raise UserError(
                 "--without takes a parent out of one blend: studio blend mix --without blueprint --name rest."
             )
-        _refuse(options, (*_BLENDING, "search"), "cannot be used with --without, which leaves the others as they are.")
+        _refuse(
+            options,
+            (*_BLENDING, "search", "layers"),
+            "cannot be used with --without, which leaves the others as they are.",
+        )
         folder = take_out(library, options.adapters[0], options.without, options.name)
         print(f"{options.without!r} is taken out of {options.adapters[0]!r}, the others bit for bit: {folder}")
         return
@@ -94,7 +109,7 @@ def _run(options: argparse.Namespace) -> None:
             base=base,
             on_step=lambda done, total: report.progress("learning", done, total),
         )
-    _print_proof(proof, recipe)
+    _print_proof(proof, recipe, every_layer=options.layers)
     print(f"The blend {options.name!r} is ready: {folder}")
 
 
@@ -187,31 +202,35 @@ def _blocks(values: str, text: str) -> dict[str, float] | list[float]:
         raise UserError(f"{text!r} cannot be read. Write values with commas, or IN05:0.5,default:1.") from error
 
 
-def _print_proof(proof: Any, recipe: Any) -> None:
-    print(f"{'part':<14} {'layer':<72} {'rank':>4} {'error':>9} {'rounding':>9} {'energy':>7}")
-    for layer in proof.layers:
-        print(
-            f"{layer.part:<14} {layer.layer[-72:]:<72} {layer.rank:>4} {layer.error:9.1e} {layer.rounding:9.1e} "
-            f"{layer.energy:7.2%}"
-        )
+def _print_proof(proof: Any, recipe: Any, *, every_layer: bool) -> None:
+    """Print the worst of every block, or every layer, and what holds for all."""
+    columns = [
+        Column[Any]("rank", lambda own: span(layer.rank for layer in own)),
+        Column[Any]("error", lambda own: f"{max(layer.error for layer in own):.1e}"),
+        Column[Any]("rounding", lambda own: f"{max(layer.rounding for layer in own):.1e}"),
+        Column[Any]("energy", lambda own: f"{min(layer.energy for layer in own):.2%}"),
+    ]
+    if proof.layers:
+        print("\n".join(layer_table(proof.layers, columns, every_layer=every_layer)))
     worst = proof.worst
     if worst is not None:
         print(
-            f"{len(proof.layers)} layers read back and compared with the formula of {_blend_names(proof, recipe)} in "
-            f"float64. Error {proof.error:.1e} of its norm, energy kept {proof.energy:.2%}; largest rounding of a "
-            f"layer {worst.rounding:.1e} of its summands' norms ({worst.part}/{worst.layer}), tolerance "
-            f"{proof.tolerance:.0e}."
+            f"{count_of(len(proof.layers), 'layer')} read back and compared with the formula of "
+            f"{_blend_names(proof, recipe)} in float64. Error {proof.error:.1e} of its norm, energy kept "
+            f"{proof.energy:.2%}; largest rounding of a layer {worst.rounding:.1e} of its summands' norms "
+            f"({worst.part}/{worst.layer}), tolerance {proof.tolerance:.0e}."
         )
     if proof.from_sum > 10 * proof.tolerance:
         print(f"From the plain sum W + Σ wᵢ·ΔWᵢ it is {proof.from_sum:.1%} of the sum's norm away.")
     if proof.emptied:
-        print(f"{proof.emptied} layers got nothing of the budget and are not in the file.")
+        print(f"{count_of(proof.emptied, 'layer')} got nothing of the budget and went into no file.")
     if proof.one_sided:
-        print(f"{proof.one_sided} layers are touched by some of the inputs only.")
+        print(f"Some of the inputs only touch {count_of(proof.one_sided, 'layer')}.")
     if proof.matched is None:
         print("Layers were not matched against a base, because none was needed; --base matches them.")
     else:
-        print(f"{proof.matched} layers found in the base, {len(proof.unmatched)} not{_examples(proof.unmatched)}.")
+        examples = f" ({listed(proof.unmatched, 3)})" if proof.unmatched else ""
+        print(f"{count_of(proof.matched, 'layer')} found in the base, {len(proof.unmatched)} not{examples}.")
 
 
 def _blend_names(proof: Any, recipe: Any) -> str:
@@ -220,10 +239,6 @@ def _blend_names(proof: Any, recipe: Any) -> str:
     if len(set(names.values())) == 1:
         return next(iter(names.values()))
     return ", ".join(f"{name} ({part})" for part, name in names.items())
-
-
-def _examples(names: tuple[str, ...]) -> str:
-    return f" (for example {', '.join(names[:3])})" if names else ""
 
 
 COMMAND = Command("blend", "Combine adapters, exactly or by another blend, and prove the file.", _add_arguments, _run)

@@ -8,6 +8,7 @@ from studio.commands._command import Command, add_base, add_library, add_samplin
 from studio.library import parse_adapters
 from studio.report import Terminal
 from trainers.errors import UserError
+from trainers.wording import count_of
 
 _LIMIT_CELLS = 2000
 
@@ -149,7 +150,7 @@ def _more_axes(options: argparse.Namespace) -> tuple[dict[str, list[Any]], list[
 
 def _facts(options: argparse.Namespace) -> str:
     base = f"bases {options.bases}" if options.bases else f"base {Path(options.base).name}"
-    steps = f"{options.step_counts or options.steps} steps"
+    steps = f"{options.step_counts} steps" if options.step_counts else count_of(options.steps, "step")
     return f"{base} · {steps} · guidance {options.guidances or f'{options.guidance:g}'}"
 
 

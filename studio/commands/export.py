@@ -4,6 +4,10 @@ import argparse
 from pathlib import Path
 
 from studio.commands._command import Command, add_library, library_of
+from trainers.wording import count_of
+
+_MUCH_LOST = 0.001
+"""The share of a module's delta that rounding may take before the number format is worth a word."""
 
 # The formats themselves import torch, which help must not wait for; a test holds the two together.
 WRITABLE = ("kohya", "diffusers", "comfyui", "peft", "textual_inversion", "checkpoint_file", "checkpoint_folder")
@@ -51,7 +55,9 @@ def _run(options: argparse.Namespace) -> None:
         base_folder=base_folder(name) if name else None,
     )
     if find_format(options.format).merge is not None:
-        print(f"{exported.modules} modules were merged; rounding took up to {exported.error:.1e} of a module's delta.")
+        print(f"Merged {count_of(exported.modules, 'module')}; rounding took up to {exported.error:.2%} of a delta.")
+        if exported.error > _MUCH_LOST and options.save_as != "fp32":
+            print("--save-as fp32 keeps the deltas whole, in a file that may be twice as large.")
         print(out)
         return
     for line in told(out, exported.modules, exported.error, exported.notes):
@@ -63,7 +69,7 @@ def told(out: Path, modules: int, error: float, notes: object) -> list[str]:
     lines = [f"Note: {note}" for note in (notes if isinstance(notes, tuple | list) else ())]
     return [
         *lines,
-        f"{modules} modules read back and compared with the adapter in float64: largest error {error:.1e}.",
+        f"{count_of(modules, 'module')} read back and compared with the adapter in float64: largest error {error:.1e}.",
         f"{out}",
     ]
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from studio.commands._command import Command, add_base, add_library, library_of
 from studio.commands.resize import add_size, table
+from studio.layer_tables import add_layers
 from trainers.errors import UserError
 
 
@@ -13,6 +14,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", required=True, help="name of the adapter in the library")
     add_size(parser)
     parser.add_argument("--full", action="store_true", help="keep the whole difference, norms and biases too")
+    add_layers(parser)
     add_base(parser)
     add_library(parser)
 
@@ -35,7 +37,7 @@ def _run(options: argparse.Namespace) -> None:
     tuned, base = (load_base(name, device="cpu", precision="fp32") for name in (options.tuned, options.base))
     adapter, told, left = extract(tuned, base, options.name, wish)
     write_adapter(folder, adapter)
-    for line in table(told) if told else []:
+    for line in table(told, every_layer=options.layers) if told else []:
         print(line)
     if left:
         print(f"Left out: {len(left)} norms and biases, which LoRA cannot hold ({left[0]} …); --full keeps them.")

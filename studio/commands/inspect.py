@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from studio.commands._command import Command, add_library, library_of
+from studio.layer_tables import add_layers
 from trainers.errors import UserError
 
 
@@ -13,6 +14,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--base", help="base model for norms (else the pocket base, if the adapters are of it)")
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda or cuda:N")
     parser.add_argument("--precision", default="auto", help="auto (default), fp32 or bf16")
+    add_layers(parser)
     add_library(parser)
 
 
@@ -29,7 +31,7 @@ def _run(options: argparse.Namespace) -> None:
     library = library_of(options)
     adapters = [library.read(name) for name in options.adapters]
     base = open_base(adapters, options.base, options.device, options.precision)
-    found = inspect_adapters(options.adapters, adapters, base)
+    found = inspect_adapters(options.adapters, adapters, base, every_layer=options.layers)
     print("\n".join([*found.lines, *found.notes]))
     if options.out:
         out = Path(options.out).expanduser()

@@ -3,6 +3,7 @@
 import argparse
 
 from studio.commands._command import Command
+from trainers.errors import UserError
 from trainers.methods import Method, find_method, methods
 from trainers.methods._left_out import LEFT_OUT
 from trainers.methods._table import as_markdown, as_text, table_of
@@ -16,6 +17,13 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
+    asked = [f"--{name.replace('_', '-')}" for name in ("settings", "left_out", "markdown") if getattr(options, name)]
+    if asked and options.name is not None:
+        raise UserError(f"{', '.join(asked)} is for the list of methods; leave it away, or the name {options.name!r}.")
+    if options.left_out and len(asked) > 1:
+        raise UserError("--left-out is a list of its own; leave --settings and --markdown away.")
+    if options.settings and options.markdown:
+        raise UserError("--markdown prints the table alone; leave --settings away.")
     if options.name is not None:
         _describe(find_method(options.name))
         return
@@ -54,6 +62,8 @@ def _print_settings(method: Method) -> None:
 
 
 def _shown(value: object) -> str:
+    if value is None or value == ():
+        return "none"
     return "+".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from studio.commands._command import Command, add_library, library_of
+from studio.layer_tables import Column, add_layers, layer_table, span
+from trainers.wording import count_of
 
 
 def add_size(parser: argparse.ArgumentParser) -> None:
@@ -21,6 +23,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", required=True, help="name of the new adapter in the library")
     add_size(parser)
     parser.add_argument("--base", help="the adapter's base, where it is no plain LoRA and not on the pocket base")
+    add_layers(parser)
     add_library(parser)
 
 
@@ -41,20 +44,21 @@ def _run(options: argparse.Namespace) -> None:
     base = load_base(name, device="cpu", precision="fp32") if name else None
     made, told = resize(adapter, wish, options.name, base)
     write_adapter(folder, made)
-    for line in table(told):
+    for line in table(told, every_layer=options.layers):
         print(line)
     print(f"The adapter {options.name!r} is ready: {folder}")
 
 
-def table(rows: Sequence[Any]) -> list[str]:
-    """Return the layers' ranks and losses as lines."""
-    lines = [f"{'part':<14} {'layer':<72} {'before':>6} {'rank':>5} {'lost':>8}"]
-    for row in rows:
-        lines.append(
-            f"{row.part:<14} {row.path[-72:]:<72} {row.before or '':>6} {row.after:>5} {100 * row.error:7.2f}%"
-        )
+def table(rows: Sequence[Any], *, every_layer: bool) -> list[str]:
+    """Return the ranks and losses by block or by layer as lines; a block's loss is its worst layer's."""
+    columns = [
+        Column[Any]("before", lambda own: span(row.before for row in own if row.before)),
+        Column[Any]("rank", lambda own: span(row.after for row in own)),
+        Column[Any]("lost", lambda own: f"{100 * max(row.error for row in own):.2f}%"),
+    ]
     worst = max(rows, key=lambda row: row.error)
-    return [*lines, f"{len(rows)} layers; the most is lost in {worst.part}/{worst.path}: {100 * worst.error:.2f} %."]
+    said = f"{count_of(len(rows), 'layer')}; the most is lost in {worst.part}/{worst.layer}: {100 * worst.error:.2f} %."
+    return [*layer_table(rows, columns, every_layer=every_layer), said]
 
 
 COMMAND = Command("resize", "Give an adapter another rank, with the loss of every layer.", _add_arguments, _run)

@@ -136,6 +136,11 @@ def test_the_heat_map_colours_by_value() -> None:
     assert cold[2] > cold[0]
     assert hot[0] > hot[2]
     assert min(paper) > 240
+    ratio = Measure("A / B", 0.25, 4, neutral=1, ratio=True)
+    half, twice = (np.array(value_colour(value, ratio)) - paper for value in (0.5, 2))
+    ends = [np.array(value_colour(value, ratio)) - paper for value in (0.25, 4)]
+    assert np.abs(2 * half - ends[0]).max() <= 1
+    assert np.abs(2 * twice - ends[1]).max() <= 1
     picture = np.asarray(draw_heat_map({"a": [1.0], "b": [math.nan]}, [measure], title="t"))
     assert (picture == np.array(hot)).all(axis=2).sum() > 1000
     assert (picture[96 + 30 : 96 + 56, 245:340] == 255).all()

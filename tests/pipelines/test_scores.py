@@ -4,7 +4,9 @@ import csv
 import dataclasses
 import io
 import math
+from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ import torch
 
 from pipelines.attach import attached
 from pipelines.compare.grid import BASE_LABEL, plan_grid
+from pipelines.compare.page import Beside, grid_html
 from pipelines.compare.scores import ScoredCell, render_grid, summarise
 from pipelines.compare.tables import grid_csv
 from pipelines.families import LoadedBase
@@ -27,6 +30,24 @@ from trainers.errors import UserError
 @pytest.fixture(scope="module")
 def judge(tiny_judge: Path) -> Judge:
     return Judge(str(tiny_judge), device="cpu")
+
+
+class PageReader(HTMLParser):
+    """What a browser would make of a page: tags, the sources of pictures, and texts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.sources: list[str] = []
+        self.texts: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        if tag == "img":
+            self.sources.append(str(dict(attrs)["src"]))
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
 
 
 def units(count: int, seed: int = 0) -> torch.Tensor:
@@ -199,6 +220,33 @@ def test_the_table_has_a_line_per_cell_and_names_its_judge(
         assert row["judge"] == f"tiny-judge:{judge.fingerprint[:12]}"
         assert (row["seed"], row["steps"], row["guidance"]) == ("1", "2", "3")
     assert [row["adapters"] for row in rows] == ["", "a:1", "", "a:1"]
+
+
+def test_the_page_escapes_what_it_shows_and_gives_shares_in_percent(
+    scored: tuple[list[ScoredCell], dict[str, torch.Tensor]], judge: Judge
+) -> None:
+    items, references = scored
+    wild = "<i>&'\" #?"
+    cells = [dataclasses.replace(item.cell, row=wild, column=wild, page="p", look=f"{item.cell.look}{wild}")
+             for item in items]  # fmt: skip
+    items = [dataclasses.replace(item, cell=cell) for item, cell in zip(items, cells, strict=True)]
+    base, styled = summarise(items, references)
+    summaries = [
+        dataclasses.replace(base, prompt_kept=1.0),
+        dataclasses.replace(styled, prompt_kept=-0.004, style_shares={"a": -0.514}),
+    ]
+    files = [f"{wild}-{number}.png" for number in range(len(items))]
+    beside = Beside(files, {"p": f"{wild}.png"}, {wild: "t.csv"})
+    page = grid_html(wild, wild, items, summaries, judge, beside)
+    reader = PageReader()
+    reader.feed(page)
+    assert set(reader.tags).isdisjoint({"i", "script"})
+    assert [unquote(file) for file in reader.sources] == files
+    assert reader.texts.count(wild) >= 4 + len(items)
+    assert "0\u00a0%" in reader.texts
+    assert "−51\u00a0%" in reader.texts
+    assert "100\u00a0%" in reader.texts
+    assert "http" not in page
 
 
 def test_one_reference_alone_gives_scores_and_no_share(

@@ -1,8 +1,13 @@
 """blend, inspect, compare and vote on the command line, on the toy base."""
 
+import csv
+import dataclasses
 import io
 import json
+import re
+import shutil
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from PIL import Image
@@ -88,6 +93,28 @@ def test_the_proof_names_every_parts_blend_and_a_sum_of_nothing_is_refused(
     assert main(["blend", "one:1", "copy:-0.999", "--name", "n"]) == 0
 
 
+def test_the_proof_is_printed_by_block_or_by_layer(options: list[str], capsys: CAPTURE) -> None:
+    """A block's line holds the worst of its layers' lines."""
+    tables = []
+    for name, more in (("b", []), ("l", ["--layers"])):
+        assert main(["blend", "one:0.6", "two:-1", "--name", name, "--blend", "svd", *more, *options,
+                     "--setting", "rank=3"]) == 0  # fmt: skip
+        said = capsys.readouterr().out.splitlines()
+        tables.append([line.split() for line in said if line.startswith(("unet ", "text_encoder "))])
+    blocks, layers = tables
+    assert len(blocks) < len(layers)
+    for part, block, count, rank, error, _, energy in blocks:
+        own = [line for line in layers if line[0] == part and f".{line[1]}.".find(f".{block}.") >= 0]
+        assert len(own) == int(count)
+        assert {line[2] for line in own} == {rank} == {"3"}
+        assert max(float(line[3]) for line in own) == float(error) > 0.1
+        assert min(float(line[5].rstrip("%")) for line in own) == float(energy.rstrip("%")) < 99
+    assert main(["resize", "b", "--name", "r", "--rank", "2"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    rows = [line.split() for line in said if line.startswith(("unet ", "text_encoder "))]
+    assert [(line[:3], line[3:5]) for line in rows] == [(line[:3], ["3", "2"]) for line in blocks]
+
+
 @pytest.mark.parametrize(
     ("values", "said"),
     [
@@ -126,7 +153,7 @@ def test_mistakes_in_a_recipe_are_one_sentence_each(values: object, said: list[s
 
 
 def test_search_finds_weights_keeps_trials_and_goes_on(
-    options: list[str], tiny_judge: Path, tmp_path: Path, capsys: CAPTURE
+    options: list[str], base: LoadedBase, tiny_judge: Path, tmp_path: Path, capsys: CAPTURE
 ) -> None:
     draw = ["--prompt", "a boat", "--steps", "1", "--judge", str(tiny_judge), *options]
     assert main(["blend", "one", "two", "--name", "s", "--search", "3", *draw]) == 0
@@ -147,6 +174,14 @@ def test_search_finds_weights_keeps_trials_and_goes_on(
     again = [json.loads(line) for line in path.read_text().splitlines()]
     assert again[:3] == trials
     assert len(again) == 4
+    assert base.fingerprint in again[0]["key"]
+    library = Library(tmp_path / "library")
+    two = library.read("two").card
+    shutil.rmtree(library.find("two"))
+    write_adapter(library.adapters_folder / "two", dataclasses.replace(library.read("one"), card=two))
+    path.parent.rename(path.parent.with_name("s2"))
+    assert main(["blend", "one", "two", "--name", "s2", "--search", "1", *draw]) == 0
+    assert "1 trials of 1 pictures, 0 of them done" in capsys.readouterr().out
 
 
 def test_inspect_prints_and_draws(options: list[str], tmp_path: Path, capsys: CAPTURE) -> None:
@@ -154,10 +189,22 @@ def test_inspect_prints_and_draws(options: list[str], tmp_path: Path, capsys: CA
     out = tmp_path / "heat.png"
     assert main(["inspect", "one", "two", "--out", str(out), *base]) == 0
     said = capsys.readouterr().out
-    assert "cosine" in said
-    assert "attn1.to_q" in said
+    head, *lines = said.splitlines()
+    assert head.split()[:3] == ["block", "layers", "cosine"]
+    blocks = [line for line in lines if line.startswith(("unet ", "text_encoder "))]
+    assert len(blocks) < 15
+    assert "attn1.to_q" not in said
+    assert "--layers prints a line for each layer." in lines
     with Image.open(out) as picture:
         assert picture.width > 500
+    assert main(["inspect", "one", "two", "--layers", *base]) == 0
+    layers = [line for line in capsys.readouterr().out.splitlines() if line.startswith(("unet ", "text_encoder "))]
+    assert f"{len(layers)} layers are touched by both." in said
+    assert sum(int(line.split()[2]) for line in blocks) == len(layers)
+    assert any(line.startswith("unet mid_block.attentions.0.transformer_blocks.0.attn1.to_q ") for line in layers)
+    cosines = [float(line.split()[2]) for line in layers if line.startswith("unet mid_block.")]
+    (middle,) = (float(line.split()[3]) for line in blocks if line.startswith("unet mid_block "))
+    assert middle == pytest.approx(sum(cosines) / len(cosines), abs=1e-4)
     assert main(["inspect", "one", *base]) == 0
     assert "mean stored rank" in capsys.readouterr().out
 
@@ -192,7 +239,24 @@ def test_compare_draws_pages_says_the_cost_resumes_and_takes_votes(
     assert written == {"g-1.png", "g-2.png", "g.csv", "g-means.csv", "g.html"}
     page = (tmp_path / "g.html").read_text()
     assert "tiny-judge:" in page
-    assert all(f"g-{number}.png" in page for number in (1, 2))
+    linked = [unquote(file) for file in re.findall(r"(?:href|src)='([^']*)'", page)]
+    assert set(linked) > {"g-1.png", "g-2.png", "g.csv", "g-means.csv"}
+    assert all((tmp_path / file).is_file() for file in linked)
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "g.csv").read_text())))
+    assert page.count("<img loading='lazy' ") == len(rows) == 12
+    places = re.findall(r"src='([^']*)'[^>]* alt='([^']*)'", page)
+    for row, (file, alt) in zip(rows, places, strict=True):
+        assert alt == f"{row['row']}, {row['column']}"
+        drawn = read_settings(tmp_path / unquote(file))
+        assert drawn is not None
+        assert (str(drawn["seed"]), bool(drawn.get("recipe") or drawn["adapters"])) == (
+            row["seed"],
+            bool(row["adapters"]),
+        )
+        bare = row["column"] == "base"
+        look = ("", "0", "") if bare else ("one:0.5,two:0.5", "1", "M00" if row["page"] == "block M00" else "all")
+        assert (row["adapter"], row["weight"], row["block"]) == look
+    assert "rank" not in rows[0]
     monkeypatch.setattr("sys.stdin", io.StringIO("l\nx\nr\ns\nt\n"))
     assert main(["vote", str(tmp_path / "g-cells")]) == 0
     votes = [json.loads(line) for line in (tmp_path / "g-cells/votes.jsonl").read_text().splitlines()]

@@ -77,6 +77,7 @@ def test_data_that_cannot_be_trained_on(
         (["--name", "one"], "has an adapter 'one' already"),
         (["--name", "../evil"], "'../evil'"),
         (["--steps", "0"], "steps = '0'"),
+        (["--steps", "1", "--warmup-steps", "5"], "warmup_steps 5 must be below steps 1"),
         (["--steps", "many", "--batch-size", "-3"], "batch_size = '-3'"),
         (["--device", "tpu"], "'tpu' is unknown"),
         (["--device", "cuda:7"], "'cuda:7' is not there"),
@@ -109,6 +110,23 @@ def test_an_unknown_key_of_a_config_file(library: Library, train: list[str], tmp
 def test_what_must_be_given_is_named(library: Library, capsys: CAPTURE) -> None:
     assert "--data and --name must be given" in refused(capsys, library.folder, "train")
     assert "Run 'nobody' is unknown" in refused(capsys, library.folder, "train", "--resume", "nobody")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["import", "nowhere"], "There is no nowhere. Give the path of a .safetensors file"),
+        (["hash", "nowhere"], "nowhere does not exist. Give the path of a .safetensors file."),
+        (["methods", "lora", "--left-out"], "--left-out is for the list of methods; leave it away, or the name 'lora'"),
+        (["methods", "--left-out", "--markdown"], "--left-out is a list of its own"),
+        (["methods", "--settings", "--markdown"], "--markdown prints the table alone"),
+    ],
+)
+def test_what_is_not_there_or_not_meant_is_told(
+    library: Library, capsys: CAPTURE, arguments: list[str], expected: str
+) -> None:
+    assert main(arguments) == 2
+    assert expected in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,12 @@ def test_import_export_convert_verify(
         (own_base / name).write_text("{}")
     arguments = ["export", "my-style", "--format", "checkpoint_folder", "--out", str(merged), "--base", str(own_base)]
     assert main(arguments) == 0
-    assert "5 modules were merged" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "Merged 5 modules; rounding took up to 0.00% of a delta." in said
+    assert "--save-as" not in said
+    halved = [*arguments[:5], str(tmp_path / "halved"), *arguments[6:], "--save-as", "bf16"]
+    assert main(halved) == 0
+    assert "--save-as fp32 keeps the deltas whole" in capsys.readouterr().out
     assert load_base(str(merged), device="cpu").fingerprint != base.fingerprint
     copied = {str(file.relative_to(merged)) for file in merged.rglob("*") if file.is_file()}
     there = {str(file.relative_to(own_base)) for file in own_base.rglob("*") if file.is_file()}
@@ -228,10 +233,10 @@ def test_resize_keeps_what_was_asked_for(base: LoadedBase) -> None:
         found = live_deltas(base, made)
         assert len(told) == len(deltas)
         for row in told:
-            exact = deltas[(row.part, row.path)][0]
+            exact = deltas[(row.part, row.layer)][0]
             values = torch.linalg.svdvals(exact.flatten(1))
             tail = float(values[row.after :].norm() / values.norm())
-            change = float((found[(row.part, row.path)][0] - exact).norm() / exact.norm())
+            change = float((found[(row.part, row.layer)][0] - exact).norm() / exact.norm())
             assert change == pytest.approx(tail, abs=1e-5)
             assert row.error == pytest.approx(tail, abs=1e-5)
             if wish.rank:

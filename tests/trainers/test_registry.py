@@ -13,7 +13,9 @@ import pipelines.blends
 import pipelines.families
 import studio.commands
 import trainers.methods
-from trainers.registry import discover
+from trainers.errors import UserError, raise_problems
+from trainers.registry import discover, find
+from trainers.wording import count_of, listed
 
 
 @pytest.fixture
@@ -66,3 +68,18 @@ def test_every_record_is_called_as_its_file(package: ModuleType, record: str) ->
     folder = Path(str(package.__file__)).parent
     files = {path.stem for path in folder.glob("*.py") if not path.name.startswith("_")}
     assert set(discover(package, record)) == files
+
+
+def test_long_lists_are_cut_and_counted_and_advice_is_not() -> None:
+    assert [count_of(number, "step") for number in (0, 1, 2)] == ["0 steps", "1 step", "2 steps"]
+    assert listed("abc") == "a, b, c"
+    assert listed(map(str, range(13))) == "0, 1, 2, 3, 4, 5, 6, 7, 8, 9 … and 3 more"
+    with pytest.raises(UserError) as caught:
+        raise_problems("It failed:", [f"problem {number % 40}" for number in range(80)], "Do this.")
+    lines = str(caught.value).splitlines()
+    assert lines == ["It failed:", *(f"  - problem {n}" for n in range(10)), "  … and 30 more", "  Do this."]
+    raise_problems("It failed:", [], "Do this.")
+    known = {f"name{number}": number for number in range(99)}
+    with pytest.raises(UserError, match=r"^Thing 'nam3' is unknown. Did you mean .* … and 89 more. Look.$"):
+        find("Thing", "nam3", known, "Look.")
+    assert find("Thing", "name3", known) == 3

@@ -83,13 +83,11 @@ def read_folder(
             continue
         pictures.append(Picture(path, f"{trigger}, {caption}" if trigger else caption, source))
     if bad and not skip_bad:
-        problems += [
-            *bad,
-            "Repair or remove these pictures, or go on without them with --skip-bad.",
-        ]
-    raise_problems(f"The pictures in {folder} cannot be trained on:", problems)
+        problems = bad + problems  # where only some of many are shown, the advice must speak of these
+    advice = "Repair or remove unreadable pictures, or go on without them with --skip-bad." if bad else ""
+    raise_problems(f"The pictures in {folder} cannot be trained on:", problems, advice)
     if not pictures:
-        raise UserError(f"None of the {len(paths)} pictures in {folder} can be read:\n  - " + "\n  - ".join(bad))
+        raise_problems(f"None of the {len(paths)} pictures in {folder} can be read:", bad)
     return PictureFolder(tuple(pictures), tuple(bad))
 
 

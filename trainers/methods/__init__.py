@@ -4,9 +4,8 @@ import functools
 import sys
 from collections.abc import Mapping
 
-from trainers.errors import unknown
 from trainers.methods._method import Course, Fresh, Learner, Method, MethodSettings, Recommendation
-from trainers.registry import discover
+from trainers.registry import discover, find
 
 __all__ = ["Course", "Fresh", "Learner", "Method", "MethodSettings", "Recommendation", "find_method", "methods"]
 
@@ -23,6 +22,4 @@ def find_method(name: str) -> Method:
     Raises:
         UserError: there is none; the nearest names are given.
     """
-    if name not in methods():
-        raise unknown("Method", name, methods())
-    return methods()[name]
+    return find("Method", name, methods(), "'studio methods' lists them.")

@@ -172,22 +172,34 @@ def _install_text(host: nn.Module, sidecar: Sidecar) -> Uninstall:
 
 def _mixed(host: Any, embeddings: Any, live: Sequence[Live], pending: list[Tensor], called: Any, output: Any) -> Any:
     """Return base + Σ wᵢ (promptedᵢ − base) for every tensor of the output."""
-    changed = {key: value for key, value in output.items() if isinstance(value, Tensor)}
+    changed = {key: value for key, value in _tensors(output).items() if isinstance(value, Tensor)}
     total = dict(changed)
     for adapter in live:
         pending.append(prompt_tokens(adapter.parameters))
         try:
             args, kwargs = _with_places(embeddings, pending[-1], *called)
-            prompted = type(host).forward(host, *args, **kwargs)
+            prompted = _tensors(type(host).forward(host, *args, **kwargs))
         finally:
             pending.clear()
         for key, plain in changed.items():
             if prompted[key].shape != plain.shape:
                 raise ValueError("A prompt is weighed against the base on inputs padded to the encoder's limit.")
             total[key] = total[key] + adapter.weight * (prompted[key] - plain)
-    for key, value in total.items():
-        output[key] = value
+    for name, value in output.items():
+        own = (
+            [total[name, number] for number in range(len(value))] if isinstance(value, tuple) else total.get((name, 0))
+        )
+        output[name] = tuple(own) if isinstance(own, list) else value if own is None else own
     return output
+
+
+def _tensors(output: Any) -> dict[tuple[str, int], Any]:
+    """Return a model's outputs by name and number; one may be a tuple, such as the states behind every layer."""
+    return {
+        (name, number): one
+        for name, value in output.items()
+        for number, one in enumerate(value if isinstance(value, tuple) else (value,))
+    }
 
 
 def _with_places(embeddings: Any, tokens: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -54,7 +54,9 @@ in float64 that are written out in the tests.
   no notice of that kind and says so (diffusers 0.42 of `dora_scale`).
 
 Ranks and alphas are mixed within each file. Of kohya files diffusers takes a text encoder only where all four attention
-layers are there. PEFT's IA³ on outputs also multiplies the bias, so a layer that has one becomes a full delta.
+layers are there. PEFT's IA³ on outputs also multiplies the bias, so a layer that has one becomes a full delta. PEFT's
+OFT and BOFT turn inputs where these files turn outputs, and its GLoRA multiplies the weight entry by entry, so they do
+too.
 """
 
 
@@ -122,7 +124,7 @@ def _read(base: LoadedBase, folder: Path, kind: str, name: str) -> str:
     adapter = imported.adapters["it"]
     (method,) = {card.method for card in adapter.card.parts.values()}
     # A change of form is always told.
-    assert bool(imported.notes) == (kind in ("dora_input", "ia3_output", "oft", "mixed"))
+    assert bool(imported.notes) == (kind in ("dora_input", "ia3_output", "oft", "oft_kohya", "boft", "glora", "mixed"))
     return _worded(method, largest_difference(live_deltas(base, adapter), content))
 
 

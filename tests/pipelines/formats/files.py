@@ -44,6 +44,7 @@ class Made:
     leaves: Leaves
     weight: Tensor | None
     bias: Tensor | None = None
+    kohya_root: str = "lora_unet_"
 
 
 @dataclass(frozen=True)
@@ -194,6 +195,62 @@ def oft(host: nn.Module, g: torch.Generator, number: int) -> Made:
     return Made({"oft_blocks": blocks, "rescale": rescale}, rescale.double() * turned - weight)
 
 
+def oft_kohya(host: nn.Module, g: torch.Generator, number: int) -> Made:
+    """Kohya's own: the norm of all blocks together is held at alpha times the outputs."""
+    weight = weight_of(host)
+    size, alpha = 8, 0.01
+    blocks = rand(g, weight.shape[0] // size, size, size)
+    skews = [block - block.T for block in blocks.double()]
+    norm = float(torch.stack(skews).square().sum().sqrt())
+    limit = float(torch.tensor(alpha)) * weight.shape[0]
+    assert norm > limit
+    eye = torch.eye(size, dtype=torch.float64)
+    turns = [(torch.linalg.inv(eye - skew * limit / norm).T @ (eye + skew * limit / norm).T) for skew in skews]
+    turned = (torch.block_diag(*turns) @ weight.flatten(1)).reshape(weight.shape)
+    return Made({"oft_blocks": blocks, "alpha": torch.tensor(alpha)}, turned - weight, kohya_root="oft_unet_")
+
+
+def boft(host: nn.Module, g: torch.Generator, number: int) -> Made:
+    """Every factor as a whole matrix, entry by entry: block n of factor f turns pairs of outputs 2^f · b/2 apart."""
+    weight = weight_of(host)
+    outputs, size, factors = weight.shape[0], 4, 2
+    blocks = rand(g, factors, outputs // size, size, size)
+    turned = weight.flatten(1)
+    for factor in range(factors):
+        reach = 2**factor * size // 2
+        order = [
+            start + half * reach + k for start in range(0, outputs, 2 * reach) for k in range(reach) for half in (0, 1)
+        ]
+        whole = torch.zeros(outputs, outputs, dtype=torch.float64)
+        for n in range(outputs // size):
+            block, eye = blocks[factor, n].double(), torch.eye(size, dtype=torch.float64)
+            skew = block - block.T
+            turn = torch.linalg.solve(eye - skew, eye + skew)
+            for i in range(size):
+                for j in range(size):
+                    whole[order[n * size + i], order[n * size + j]] = turn[i, j]
+        turned = whole @ turned
+    rescale = 0.5 + torch.rand(outputs, *[1] * (weight.ndim - 1), generator=g)
+    leaves = {"oft_blocks": blocks, "rescale": rescale, "alpha": torch.tensor(0.0)}
+    return Made(leaves, rescale.double() * turned.reshape(weight.shape) - weight)
+
+
+def glora(host: nn.Module, g: torch.Generator, number: int) -> Made:
+    """ΔW = s · (W a1 a2 + b1 b2), the first product over inputs at every place of a kernel."""
+    weight = weight_of(host)
+    rank, alpha = 1 + number % 3, ALPHAS[number % 4]
+    o, i, tail = weight.shape[0], weight.shape[1], weight.shape[2:]
+    ones = [1] * len(tail)
+    a1, a2 = rand(g, i, rank, *ones), rand(g, rank, i, *ones)
+    b1, b2 = rand(g, o, rank, *ones), rand(g, rank, i, *tail)
+    inside = a1.double().flatten(1) @ a2.double().flatten(1)
+    places = weight.reshape(o, i, -1)
+    seen = torch.stack([places[:, :, k] @ inside for k in range(places.shape[2])], dim=2).reshape(weight.shape)
+    beside = (b1.double().flatten(1) @ b2.double().flatten(1)).reshape(weight.shape)
+    leaves = {"a1.weight": a1, "a2.weight": a2, "b1.weight": b1, "b2.weight": b2, **_alpha(alpha)}
+    return Made(leaves, (1.0 if alpha is None else alpha / rank) * (seen + beside))
+
+
 def full(host: nn.Module, g: torch.Generator, number: int) -> Made:
     weight, bias = weight_of(host), host._parameters.get("bias")
     norm = weight.ndim == 1
@@ -226,6 +283,9 @@ KINDS: Mapping[str, Kind] = {
     "ia3_input": Kind("IA³ on inputs", ia3_input, (*LINEAR, *KERNELS)),
     "ia3_output": Kind("IA³ on outputs", ia3_output, (*LINEAR, *KERNELS)),
     "oft": Kind("Diag-OFT of LyCORIS, rescaled", oft, (*LINEAR, *KERNELS)),
+    "oft_kohya": Kind("OFT of kohya, held by its alpha", oft_kohya, (*LINEAR, *KERNELS), ()),
+    "boft": Kind("BOFT of LyCORIS, rescaled", boft, (*LINEAR, *KERNELS)),
+    "glora": Kind("GLoRA of LyCORIS", glora, (*LINEAR, *KERNELS)),
     "full": Kind("full deltas", full, (*LINEAR, *KERNELS)),
     "norms": Kind("norms and biases", full, NORMS, ("encoder.layers.0.layer_norm1", "final_layer_norm")),
     "mixed": Kind("kinds mixed in one part", mixed, (*LINEAR, *POINTWISE, *KERNELS)),
@@ -250,7 +310,11 @@ def kohya_name(part: str, path: str) -> str:
 
 def write_kohya(path: Path, content: Mapping[tuple[str, str], Made], metadata: dict[str, str] | None = None) -> Path:
     """Write a file as kohya's scripts and LyCORIS do."""
-    return write(path, content, kohya_name, lambda end: end, metadata)
+
+    def name(part: str, module: str) -> str:
+        return kohya_name(part, module).replace("lora_unet_", content[part, module].kohya_root)
+
+    return write(path, content, name, lambda end: end, metadata)
 
 
 def write_comfyui(path: Path, content: Mapping[tuple[str, str], Made]) -> Path:

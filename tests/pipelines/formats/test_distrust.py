@@ -71,7 +71,12 @@ def test_broken_files_are_refused_with_the_reason(
         ({"hada_w1_a": (32, 2), "hada_w1_b": (2, 32), "hada_w2_a": (32, 2)}, "hada_w2_b is missing"),
         ({"hada_w1_a": (32, 2), "hada_w1_b": (3, 32), "hada_w2_a": (32, 2), "hada_w2_b": (2, 32)}, "hada factor"),
         ({"oft_blocks": (3, 4, 4)}, "oft_blocks"),
-        ({"oft_blocks": (2, 4, 4, 4)}, "butterfly"),
+        ({"oft_blocks": (2, 4, 4, 4)}, "its oft_blocks .* does not fit"),
+        ({"oft_blocks": (2, 32, 1, 1)}, "its oft_blocks .* does not fit"),
+        ({"oft_blocks": (5, 8, 4, 4)}, "its oft_blocks .* does not fit"),
+        ({"a1.weight": (32, 2), "a2.weight": (2, 32), "b1.weight": (32, 2)}, "its b2 factor is missing"),
+        ({"a1.weight": (32, 2), "a2.weight": (2, 32), "b1.weight": (32, 3), "b2.weight": (3, 32)}, "its a1"),
+        ({"a1.weight": (32, 2), "bm.weight": (2, 2, 3, 3)}, "a GLoRA with a Tucker core, which is not read"),
         ({"weight": (32,)}, "without on_input"),
         ({"diff": (32, 31)}, "its diff"),
     ],
@@ -82,6 +87,28 @@ def test_broken_kinds_are_refused(
     save_file({f"{HOST}.{end}": torch.ones(shape) for end, shape in leaves.items()}, tmp_path / "bad.safetensors")
     with pytest.raises(UserError, match=message):
         bring_in(tmp_path / "bad.safetensors", shared_base, "bad")
+
+
+def test_the_older_order_of_factors_of_glora_is_known(shared_base: LoadedBase, tmp_path: Path) -> None:
+    new = {f"{name}.weight": torch.randn(shape) for name, shape in
+           (("a1", (32, 2)), ("a2", (2, 32)), ("b1", (32, 2)), ("b2", (2, 32)))}  # fmt: skip
+    old = {end: new[f"{end[0]}{3 - int(end[1])}.weight"] for end in new}
+    deltas = []
+    for name, leaves in (("new", new), ("old", old)):
+        save_file({f"{HOST}.{end}": tensor for end, tensor in leaves.items()}, tmp_path / f"{name}.safetensors")
+        found = bring_in(tmp_path / f"{name}.safetensors", shared_base, "it")
+        assert "1 GLoRA became full deltas, because PEFT has no exact form" in found.notes[0]
+        deltas.append(found.adapters["it"].parts["unet"].tensors)
+    assert deltas[0].keys() == deltas[1].keys()
+    assert all(torch.equal(deltas[1][key], tensor) for key, tensor in deltas[0].items())
+
+
+def test_an_oft_of_kohya_with_an_alpha_of_0_is_told(shared_base: LoadedBase, tmp_path: Path) -> None:
+    host = HOST.replace("lora_unet", "oft_unet")
+    tensors = {f"{host}.oft_blocks": torch.ones(8, 4, 4), f"{host}.alpha": torch.tensor(0.0)}
+    save_file(tensors, tmp_path / "still.safetensors")
+    with pytest.raises(UserError, match="its alpha of 0 lets it turn nothing"):
+        bring_in(tmp_path / "still.safetensors", shared_base, "it")
 
 
 def test_a_file_for_another_base_says_what_it_is_for(base: LoadedBase, tmp_path: Path) -> None:
@@ -135,13 +162,36 @@ def test_pickles_are_only_read_by_the_weights_only_reader(base: LoadedBase, tmp_
     assert not marker.exists()
 
 
+def test_a_pickle_that_is_no_embedding_is_told_what_it_is(
+    base: LoadedBase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty.pt").touch()
+    layers = {"model.diffusion_model.out.2.weight": torch.zeros(2)}
+    torch.save({"state_dict": layers, "epoch": 3}, tmp_path / "model.ckpt")
+    torch.save(layers, tmp_path / "bare.ckpt")
+    torch.save({"lora_unet_mid.lora_up.weight": torch.zeros(2)}, tmp_path / "lora.pt")
+    said = {
+        "empty.pt": r"is empty \(0 bytes\)",
+        "model.ckpt": "a whole model as a pickle, which is not read.*studio extract",
+        "bare.ckpt": "a whole model as a pickle, which is not read.*studio extract",
+        "lora.pt": "a pickled adapter. Only .safetensors are read",
+        "nowhere.pt": "There is no .*nowhere.pt. Give the path of a .safetensors file",
+    }
+    for name, sentence in said.items():
+        with pytest.raises(UserError, match=sentence):
+            bring_in(tmp_path / name, base, "it")
+    monkeypatch.setattr("pipelines.formats._source._LIMIT_PICKLED_BYTES", 100)
+    with pytest.raises(UserError, match=r"bytes, so it is a whole model as a pickle"):
+        bring_in(tmp_path / "lora.pt", base, "it")
+
+
 @settings(max_examples=25)
 @given(st.data())
 def test_mutated_files_are_read_or_refused_but_never_crash(
     base: LoadedBase, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     folder = tmp_path_factory.mktemp("mutated")
-    kind = data.draw(st.sampled_from(["lora", "tucker", "loha", "lokr", "oft", "ia3_input", "full"]))
+    kind = data.draw(st.sampled_from(["lora", "tucker", "loha", "lokr", "oft", "boft", "glora", "ia3_input", "full"]))
     content = files.make(files.KINDS[kind], base)
     tensors = {
         f"{files.kohya_name(*place)}.{end}": tensor.clone().contiguous()

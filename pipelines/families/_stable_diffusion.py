@@ -1,0 +1,130 @@
+"""What the Stable Diffusion families share: autoencoder, noise, targets, loss weights and sizes.
+
+Prediction type, noise schedule and latent scale are read from the base's own files.
+"""
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from pipelines.families._leaves import leaf_targets
+from pipelines.families._picture_targets import TARGETS, host_targets
+from trainers.errors import UserError
+
+# Without a floor, steps of pure noise weigh nothing under zero terminal SNR, and they decide the ground's brightness.
+_LOSS_WEIGHT_FLOOR = 0.1
+
+
+class StableDiffusion(ABC):
+    """A UNet on the latents of an autoencoder. A family's own class loads the models and reads the text."""
+
+    device: torch.device
+    unet: Any
+    autoencoder: Any
+    sampler: Any
+    noise_schedule: Any
+    resolution_px: int
+    _pipeline: Any
+    _targets: dict[str, dict[str, tuple[str, ...]]]
+
+    def settle(self, folder: Path) -> None:
+        """Freeze the loaded models, move them to the device, read the schedule, and find the kinds of layers."""
+        from diffusers import DDPMScheduler
+
+        for module in (*self.parts.values(), self.autoencoder):
+            module.requires_grad_(False).eval().to(self.device)
+        self.sampler = _scheduler(folder)
+        self.noise_schedule = DDPMScheduler.from_config(self.sampler.config)
+        self._targets = {  # found now, while the parts are bare
+            part: {**TARGETS[part], **host_targets(part, module), **leaf_targets(module)}
+            for part, module in self.parts.items()
+        }
+
+    def ready(self) -> None:
+        """Take what depends on the pipeline, once there is one."""
+        self._pipeline.set_progress_bar_config(disable=True)
+        self.resolution_px = int(self.unet.config.sample_size) * self._pipeline.vae_scale_factor
+
+    @property
+    @abstractmethod
+    def parts(self) -> Mapping[str, nn.Module]:
+        """The modules that a method can attach to, by part."""
+
+    @property
+    def timesteps(self) -> int:
+        return int(self.noise_schedule.config.num_train_timesteps)
+
+    def targets(self, part: str, wanted: Sequence[str]) -> tuple[str, ...]:
+        return tuple(name for word in wanted for name in self._targets[part].get(word, (word,)))
+
+    def encode_pictures(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        posterior = self.autoencoder.encode(pixels.to(self.device, self.autoencoder.dtype)).latent_dist
+        shift = getattr(self.autoencoder.config, "shift_factor", None) or 0.0
+        scale = self.autoencoder.config.scaling_factor
+        return (posterior.mean - shift) * scale, posterior.std * scale
+
+    def add_noise(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+        return self.noise_schedule.add_noise(latents, noise, timesteps)
+
+    def target(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+        if self.noise_schedule.config.prediction_type == "v_prediction":
+            return self.noise_schedule.get_velocity(latents, noise, timesteps)
+        return noise
+
+    def loss_weight(self, timesteps: Tensor, snr_gamma: float | None) -> Tensor:
+        if snr_gamma is None:
+            return torch.ones(len(timesteps), device=timesteps.device)
+        signal = self.noise_schedule.alphas_cumprod.to(timesteps.device)[timesteps].double()
+        snr = signal / (1 - signal)
+        if self.noise_schedule.config.prediction_type == "v_prediction":
+            weight = snr.clamp(max=snr_gamma) / (snr + 1)
+        else:
+            weight = snr.clamp(max=snr_gamma) / snr.clamp(min=1e-8)
+        return (weight + _LOSS_WEIGHT_FLOOR).float()
+
+    def noise_shape(self, width_px: int, height_px: int) -> tuple[int, int, int]:
+        step = self._pipeline.vae_scale_factor * 2 ** (len(self.unet.config.block_out_channels) - 1)
+        if width_px % step or height_px % step or min(width_px, height_px) < step:
+            raise UserError(
+                f"The size {width_px} x {height_px} px cannot be drawn; width and height must be multiples of {step}."
+            )
+        factor = self._pipeline.vae_scale_factor
+        return int(self.unet.config.in_channels), height_px // factor, width_px // factor
+
+
+def names_pipeline(folder: Path, pipeline: str) -> bool:
+    """Return whether a folder's index names a pipeline of diffusers."""
+    try:
+        index = json.loads((folder / "model_index.json").read_text())
+    except (OSError, ValueError):
+        return False
+    return isinstance(index, dict) and index.get("_class_name") == pipeline
+
+
+def unet_widths(unet: Any) -> dict[str, int]:
+    """Return the shape facts of a UNet that another base must share."""
+    return {
+        "unet_levels": len(unet.config.block_out_channels),
+        "unet_width": int(unet.config.block_out_channels[0]),
+    }
+
+
+def _scheduler(folder: Path) -> Any:
+    """Load the scheduler that the base names; only classes of diffusers are looked up."""
+    import diffusers
+
+    config = json.loads((folder / "scheduler" / "scheduler_config.json").read_text())
+    name = config.get("_class_name") if isinstance(config, dict) else None
+    known: Any = getattr(diffusers, name, None) if isinstance(name, str) and name.endswith("Scheduler") else None
+    if not (isinstance(known, type) and issubclass(known, diffusers.SchedulerMixin)):
+        raise UserError(f"The base names the scheduler {name!r}, which diffusers does not have.")
+    scheduler = cast(Any, known).from_pretrained(folder, subfolder="scheduler")
+    prediction = scheduler.config.get("prediction_type", "epsilon")
+    if prediction not in ("epsilon", "v_prediction"):
+        raise UserError(f"The base predicts {prediction!r}; epsilon and v_prediction are known.")
+    return scheduler

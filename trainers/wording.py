@@ -1,0 +1,18 @@
+"""Lists and counts as they stand in a sentence."""
+
+from collections.abc import Iterable
+
+LIMIT_LISTED = 10
+"""How many of a long list are named."""
+
+
+def listed(names: Iterable[str], limit: int = LIMIT_LISTED) -> str:
+    """Return names with commas between them, of many the first ones and how many more there are."""
+    found = list(names)
+    rest = f" … and {len(found) - limit} more" if len(found) > limit else ""
+    return ", ".join(found[:limit]) + rest
+
+
+def count_of(number: int, noun: str) -> str:
+    """Return a count with its noun, such as ``1 step`` and ``3 steps``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
