@@ -1,6 +1,6 @@
 """Measures the pocket language model on held-out scenes, beside the grammar that wrote its texts.
 
-    python examples/pocket/evaluate_language_model.py --model pipelines/pocket/pocket-lm --json metrics.json
+    python examples/pocket/evaluate_language_model.py --model pipelines/pocket/language_model --json metrics.json
 
 prints perplexities, the share of sampled sentences and documents that parse, of questions that are answered right and
 of prompts that are valid and true to the wish, and a few samples. With `--card` it also writes the model's card anew.

@@ -1,6 +1,6 @@
 """Trains the pocket language model, a small Llama, from scratch on texts that the text world writes.
 
-    python examples/pocket/train_language_model.py --minutes 6 --out pipelines/pocket/pocket-lm
+    python examples/pocket/train_language_model.py --minutes 6 --out pipelines/pocket/language_model
 
 writes the documents with every processor core, learns a byte-level BPE vocabulary from them, trains, and leaves an
 ordinary transformers folder in bf16 with a chat template and a card. `--tiny` is a thin model for tests.

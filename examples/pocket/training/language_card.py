@@ -14,7 +14,7 @@ nothing else, in one plain register.
 ```python
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-folder = "pipelines/pocket/pocket-lm"
+folder = "pipelines/pocket/language_model"
 tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder)
 messages = [{"role": "user", "content": "There is a small red boat on the sea. What colour is the boat?"}]
 prompt = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt")
