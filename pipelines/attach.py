@@ -3,8 +3,9 @@
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
-from pipelines.families import LoadedBase
+from pipelines.families import LoadedBase, PictureBase
 from trainers.adapter import Adapter
 from trainers.card import AdapterCard
 from trainers.errors import UserError, raise_problems
@@ -163,7 +164,7 @@ class Attachments:
         """Return a sentence for what the text encoder does not see of a prompt, and for each word that it lacks."""
         self.set_weights(weights)
         try:
-            cut = self.base.cut_text(prompt)
+            cut = cast(PictureBase, self.base).cut_text(prompt)
             words = {word for module in self.base.parts.values() for word in bridge.new_words(module)}
         finally:
             self.set_weights({})

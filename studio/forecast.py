@@ -5,8 +5,8 @@ from pathlib import Path
 
 from accelerate import Accelerator
 
-from pipelines.bases import choose_device, load_base
-from pipelines.families import LoadedBase
+from pipelines.bases import choose_device, load_picture_base
+from pipelines.families import PictureBase
 from studio.library import Library
 from studio.run_kinds._run_kind import Forecast
 from trainers.adapter import parts_size_bytes
@@ -16,6 +16,7 @@ from trainers.data.pictures import PictureFolder, read_folder
 from trainers.errors import UserError
 from trainers.loop import Training, begin, trained_parts
 from trainers.methods import find_method
+from trainers.picture_task import PictureTask
 from trainers.preflight import check_parts
 
 
@@ -38,7 +39,7 @@ def forecast_pictures(config: RunConfig, library: Library) -> Forecast:
     except UserError as error:
         problems.append(str(error))
     try:
-        base = load_base(config.base, device=config.device, precision=config.precision)
+        base = load_picture_base(config.base, device=config.device, precision=config.precision)
         check_parts(config, base)
         if pictures is not None:
             facts |= _training_facts(config, base, pictures)
@@ -53,14 +54,14 @@ def _data_facts(folder: PictureFolder) -> dict[str, str]:
     return {"pictures": str(len(folder.pictures)), "captions": sources}
 
 
-def _training_facts(config: RunConfig, base: LoadedBase, folder: PictureFolder) -> dict[str, str]:
+def _training_facts(config: RunConfig, base: PictureBase, folder: PictureFolder) -> dict[str, str]:
     """Attach for real, on one picture, and count."""
     device = choose_device(config.device)
     size_px = config.resolution_px or base.resolution_px
     latents = [found for _, found in encode_latents(base, folder.pictures[:1], size_px=size_px, flip=False)][-1]
     assert latents is not None  # the last item always carries them
     one = config.model_copy(update={"trigger": None, "prompt": None})
-    training = begin(one, base, latents, Accelerator(cpu=device.type == "cpu"))
+    training = begin(one, PictureTask(one, base, latents), Accelerator(cpu=device.type == "cpu"))
     facts = {part: _part_fact(config, training, part) for part in config.parts}
     size_bytes = parts_size_bytes(trained_parts(training))
     facts["adapter file"] = f"{size_bytes / 1e6:.2f} MB"

@@ -27,7 +27,7 @@ _LOSS_WEIGHT_FLOOR = 0.1
 
 
 class StableDiffusion1:
-    """A loaded base of this family; see `LoadedBase` and `trainers.roles.Denoiser` for what the methods promise."""
+    """A loaded base of this family; see `PictureBase` and `trainers.roles.Denoiser` for what the methods promise."""
 
     family = "sd1"
 
@@ -271,4 +271,5 @@ FAMILY = Family(
     load=_load,
     tiny=_tiny,
     parts=("unet", "text_encoder"),
+    files=("*/*.json", "*/*.txt", "*/*.safetensors"),
 )
