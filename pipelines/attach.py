@@ -1,7 +1,7 @@
 """Attach adapters to a loaded base, weigh them live or merge them into it, and take them off again without a trace."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -148,6 +148,24 @@ class Attachments:
                 "weight 0."
             )
         self._apply({self.slots[name]: weight for name, weight in weights.items()})
+
+    def can_weigh_rows(self, names: Collection[str]) -> bool:
+        """Return whether these adapters can have a weight for each row of a batch: their deltas are weighed apart."""
+        slots = {self.slots[name] for name in names if name in self.slots}
+        return all(bridge.can_weigh_rows(module, slots) for module in self.base.parts.values())
+
+    def set_row_weights(self, rows: Sequence[Mapping[str, float]]) -> None:
+        """Set the live weights of every row of the batches to come; `set_weights` ends it.
+
+        Raises:
+            UserError: a name is not attached, or is merged into the base.
+        """
+        names = dict.fromkeys(name for weights in rows for name, weight in weights.items() if weight)
+        self.set_weights(dict.fromkeys(names, 1.0))
+        for module in self.base.parts.values():
+            bridge.set_row_weights(
+                module, {self.slots[name]: [weights.get(name, 0.0) for weights in rows] for name in names}
+            )
 
     def _check_names(self, weights: Mapping[str, float]) -> None:
         for name in weights:

@@ -10,7 +10,7 @@ from pipelines.families import PictureBase
 from studio.library import Library
 from studio.run_kinds._run_kind import Forecast
 from trainers.adapter import parts_size_bytes
-from trainers.config import RunConfig
+from trainers.config import RunConfig, TrainingConfig
 from trainers.data.latents import encode_latents
 from trainers.data.pictures import PictureFolder, read_folder
 from trainers.errors import UserError
@@ -45,7 +45,7 @@ def forecast_pictures(config: RunConfig, library: Library) -> Forecast:
             facts |= _training_facts(config, base, pictures)
     except UserError as error:
         problems.append(str(error))
-    facts["disk"] = f"{_free_bytes(library.folder) / 1e9:,.1f} GB free"
+    facts["disk"] = f"{free_bytes(library.folder) / 1e9:,.1f} GB free"
     return Forecast(facts, problems, notes)
 
 
@@ -62,14 +62,15 @@ def _training_facts(config: RunConfig, base: PictureBase, folder: PictureFolder)
     assert latents is not None  # the last item always carries them
     one = config.model_copy(update={"trigger": None, "prompt": None})
     training = begin(one, PictureTask(one, base, latents), Accelerator(cpu=device.type == "cpu"))
-    facts = {part: _part_fact(config, training, part) for part in config.parts}
+    facts = {part: part_fact(config, training, part) for part in config.parts}
     size_bytes = parts_size_bytes(trained_parts(training))
     facts["adapter file"] = f"{size_bytes / 1e6:.2f} MB"
     facts["passes"] = f"{config.steps * config.batch_size * config.accumulation / len(folder.pictures):.0f} per picture"
     return facts
 
 
-def _part_fact(config: RunConfig, training: Training, part: str) -> str:
+def part_fact(config: TrainingConfig, training: Training, part: str) -> str:
+    """Return what is told of one part that has been attached."""
     found, method = training.attached[part], find_method(config.parts[part].method)
     share = found.trainable / found.total
     return (
@@ -78,6 +79,7 @@ def _part_fact(config: RunConfig, training: Training, part: str) -> str:
     )
 
 
-def _free_bytes(folder: Path) -> int:
+def free_bytes(folder: Path) -> int:
+    """Return the room on the disk that a folder is on, or will be."""
     there = next(place for place in (folder, *folder.parents) if place.exists())
     return shutil.disk_usage(there).free

@@ -135,7 +135,8 @@ def create_run(library: Library, config: Any) -> Run:
         there = Run(folder, library)
         raise UserError(
             f"There is a run {config.name!r} already ({there.status()}). Continue it with 'studio "
-            f"{there.kind().command} --resume {config.name}', remove it with 'studio remove {config.name}', or choose another --name."
+            f"{there.kind().command} --resume {config.name}', remove it with 'studio remove {config.name}', or choose "
+            "another --name."
         )
     kept = kind_of({"kind": config.kind}).prepare(config, library)
     run = Run(folder, library)

@@ -20,7 +20,7 @@ class TextConfig(TrainingConfig):
     kind: Literal["text"] = Field("text", description="What is learned from.")
     base: str = Field(
         POCKET_LANGUAGE,
-        description="Base model: pocket-lm, a folder of a causal language model, or a hub id, with @REVISION if wished.",
+        description="Base model: pocket-lm, a folder of a causal language model, or a hub id (or ID@REVISION).",
     )
     data: str = Field(description="File of texts (.jsonl, .json, .csv, .txt), or a folder with train.jsonl.")
     parts: dict[str, PartConfig] = Field(

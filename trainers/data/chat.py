@@ -115,6 +115,8 @@ class Encodings:
     """All examples, cut to what fits."""
 
     rows: tuple[Encoded, ...]
+    places: tuple[str, ...]
+    """Where each is from: file and line."""
     lengths: tuple[int, ...]
     """In tokens, before anything was cut."""
     cut_rows: int = 0
@@ -157,8 +159,9 @@ def encode_rows(
         longest = max(longer, key=lambda number: lengths[number])
         room = f"raise --max-length (the base reads {context_tokens}), " if context_tokens > max_length else ""
         raise UserError(
-            f"{len(longer)} of {len(rows)} rows are longer than {max_length} tokens, the longest has {lengths[longest]} "
-            f"({rows[longest].where}); {beyond:,} of {sum(lengths):,} tokens would be cut. Split these rows, {room}or "
+            f"{len(longer)} of {len(rows)} rows are longer than {max_length} tokens, the longest has "
+            f"{lengths[longest]} ({rows[longest].where}); {beyond:,} of {sum(lengths):,} tokens would be cut. "
+            f"Split these rows, {room}or "
             "give --cut-long to cut their ends off."
         )
     kept = [one.cut(max_length) for one in whole]
@@ -173,4 +176,5 @@ def encode_rows(
         raise UserError(f"Cut to {max_length} tokens, no row has anything left to learn from. Raise --max-length.")
     gone = set(empty)
     fitting = tuple(one for number, one in enumerate(kept) if number not in gone)
-    return Encodings(fitting, lengths, len(longer), beyond, len(empty))
+    places = tuple(rows[number].where for number in range(len(rows)) if number not in gone)
+    return Encodings(fitting, places, lengths, len(longer), beyond, len(empty))

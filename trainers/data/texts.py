@@ -182,7 +182,7 @@ def _csv(content: str, name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
                 )
             yield where, row
     except csv.Error as error:
-        raise UserError(f"{name} line {reader.line_num} is not CSV: {error}.") from error
+        raise UserError(f"{name} line {reader.reader.line_num} is not CSV: {error}.") from error
 
 
 def _txt(content: str, name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -18,6 +18,8 @@ class TextTask(Task, Protocol):
 
     examples: "Sequence[Encoded]"
     """What is seen in training, as the preview shows it."""
+    places: Sequence[str]
+    """Where each of them is from: file and line."""
     lengths: Sequence[int]
     """Tokens of every row, before anything was cut."""
     notes: Sequence[str]

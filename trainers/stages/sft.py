@@ -29,6 +29,7 @@ class SupervisedTask:
         self._max_length = config.length_for(role.context_tokens)
         found = self._encode(rows, cut_long=config.cut_long)
         self.examples: Sequence[Encoded] = found.rows
+        self.places: Sequence[str] = found.places
         self.lengths: Sequence[int] = found.lengths
         self.notes: Sequence[str] = [*found.notes(self._max_length), *self._about_ends()]
         lengths = [len(one.numbers) for one in self.examples]
