@@ -4,7 +4,7 @@ import contextlib
 import importlib.resources
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -102,6 +102,12 @@ def _family_of(name: str, folder: Path) -> Family:
             "as a folder in diffusers layout with a model_index.json, or in transformers layout with a config.json."
         )
     return family
+
+
+def shipped_base_of(names: Iterable[str]) -> str | None:
+    """Return the one base that all these names of adapters' bases stand for, if it ships with the studio."""
+    found = set(names)
+    return found.pop() if len(found) == 1 and found <= SHIPPED.keys() else None
 
 
 def base_folder(name: str) -> Path:

@@ -6,7 +6,16 @@ from pathlib import Path
 from studio.commands._command import Command, add_library, library_of
 
 # The formats themselves import torch, which help must not wait for; a test holds the two together.
-WRITABLE = ("kohya", "diffusers", "comfyui", "peft", "textual_inversion", "checkpoint_file", "checkpoint_folder")
+WRITABLE = (
+    "kohya",
+    "diffusers",
+    "comfyui",
+    "peft",
+    "textual_inversion",
+    "checkpoint_file",
+    "checkpoint_folder",
+    "language_model_folder",
+)
 
 
 def add_writing(parser: argparse.ArgumentParser) -> None:
@@ -33,11 +42,11 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> None:
     adapter = library_of(options).read(options.name)
 
-    from pipelines.bases import POCKET, base_folder, load_base
+    from pipelines.bases import base_folder, load_base, shipped_base_of
     from pipelines.exporting import needs_base, take_out
     from pipelines.formats import find_format
 
-    name = options.base or (POCKET if adapter.card.base.name == POCKET else None)
+    name = options.base or shipped_base_of([adapter.card.base.name])
     needed = needs_base(adapter, options.format)
     base = load_base(name, device="cpu", precision="fp32") if name and (needed or options.base) else None
     out = Path(options.out).expanduser()

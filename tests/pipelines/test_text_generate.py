@@ -12,7 +12,9 @@ from pipelines.families import TextBase
 from pipelines.live import LiveRecipes
 from pipelines.perplexity import perplexity
 from pipelines.recipe import plain_recipe
-from pipelines.text_generate import TextRequest, _draw, _Writer, generate_texts, stream_text
+from pipelines.text_decode import draw
+from pipelines.text_generate import TextRequest, generate_texts, stream_text
+from pipelines.text_pieces import Writer
 from tests.support import random_adapter
 from trainers.data.texts import TextRow
 from trainers.errors import UserError
@@ -149,7 +151,7 @@ def test_tokens_are_drawn_as_often_as_the_formula_says(temperature: float, top_p
     expected[kept] = exact[kept] / exact[kept].sum()
     request = TextRequest("x", temperature=temperature, top_p=top_p)
     generator = torch.Generator().manual_seed(1)
-    drawn = np.bincount([_draw(logits, request, generator) for _ in range(4000)], minlength=5) / 4000
+    drawn = np.bincount([draw(logits, request, generator) for _ in range(4000)], minlength=5) / 4000
     assert np.abs(drawn - expected).max() < 0.025
     assert not drawn[expected == 0].any()
 
@@ -158,7 +160,7 @@ def test_pieces_are_whole_characters_and_stop_texts_are_never_shown(text_base: T
     text = "so… naïve 🚤 END of it"
     numbers = text_base.tokenizer(text).input_ids
     for stop, expected, ended in (((), text, "end"), (("END",), "so… naïve 🚤 ", "stop"), (("of x",), text, "end")):
-        writer = _Writer(text_base, TextRequest("x", stop=stop))
+        writer = Writer(text_base, TextRequest("x", stop=stop))
         pieces = []
         for number in [*numbers, *text_base.stop_numbers]:
             pieces += writer.take(number)
