@@ -12,6 +12,7 @@ from trainers.errors import UserError, raise_problems
 from trainers.methods import _peft_bridge as bridge
 from trainers.methods import methods
 from trainers.methods._merging import merge
+from trainers.methods._weighing import weigh_rows, weighs_rows
 
 
 @dataclass
@@ -152,7 +153,7 @@ class Attachments:
     def can_weigh_rows(self, names: Collection[str]) -> bool:
         """Return whether these adapters can have a weight for each row of a batch: their deltas are weighed apart."""
         slots = {self.slots[name] for name in names if name in self.slots}
-        return all(bridge.can_weigh_rows(module, slots) for module in self.base.parts.values())
+        return all(weighs_rows(module, slots) for module in self.base.parts.values())
 
     def set_row_weights(self, rows: Sequence[Mapping[str, float]]) -> None:
         """Set the live weights of every row of the batches to come; `set_weights` ends it.
@@ -163,9 +164,7 @@ class Attachments:
         names = dict.fromkeys(name for weights in rows for name, weight in weights.items() if weight)
         self.set_weights(dict.fromkeys(names, 1.0))
         for module in self.base.parts.values():
-            bridge.set_row_weights(
-                module, {self.slots[name]: [weights.get(name, 0.0) for weights in rows] for name in names}
-            )
+            weigh_rows(module, {self.slots[name]: [weights.get(name, 0.0) for weights in rows] for name in names})
 
     def _check_names(self, weights: Mapping[str, float]) -> None:
         for name in weights:

@@ -10,7 +10,7 @@ from trainers.adapter import parts_size_bytes
 from trainers.errors import UserError
 from trainers.loop import begin, trained_parts
 from trainers.preflight import check_parts
-from trainers.stages import find_stage
+from trainers.stages import make_task
 from trainers.text_config import TextConfig
 
 
@@ -34,7 +34,7 @@ def forecast_text(config: TextConfig, library: Library) -> Forecast:
         base = load_base_of(config)
         check_parts(config, base)
         if texts is not None:
-            task = find_stage(config.stage).task(config, base, texts.training.rows)
+            task = make_task(config, base, texts.training.rows)
             facts |= task.facts()
             notes += task.notes
             training = begin(config, task, Accelerator(cpu=base.device.type == "cpu"))

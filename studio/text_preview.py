@@ -9,7 +9,7 @@ from studio.text_worker import load_base_of, read_training_texts
 from trainers.config import parse_config
 from trainers.data.chat import Encoded
 from trainers.errors import UserError
-from trainers.stages import find_stage
+from trainers.stages import make_task
 from trainers.text_config import TextConfig
 
 _BINS = 12
@@ -73,7 +73,7 @@ def preview_texts(values: Mapping[str, Any], *, rows: int = 3, first: int = 0) -
     config = parse_config({"name": "preview", **values, "cut_long": True}, TextConfig)
     texts = read_training_texts(config)
     base = load_base_of(config)
-    task = find_stage(config.stage).task(config, base, texts.training.rows)
+    task = make_task(config, base, texts.training.rows)
     shown = [
         PreviewRow(place, pieces_of(one, base.tokenizer))
         for place, one in zip(task.places[first : first + rows], task.examples[first : first + rows], strict=True)

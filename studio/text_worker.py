@@ -26,7 +26,7 @@ from trainers.data.texts import FORMS, HELD_OUT, TextData, TextRow, held_out_fil
 from trainers.errors import UserError
 from trainers.loop import ADAPTER, Training, begin
 from trainers.preflight import check_parts
-from trainers.stages import TextTask, find_stage
+from trainers.stages import TextTask, find_stage, make_task
 from trainers.storage import sha256_of_file
 from trainers.text_config import PART, TextConfig
 
@@ -95,7 +95,7 @@ def work(run: Run, journal: Journal, control: Control) -> Path | None:
         journal.say(f"{what}: {found}")
     base = load_base_of(config)
     check_parts(config, base)
-    task = find_stage(config.stage).task(config, base, texts.training.rows)
+    task = make_task(config, base, texts.training.rows)
     for what, found in task.facts().items():
         journal.say(f"{what}: {found}")
     for note in (*texts.notes(), *task.notes):

@@ -73,7 +73,11 @@ def add_training(parser: argparse.ArgumentParser, training: Training) -> None:
             f" (default {field.default})" if field.default not in (None, ..., "") and not field.is_required() else ""
         )
         text = (field.description or "").rstrip(".") + shown
-        if field.annotation is bool:
+        if get_origin(field.annotation) is dict:
+            parser.add_argument(
+                flag.removesuffix("s"), dest=name, action="append", metavar="KEY=VALUE", help=f"{text}; may be repeated"
+            )
+        elif field.annotation is bool:
             parser.add_argument(flag, dest=name, action=argparse.BooleanOptionalAction, default=None, help=text)
         else:
             parser.add_argument(flag, dest=name, default=None, metavar="VALUE", help=text)
@@ -89,7 +93,10 @@ def config_from_options(options: argparse.Namespace, training: Training) -> Any:
     for name, field in training.kind.settings.model_fields.items():
         given = getattr(options, name, None)
         if given is not None and name != "parts":
-            values[name] = None if given == "none" and _may_be_empty(field) else given
+            if get_origin(field.annotation) is dict:
+                values[name] = {**dict(values.get(name) or {}), **_pairs(name, given)}
+            else:
+                values[name] = None if given == "none" and _may_be_empty(field) else given
     missing = [name for name in ("data", "name") if name not in values]
     if missing:
         raise UserError(f"{' and '.join('--' + name for name in missing)} must be given, as in: {training.example}.")
@@ -161,6 +168,14 @@ def _by_part(key: str, text: str | None, parts: list[str]) -> dict[str, str]:
             f"Trained: {', '.join(parts)}."
         )
     return found
+
+
+def _pairs(name: str, items: list[str]) -> dict[str, str]:
+    """Read several ``KEY=VALUE``."""
+    wrong = [item for item in items if "=" not in item]
+    if wrong:
+        raise UserError(f"--{name.removesuffix('s').replace('_', '-')} {wrong[0]} cannot be read. Write KEY=VALUE.")
+    return dict(item.partition("=")[::2] for item in items)
 
 
 def _may_be_empty(field: FieldInfo) -> bool:

@@ -33,6 +33,7 @@ class TextConfig(TrainingConfig):
         description=f"What is done with the texts: {', '.join(stage_names())}.",
         json_schema_extra={"enum": list[Any](stage_names())},
     )
+    stage_settings: dict[str, Any] = Field(default_factory=dict, description="What only the stage asks.")
     validation: str | None = Field(
         None,
         description="File of texts that are not trained on, for the validation loss; empty takes held_out.jsonl beside "

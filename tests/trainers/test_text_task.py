@@ -24,7 +24,7 @@ from trainers.loop import ADAPTER, Training, begin, restore, snapshot, train, tr
 from trainers.methods import _peft_bridge as bridge
 from trainers.objectives.next_token import next_token, token_losses
 from trainers.registry import discover
-from trainers.stages import find_stage, stage_names, stages
+from trainers.stages import make_task, stage_names, stages
 from trainers.text_config import TextConfig
 
 Start = Callable[..., Training]
@@ -49,7 +49,7 @@ def start(text_base: TextBase) -> Iterator[Start]:
         parts = {"language_model": {"method": method, "learning_rate": 1e-2, "settings": settings or {}}}
         usual = {"data": "d", "name": "n", "steps": 4, "batch_size": 2, "warmup_steps": 0, "parts": parts}
         config = parse_config({**usual, **values}, TextConfig)
-        begun.append(begin(config, find_stage(config.stage).task(config, text_base, rows), Accelerator(cpu=True)))
+        begun.append(begin(config, make_task(config, text_base, rows), Accelerator(cpu=True)))
         return begun[-1]
 
     yield one

@@ -9,7 +9,7 @@ whatever else is attached.
 import copy
 import dataclasses
 import warnings
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,7 @@ from trainers.errors import UserError
 from trainers.methods import methods
 from trainers.methods._injection import inject, widen
 from trainers.methods._sidecar import Sidecar, unhook
-from trainers.methods._weighing import weigh, weigh_rows, weighs_rows
+from trainers.methods._weighing import weigh
 
 NEW_WORDS = "textual_inversion"
 """The kind of sidecar that holds new words."""
@@ -143,16 +143,6 @@ def set_weights(module: nn.Module, weights: Mapping[str, float]) -> None:
     An adapter at weight 0, or not named, is off and costs nothing: the base's own arithmetic runs, bit for bit.
     """
     weigh(module, {name: weight for name, weight in weights.items() if weight != 0})
-
-
-def can_weigh_rows(module: nn.Module, adapters: Collection[str]) -> bool:
-    """Return whether these adapters can have a weight for each row of a batch."""
-    return weighs_rows(module, adapters)
-
-
-def set_row_weights(module: nn.Module, rows: Mapping[str, Sequence[float]]) -> None:
-    """Set the live weights of active adapters for every row of a batch, until `set_weights` is called."""
-    weigh_rows(module, rows)
 
 
 def drop_first_blocks(module: nn.Module, adapter: str, count: int) -> int:

@@ -63,6 +63,18 @@ def weigh_rows(module: nn.Module, rows: Mapping[str, Sequence[float]]) -> None:
                 layer.scaling[name] = layer.scaling[name] * weights
 
 
+@contextlib.contextmanager
+def without_adapters(module: nn.Module) -> Iterator[None]:
+    """Let the base alone act for the length of a block; adapters that were on come back at weight 1."""
+    layers = [layer for layer in module.modules() if isinstance(layer, BaseTunerLayer)]
+    on = {name for layer in layers for name in layer.active_adapters if not layer.disable_adapters}
+    weigh(module, {})
+    try:
+        yield
+    finally:
+        weigh(module, dict.fromkeys(on, 1.0))
+
+
 class _Mixed:
     """The forward of a layer whose adapters must be told apart."""
 

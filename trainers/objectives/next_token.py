@@ -19,6 +19,13 @@ def next_token(logits: Tensor, labels: Tensor) -> Tensor:
     return token_losses(logits, labels).mean()
 
 
+def text_log_likelihoods(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the sum of log p over the learned tokens of every text, [b]; each row is one text."""
+    rows = (labels[:, 1:] != IGNORED).nonzero()[:, 0]
+    losses = token_losses(logits, labels)
+    return losses.new_zeros(len(labels)).index_add(0, rows, -losses)
+
+
 def token_losses(logits: Tensor, labels: Tensor) -> Tensor:
     """Return −log p of every learned token [n], in float32, row by row."""
     wanted = labels[:, 1:]

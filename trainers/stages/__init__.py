@@ -3,13 +3,21 @@
 import functools
 import pkgutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from trainers.errors import unknown
+from pydantic import ValidationError
+
+from trainers.errors import problem_sentence, raise_problems, unknown
 from trainers.registry import discover
-from trainers.stages._stage import Stage, TextTask
+from trainers.stages._stage import Stage, StageSettings, TextTask
 
-__all__ = ["Stage", "TextTask", "find_stage", "stage_names", "stages"]
+if TYPE_CHECKING:
+    from trainers.data.texts import TextRow
+    from trainers.roles import LanguageModel
+    from trainers.text_config import TextConfig
+
+__all__ = ["Stage", "StageSettings", "TextTask", "find_stage", "make_task", "stage_names", "stages"]
 
 
 @functools.cache
@@ -32,3 +40,20 @@ def find_stage(name: str) -> Stage:
     if name not in stage_names():
         raise unknown("Stage", name, stage_names())
     return stages()[name]
+
+
+def make_task(config: "TextConfig", role: "LanguageModel", rows: "Sequence[TextRow]") -> TextTask:
+    """Return what a run on texts learns.
+
+    Raises:
+        UserError: a setting of the stage is wrong, or rows cannot be used.
+    """
+    stage = find_stage(config.stage)
+    try:
+        settings = stage.settings.model_validate(config.stage_settings)
+    except ValidationError as error:
+        known = stage.settings.model_fields
+        problems = [problem_sentence(dict(item), known) for item in error.errors()]
+        raise_problems(f"The settings of the stage {stage.name!r} cannot be used:", problems)
+        raise
+    return stage.task(config, settings, role, rows)

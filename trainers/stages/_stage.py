@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pydantic import BaseModel, ConfigDict
 
 from trainers.roles import Task
 
@@ -41,6 +43,12 @@ class TextTask(Task, Protocol):
         ...
 
 
+class StageSettings(BaseModel):
+    """Base of every stage's settings, and those of a stage that has none: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
 @dataclass(frozen=True)
 class Stage:
     """One way to learn from texts, as facts."""
@@ -50,5 +58,7 @@ class Stage:
     title: str
     forms: tuple[str, ...]
     """Forms of data that it takes, by their names in `trainers.data.texts.FORMS`."""
-    task: "Callable[[TextConfig, LanguageModel, Sequence[TextRow]], TextTask]"
-    """(settings, base, rows) -> the task; it encodes the rows and refuses those that it cannot use."""
+    task: "Callable[[TextConfig, Any, LanguageModel, Sequence[TextRow]], TextTask]"
+    """(run's settings, stage's settings, base, rows) -> the task; it refuses rows that it cannot use."""
+    settings: type[StageSettings] = StageSettings
+    """What only this stage asks; field descriptions are help text and form labels."""

@@ -11,7 +11,7 @@ from trainers.data.texts import TextRow
 from trainers.data.token_batches import TokenBatch, pack_rows, packs, pad_right
 from trainers.objectives.next_token import next_token, token_losses
 from trainers.roles import LanguageModel
-from trainers.stages._stage import Stage
+from trainers.stages._stage import Stage, StageSettings
 from trainers.text_config import TextConfig
 
 _PROMPT_CHARACTERS = 40
@@ -21,7 +21,9 @@ _EVALUATION_ROWS = 8
 class SupervisedTask:
     """The task; see `trainers.stages.TextTask`."""
 
-    def __init__(self, config: TextConfig, role: LanguageModel, rows: Sequence[TextRow]) -> None:
+    def __init__(
+        self, config: TextConfig, settings: StageSettings, role: LanguageModel, rows: Sequence[TextRow]
+    ) -> None:
         self.config = config
         self.role = role
         self._rows = rows
