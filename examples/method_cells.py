@@ -26,6 +26,7 @@ from trainers.data.pictures import read_folder
 from trainers.loop import ADAPTER, Training, begin, train, trained_parts
 from trainers.methods import _peft_bridge as bridge
 from trainers.methods import find_method, methods
+from trainers.picture_task import PictureTask
 
 PARTS: Mapping[str, tuple[str, ...]] = {
     "text_encoder": ("text_encoder",),
@@ -140,7 +141,7 @@ class Bench:
         accelerator = Accelerator(
             cpu=base.device.type == "cpu", mixed_precision="bf16" if self._options.precision == "bf16" else "no"
         )
-        training = begin(config, base, self._encoded(config, base), accelerator)
+        training = begin(config, PictureTask(config, base, self._encoded(config, base)), accelerator)
         started = time.monotonic()
         losses = [step.loss for step in train(training)]
         if base.device.type == "cuda":

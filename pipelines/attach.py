@@ -1,16 +1,18 @@
 """Attach adapters to a loaded base, weigh them live or merge them into it, and take them off again without a trace."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
-from pipelines.families import LoadedBase
+from pipelines.families import LoadedBase, PictureBase
 from trainers.adapter import Adapter
 from trainers.card import AdapterCard
 from trainers.errors import UserError, raise_problems
 from trainers.methods import _peft_bridge as bridge
 from trainers.methods import methods
 from trainers.methods._merging import merge
+from trainers.methods._weighing import weigh_rows, weighs_rows
 
 
 @dataclass
@@ -148,6 +150,22 @@ class Attachments:
             )
         self._apply({self.slots[name]: weight for name, weight in weights.items()})
 
+    def can_weigh_rows(self, names: Collection[str]) -> bool:
+        """Return whether these adapters can have a weight for each row of a batch: their deltas are weighed apart."""
+        slots = {self.slots[name] for name in names if name in self.slots}
+        return all(weighs_rows(module, slots) for module in self.base.parts.values())
+
+    def set_row_weights(self, rows: Sequence[Mapping[str, float]]) -> None:
+        """Set the live weights of every row of the batches to come; `set_weights` ends it.
+
+        Raises:
+            UserError: a name is not attached, or is merged into the base.
+        """
+        names = dict.fromkeys(name for weights in rows for name, weight in weights.items() if weight)
+        self.set_weights(dict.fromkeys(names, 1.0))
+        for module in self.base.parts.values():
+            weigh_rows(module, {self.slots[name]: [weights.get(name, 0.0) for weights in rows] for name in names})
+
     def _check_names(self, weights: Mapping[str, float]) -> None:
         for name in weights:
             if name not in self.slots:
@@ -163,7 +181,7 @@ class Attachments:
         """Return a sentence for what the text encoder does not see of a prompt, and for each word that it lacks."""
         self.set_weights(weights)
         try:
-            cut = self.base.cut_text(prompt)
+            cut = cast(PictureBase, self.base).cut_text(prompt)
             words = {word for module in self.base.parts.values() for word in bridge.new_words(module)}
         finally:
             self.set_weights({})

@@ -1,19 +1,24 @@
-"""Find and load a base: the shipped pocket base, a folder in diffusers layout, or a hub id."""
+"""Find and load a base: a shipped one, a folder in diffusers or transformers layout, or a hub id."""
 
 import contextlib
 import importlib.resources
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError
 
-from pipelines.families import LoadedBase, families
+from pipelines.families import Family, LoadedBase, PictureBase, TextBase, families
 from trainers.errors import UserError
 
 POCKET = "pocket"
+POCKET_LANGUAGE = "pocket-lm"
+SHIPPED: Mapping[str, str] = {POCKET: "base", POCKET_LANGUAGE: "language_model"}
+"""The bases that ship with the studio, with their folders."""
+_ROLES = {"picture": "a diffusion model", "text": "a language model"}
 
 
 def pocket_folder(which: str) -> Path:
@@ -21,32 +26,88 @@ def pocket_folder(which: str) -> Path:
     return Path(str(importlib.resources.files("pipelines") / "pocket" / which))
 
 
-def load_base(name: str, *, device: str = "auto", precision: str = "auto") -> LoadedBase:
+def load_base(
+    name: str, *, device: str = "auto", precision: str = "auto", trust_remote_code: bool = False
+) -> LoadedBase:
     """Load a base with frozen weights.
 
     Args:
-        name: ``pocket``, a folder in diffusers layout, or a hub id such as ``owner/model`` (optionally ``@revision``).
+        name: ``pocket`` or ``pocket-lm`` (shipped), a folder in diffusers or transformers layout, or a hub id such as
+            ``owner/model`` (optionally ``@revision``).
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: ``fp32``, ``bf16``, or ``auto``: bf16 on a GPU that has it, else fp32.
+        trust_remote_code: run Python code that the base brings.
 
     Raises:
         UserError: it does not exist, cannot be fetched, is of no known family, or the device is not there.
     """
-    folder = _find(name)
-    family = next((f for f in families().values() if f.recognise(folder)), None)
-    if family is None:
-        raise UserError(
-            f"The base {name!r} is of no known family. Known: {', '.join(f.title for f in families().values())}, "
-            "as a folder in diffusers layout with a model_index.json."
-        )
+    folder, family = _found(name, trust_remote_code)
     chosen = choose_device(device)
+    load = family.load_with_code if trust_remote_code else family.load
+    if load is None:
+        raise UserError(
+            f"The base {name!r} is {family.title}, which never brings code of its own; leave --trust-remote-code out."
+        )
     with quiet_libraries():
         try:
             # A folder is called by its last name, because names travel in cards and cards hold no paths.
             short = folder.resolve().name if Path(name).expanduser().is_dir() else name
-            return family.load(short, folder, chosen, choose_dtype(precision, chosen))
-        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+            return load(short, folder, chosen, choose_dtype(precision, chosen))
+        except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
             raise UserError(f"The base {name!r} cannot be loaded: {' '.join(str(error).split())[:300]}") from error
+
+
+def load_picture_base(name: str, *, device: str = "auto", precision: str = "auto") -> PictureBase:
+    """Load a base that draws; see `load_base`.
+
+    Raises:
+        UserError: as `load_base`, or it is a language model.
+    """
+    return cast(PictureBase, _of_role("picture", name, device=device, precision=precision))
+
+
+def load_text_base(
+    name: str, *, device: str = "auto", precision: str = "auto", trust_remote_code: bool = False
+) -> TextBase:
+    """Load a base that writes; see `load_base`.
+
+    Raises:
+        UserError: as `load_base`, or it is a diffusion model.
+    """
+    options = {"device": device, "precision": precision, "trust_remote_code": trust_remote_code}
+    return cast(TextBase, _of_role("text", name, **options))
+
+
+def _of_role(role: str, name: str, **options: Any) -> LoadedBase:
+    _, family = _found(name, bool(options.get("trust_remote_code")))
+    if family.role != role:
+        raise UserError(
+            f"The base {name!r} is {_ROLES[family.role]} ({family.title}), and {_ROLES[role]} is needed here. Give "
+            f"one with --base, such as {POCKET if role == 'picture' else POCKET_LANGUAGE!r}."
+        )
+    return load_base(name, **options)
+
+
+def _found(name: str, with_code: bool) -> tuple[Path, Family]:
+    """Return a base's folder and its family."""
+    folder = _find(name, with_code=with_code)
+    return folder, _family_of(name, folder)
+
+
+def _family_of(name: str, folder: Path) -> Family:
+    family = next((f for f in families().values() if f.recognise(folder)), None)
+    if family is None:
+        raise UserError(
+            f"The base {name!r} is of no known family. Known: {', '.join(f.title for f in families().values())}, "
+            "as a folder in diffusers layout with a model_index.json, or in transformers layout with a config.json."
+        )
+    return family
+
+
+def shipped_base_of(names: Iterable[str]) -> str | None:
+    """Return the one base that all these names of adapters' bases stand for, if it ships with the studio."""
+    found = set(names)
+    return found.pop() if len(found) == 1 and found <= SHIPPED.keys() else None
 
 
 def base_folder(name: str) -> Path:
@@ -100,30 +161,42 @@ def quiet_libraries() -> Iterator[None]:
             logger.set_verbosity(level)
 
 
-def _find(name: str) -> Path:
-    if name == POCKET:
-        return pocket_folder("base")
+def _find(name: str, *, with_code: bool = False) -> Path:
+    if name in SHIPPED:
+        folder = pocket_folder(SHIPPED[name])
+        if not folder.is_dir():
+            raise UserError(
+                f"The base {name!r} is not among this installation's files ({folder} is missing). Install the studio "
+                "again, or give a folder or a hub id with --base."
+            )
+        return folder
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder
     if not re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", name) or name.startswith("."):
         raise UserError(
-            f"The base {name!r} does not exist. Use 'pocket' (shipped), a folder in diffusers layout, or a hub id like "
-            "'owner/model'."
+            f"The base {name!r} does not exist. Use {' or '.join(map(repr, SHIPPED))} (shipped), a folder in diffusers "
+            "or transformers layout, or a hub id like 'owner/model'."
         )
-    return _fetch(name)
+    return _fetch(name, with_code=with_code)
 
 
-def _fetch(name: str) -> Path:
+def _fetch(name: str, *, with_code: bool) -> Path:
+    """Fetch what tells the family, and then that family's files and no others."""
+    folder = _snapshot(name, ["*.json"])
+    code = ("*.py",) if with_code else ()
+    return _snapshot(name, ["*.json", *_family_of(name, folder).files, *code])
+
+
+def _snapshot(name: str, wanted: list[str]) -> Path:
     from huggingface_hub import snapshot_download
 
     repository, _, revision = name.partition("@")
-    wanted = ["*.json", "*.txt", "*/*.json", "*/*.txt", "*/*.safetensors"]
     try:
         return Path(snapshot_download(repository, revision=revision or None, allow_patterns=wanted))
     except Exception as error:  # the hub client raises many kinds, all meaning that it is not to be had
         offline = " (HF_HUB_OFFLINE is set)" if os.environ.get("HF_HUB_OFFLINE") else ""
         raise UserError(
             f"The base {name!r} is neither a folder here nor to be had from the hub{offline}: {type(error).__name__}. "
-            "Use 'pocket', which ships with the studio, or a folder."
+            f"Use one that ships with the studio ({', '.join(SHIPPED)}), or a folder."
         ) from error

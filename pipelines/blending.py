@@ -6,7 +6,16 @@ from torch import nn
 
 from pipelines.blends._blend import EXACT
 from pipelines.blends._reduce import lossless
-from pipelines.deltas import BIAS, Delta, LowRankDelta, lora_part, tensor_shapes, whole_part
+from pipelines.deltas import (
+    BIAS,
+    NO_WHOLE_TRANSPOSED,
+    Delta,
+    LowRankDelta,
+    is_transposed,
+    lora_part,
+    tensor_shapes,
+    whole_part,
+)
 from pipelines.factors import norm
 from pipelines.families import LoadedBase
 from pipelines.mixing import Mixed, Mixture
@@ -75,6 +84,9 @@ def _part(deltas: Mapping[str, Delta], recipe: Recipe, part: str, module: nn.Mod
             f"The blend's {part} has no factors, so the file holds whole tensors, and for their names the base is "
             "needed. Give it with --base, or ask for factors: a rank or another budget, and --file lora."
         )
+    transposed = [path for path in deltas if not path.endswith(BIAS) and is_transposed(module.get_submodule(path))]
+    if transposed:
+        raise UserError(f"The layer {transposed[0]} of {part} {NO_WHOLE_TRANSPOSED}")
     return whole_part(deltas, tensor_shapes(module), dtype)
 
 
@@ -87,7 +99,8 @@ def _factored(deltas: Mapping[str, Delta], part: str, module: nn.Module | None) 
     wrong = [path for path, delta in deltas.items() if len(delta.shape) < 2 or path.endswith(BIAS)]
     if module is not None:
         fitting = (nn.Linear, nn.Conv2d)
-        wrong += [path for path in deltas if path not in wrong and not isinstance(module.get_submodule(path), fitting)]
+        hosts = {path: module.get_submodule(path) for path in deltas if path not in wrong}
+        wrong += [path for path, host in hosts.items() if not (isinstance(host, fitting) or is_transposed(host))]
     if wrong:
         raise UserError(
             f"{len(wrong)} tensors of {part} are biases, norms or embeddings, which a LoRA does not reach (for example "

@@ -183,6 +183,17 @@ def whole_part(
     return AdapterPart(config, tensors)
 
 
+NO_WHOLE_TRANSPOSED = (
+    "is stored transposed in this base, as in GPT-2, where deltas without factors are not blended. Take LoRA adapters "
+    "and a blend that keeps factors (exact, svd), or weigh the attached adapters live."
+)
+
+
+def is_transposed(layer: nn.Module) -> bool:
+    """Return whether a linear layer holds its weight as [in, out]: transformers' Conv1D, as in GPT-2."""
+    return hasattr(layer, "nf") and layer._parameters.get("weight") is not None
+
+
 def tensor_shapes(module: nn.Module) -> dict[str, torch.Size]:
     """Return address -> shape of every weight and bias of a bare part, the addresses that deltas go by."""
     shapes: dict[str, torch.Size] = {}

@@ -3,12 +3,13 @@
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 from PIL import Image
 
 from pipelines.attach import Attachments
+from pipelines.families import PictureBase
 from pipelines.live import LiveRecipes
 from pipelines.recipe import Recipe
 from trainers.errors import UserError
@@ -109,7 +110,7 @@ def _sample(
     requests: Sequence[PictureRequest],
     on_step: Callable[[int], None],
 ) -> list[Image.Image]:
-    base, first = attachments.base, requests[0]
+    base, first = cast(PictureBase, attachments.base), requests[0]
     shape = base.noise_shape(first.width_px or base.resolution_px, first.height_px or base.resolution_px)
     with _acting(attachments, recipes, first) as after_step:
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from pipelines.attach import Attachments
 from pipelines.blends._blend import Address
-from pipelines.deltas import BIAS, Delta
+from pipelines.deltas import BIAS, NO_WHOLE_TRANSPOSED, Delta, LowRankDelta, is_transposed
 from pipelines.families import LoadedBase
 from pipelines.mixing import AllDeltas, Mixture, read_all
 from pipelines.recipe import Recipe
@@ -29,6 +29,8 @@ class WeightSwitch:
         self.base = base
         self._kept: dict[Address, Tensor] = {}
         self._tensors: dict[Address, nn.Parameter] = {}
+        self._transposed: set[Address] = set()
+        """Weights that are stored as [in, out], as GPT-2's are."""
 
     @torch.no_grad()
     def set(self, deltas: Mapping[Address, Delta]) -> None:
@@ -43,7 +45,7 @@ class WeightSwitch:
             for address, delta in deltas.items():
                 tensor = self._tensor(address, delta)
                 kept = self._kept.setdefault(address, tensor.detach().clone())
-                change = delta.dense().to(tensor.device)
+                change = (delta.dense().T if address in self._transposed else delta.dense()).to(tensor.device)
                 tensor.copy_((kept.double() + change).to(tensor.dtype))
         except BaseException:
             self.restore()
@@ -63,9 +65,15 @@ class WeightSwitch:
                     for name, suffix in (("weight", ""), ("bias", BIAS)):
                         value = layer._parameters.get(name)
                         if value is not None:
-                            self._tensors.setdefault((part, bridge.canonical(f"{path}.")[:-1] + suffix), value)
+                            own = (part, bridge.canonical(f"{path}.")[:-1] + suffix)
+                            self._tensors.setdefault(own, value)
+                            if not suffix and is_transposed(layer):
+                                self._transposed.add(own)
         found = self._tensors.get(address)
-        if found is None or found.shape != delta.shape:
+        if address in self._transposed and not isinstance(delta, LowRankDelta):
+            raise UserError(f"The layer {address[1]} of {address[0]} {NO_WHOLE_TRANSPOSED}")
+        shape = None if found is None else found.T.shape if address in self._transposed else found.shape
+        if found is None or shape != delta.shape:
             there = "it is not there" if found is None else f"it is {list(found.shape)}"
             if found is None and address[1].endswith(BIAS):
                 there = "its layer has no bias, which an adapter that is attached can add and a weight cannot"

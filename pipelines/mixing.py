@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
+from pipelines.attach import check_base
 from pipelines.blends import find_blend
 from pipelines.blends._blend import LIVE, Address, Layer, Learning
 from pipelines.blocks import check_names, layers_per_block, weights_by_layer
@@ -65,6 +66,8 @@ class Mixture:
         active = recipe.active()
         check_same_base([adapters[item.adapter].card for item in active])
         _check_recipe_base(recipe, adapters[active[0].adapter].card, base)
+        if base is not None:
+            check_base(base, adapters[active[0].adapter].card)
         self.recipe = with_hashes(recipe, adapters)
         self.adapters = adapters
         used = {item.adapter: adapters[item.adapter] for item in self.recipe.active()}

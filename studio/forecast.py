@@ -5,17 +5,18 @@ from pathlib import Path
 
 from accelerate import Accelerator
 
-from pipelines.bases import choose_device, load_base
-from pipelines.families import LoadedBase
+from pipelines.bases import choose_device, load_picture_base
+from pipelines.families import PictureBase
 from studio.library import Library
 from studio.run_kinds._run_kind import Forecast
 from trainers.adapter import parts_size_bytes
-from trainers.config import RunConfig
+from trainers.config import RunConfig, TrainingConfig
 from trainers.data.latents import encode_latents
 from trainers.data.pictures import PictureFolder, read_folder
 from trainers.errors import UserError
 from trainers.loop import Training, begin, trained_parts
 from trainers.methods import find_method
+from trainers.picture_task import PictureTask
 from trainers.preflight import check_parts
 
 
@@ -38,13 +39,13 @@ def forecast_pictures(config: RunConfig, library: Library) -> Forecast:
     except UserError as error:
         problems.append(str(error))
     try:
-        base = load_base(config.base, device=config.device, precision=config.precision)
+        base = load_picture_base(config.base, device=config.device, precision=config.precision)
         check_parts(config, base)
         if pictures is not None:
             facts |= _training_facts(config, base, pictures)
     except UserError as error:
         problems.append(str(error))
-    facts["disk"] = f"{_free_bytes(library.folder) / 1e9:,.1f} GB free"
+    facts["disk"] = f"{free_bytes(library.folder) / 1e9:,.1f} GB free"
     return Forecast(facts, problems, notes)
 
 
@@ -53,22 +54,23 @@ def _data_facts(folder: PictureFolder) -> dict[str, str]:
     return {"pictures": str(len(folder.pictures)), "captions": sources}
 
 
-def _training_facts(config: RunConfig, base: LoadedBase, folder: PictureFolder) -> dict[str, str]:
+def _training_facts(config: RunConfig, base: PictureBase, folder: PictureFolder) -> dict[str, str]:
     """Attach for real, on one picture, and count."""
     device = choose_device(config.device)
     size_px = config.resolution_px or base.resolution_px
     latents = [found for _, found in encode_latents(base, folder.pictures[:1], size_px=size_px, flip=False)][-1]
     assert latents is not None  # the last item always carries them
     one = config.model_copy(update={"trigger": None, "prompt": None})
-    training = begin(one, base, latents, Accelerator(cpu=device.type == "cpu"))
-    facts = {part: _part_fact(config, training, part) for part in config.parts}
+    training = begin(one, PictureTask(one, base, latents), Accelerator(cpu=device.type == "cpu"))
+    facts = {part: part_fact(config, training, part) for part in config.parts}
     size_bytes = parts_size_bytes(trained_parts(training))
     facts["adapter file"] = f"{size_bytes / 1e6:.2f} MB"
     facts["passes"] = f"{config.steps * config.batch_size * config.accumulation / len(folder.pictures):.0f} per picture"
     return facts
 
 
-def _part_fact(config: RunConfig, training: Training, part: str) -> str:
+def part_fact(config: TrainingConfig, training: Training, part: str) -> str:
+    """Return what is told of one part that has been attached."""
     found, method = training.attached[part], find_method(config.parts[part].method)
     share = found.trainable / found.total
     return (
@@ -77,6 +79,7 @@ def _part_fact(config: RunConfig, training: Training, part: str) -> str:
     )
 
 
-def _free_bytes(folder: Path) -> int:
+def free_bytes(folder: Path) -> int:
+    """Return the room on the disk that a folder is on, or will be."""
     there = next(place for place in (folder, *folder.parents) if place.exists())
     return shutil.disk_usage(there).free

@@ -105,6 +105,12 @@ class Journal:
         line = json.dumps({**values, "seconds": round(time.monotonic() - self.started, 3)}, allow_nan=False)
         self._append(METRICS_NAME, line)
 
+    def has_measured(self, step: int, name: str) -> bool:
+        """Return whether the metrics hold a value of a step."""
+        path = self.run.folder / METRICS_NAME
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
+        return any(_step_of(line) == step and name in json.loads(line) for line in lines)
+
     def forget_after(self, step: int) -> None:
         """Drop metrics of steps that a killed run did after its last checkpoint; they will be done again."""
         path = self.run.folder / METRICS_NAME
@@ -127,9 +133,11 @@ def create_run(library: Library, config: Any) -> Run:
     library.new_adapter_folder(config.name)
     folder = library.runs_folder / check_name(config.name)
     if (folder / CONFIG_NAME).exists():
+        there = Run(folder, library)
         raise UserError(
-            f"There is a run {config.name!r} already ({Run(folder, library).status()}). Continue it with 'studio train "
-            f"--resume {config.name}', remove it with 'studio remove {config.name}', or choose another --name."
+            f"There is a run {config.name!r} already ({there.status()}). Continue it with 'studio "
+            f"{there.kind().command} --resume {config.name}', remove it with 'studio remove {config.name}', or choose "
+            "another --name."
         )
     kept = kind_of({"kind": config.kind}).prepare(config, library)
     run = Run(folder, library)

@@ -1,5 +1,6 @@
 """One thread, no network, a toy base and a toy judge made once, and a folder of drawn pictures."""
 
+import contextlib
 import fcntl
 import os
 import socket
@@ -16,8 +17,8 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
-from pipelines.bases import load_base, quiet_libraries
-from pipelines.families import Family, LoadedBase, families
+from pipelines.bases import load_base, load_text_base, quiet_libraries
+from pipelines.families import Family, LoadedBase, TextBase, families
 from tests.support import draw_pictures, write_tiny_judge
 
 torch.set_num_threads(1)
@@ -85,6 +86,18 @@ def tiny_base(tiny_bases: dict[str, Path]) -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny_language(tiny_bases: dict[str, Path]) -> Path:
+    """The toy base of the family that the pocket language model belongs to."""
+    return tiny_bases["causal_lm"]
+
+
+@pytest.fixture(scope="session")
+def shared_text_base(tiny_language: Path) -> TextBase:
+    """The toy language model in memory, shared; every test must leave it as it found it."""
+    return load_text_base(str(tiny_language), device="cpu")
+
+
+@pytest.fixture(scope="session")
 def tiny_judge(shared_folder: Path) -> Path:
     """A folder with a random toy CLIPModel; read only."""
     return _made_once(shared_folder / "tiny-judge", write_tiny_judge)
@@ -99,11 +112,24 @@ def shared_base(tiny_base: Path) -> LoadedBase:
 @pytest.fixture
 def base(shared_base: LoadedBase) -> Iterator[LoadedBase]:
     """The shared toy base; a test that changes one of its modules or bits fails."""
+    with _untouched(shared_base):
+        yield shared_base
+
+
+@pytest.fixture
+def text_base(shared_text_base: TextBase) -> Iterator[TextBase]:
+    """The shared toy language model; a test that changes one of its modules or bits fails."""
+    with _untouched(shared_text_base):
+        yield shared_text_base
+
+
+@contextlib.contextmanager
+def _untouched(shared_base: LoadedBase) -> Iterator[None]:
     before = {
         part: ({k: id(m) for k, m in module.named_modules()}, {k: v.clone() for k, v in module.state_dict().items()})
         for part, module in shared_base.parts.items()
     }
-    yield shared_base
+    yield
     for part, (modules, state) in before.items():
         module = shared_base.parts[part]
         assert {k: id(m) for k, m in module.named_modules()} == modules, f"{part}: other module objects"

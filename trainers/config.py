@@ -4,7 +4,7 @@ import contextlib
 import reprlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar, overload
+from typing import Any, ClassVar, Literal, Self, TypeVar, overload
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -58,6 +58,9 @@ class PartConfig(_Frozen):
 class TrainingConfig(_Frozen):
     """What every kind of training has; each kind adds its own. Same config, same machine: bit-equal results."""
 
+    not_in_the_card: ClassVar[tuple[str, ...]] = ("base", "data", "name", "device")
+    """Settings that are said elsewhere in an adapter's card, or that are this machine's affair."""
+
     base: str = Field(_POCKET, description="Base model: pocket, a folder in diffusers layout, or a hub id.")
     data: str = Field(description="Folder of pictures with captions.")
     name: str = Field(description="Name of the adapter and of its run.")
@@ -105,6 +108,7 @@ class TrainingConfig(_Frozen):
 class RunConfig(TrainingConfig):
     """Training on pictures."""
 
+    not_in_the_card = (*TrainingConfig.not_in_the_card, "judge")
     kind: Literal["pictures"] = Field("pictures", description="What is learned from.")
     parts: dict[str, PartConfig] = Field(
         default_factory=lambda: {"unet": PartConfig(), "text_encoder": PartConfig()},

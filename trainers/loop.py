@@ -16,14 +16,13 @@ from torch import nn
 
 from trainers.adapter import AdapterPart, config_as_json
 from trainers.checkpoint import Checkpoint, optimiser_tensors, restore_optimiser
-from trainers.config import RunConfig, learned_word
-from trainers.data.latents import Latents, mixed_seed, picture_order
+from trainers.config import TrainingConfig
+from trainers.data.order import mixed_seed
 from trainers.errors import UserError
 from trainers.methods import Course, Fresh, Learner, find_method
 from trainers.methods import _peft_bridge as bridge
-from trainers.objectives.denoise import denoise
 from trainers.optimisers import build_optimiser, rate_factor
-from trainers.roles import Conditioning, Denoiser
+from trainers.roles import Learnable, Task
 
 ADAPTER = "trained"
 """The adapter's name on the modules while it is trained."""
@@ -37,7 +36,7 @@ class Step:
     step: int
     """Steps done, from 1."""
     loss: float
-    """Mean weighted squared error of the step's pictures; not finite when the step was skipped for it."""
+    """The task's loss, a mean over the step's batches; not finite when the step was skipped for it."""
     gradient_norm: float
     """Length of the gradient before it was shortened."""
     learning_rates: Mapping[str, float]
@@ -48,21 +47,23 @@ class Step:
 
 @dataclass
 class Training:
-    """One run in memory: the base with its adapters attached, the data and the optimiser."""
+    """One run in memory: the task with the adapters attached to its base, and the optimiser."""
 
-    config: RunConfig
-    role: Denoiser
-    latents: Latents
+    config: TrainingConfig
+    task: Task
     accelerator: Accelerator
     attached: Mapping[str, bridge.Attached]
     part_configs: Mapping[str, Any]
     optimiser: torch.optim.Optimizer
     courses: Mapping[str, Course]
     """What each part's method does beside its forward."""
-    cached_text: Mapping[str, Conditioning] | None
-    """Conditioning by caption when no text encoder is trained, else None."""
     step: int = 0
     skipped: int = 0
+
+    @property
+    def role(self) -> Learnable:
+        """The base."""
+        return self.task.role
 
     @property
     def parameters(self) -> list[nn.Parameter]:
@@ -70,49 +71,29 @@ class Training:
         return [p for group in self.optimiser.param_groups for p in group["params"]]
 
 
-def begin(config: RunConfig, role: Denoiser, latents: Latents, accelerator: Accelerator) -> Training:
-    """Attach fresh adapters and build the optimiser.
+def begin(config: TrainingConfig, task: Task, accelerator: Accelerator) -> Training:
+    """Attach fresh adapters, build the optimiser, and let the task get ready.
 
     Raises:
-        UserError: the base lacks a part, no layer matches the targets, or no caption holds a word that is learned.
+        UserError: the base lacks a part, no layer matches the targets, or the task cannot be learned.
     """
-    _check_words(config, latents.captions)
+    role = task.role
     torch.manual_seed(mixed_seed(config.seed, "initial weights"))  # PEFT draws from the global generator
     attached: dict[str, bridge.Attached] = {}
     part_configs: dict[str, Any] = {}
     for part, plan in config.parts.items():
         attached[part], part_configs[part] = attach_part(role, part, plan.method, plan.settings)
     courses = {part: _course(config, role, part) for part in config.parts}
-    text_trained = any(part.startswith("text_encoder") for part in config.parts)
     if config.gradient_checkpointing:
         for part in config.parts:
             _checkpoint_gradients(role.parts[part])
-    return Training(
-        config=config,
-        role=role,
-        latents=latents,
-        accelerator=accelerator,
-        attached=attached,
-        part_configs=part_configs,
-        optimiser=build_optimiser(config, {part: _rated(config, role, part) for part in config.parts}),
-        courses=courses,
-        cached_text=None if text_trained else _encode_captions(role, latents.captions),
-    )
-
-
-def _check_words(config: RunConfig, captions: Sequence[str]) -> None:
-    """Refuse to learn a word that no caption holds: nothing would ever reach it."""
-    for part, plan in config.parts.items():
-        word = learned_word(part, plan)
-        if word is not None and not any(word.lower() in caption.lower() for caption in captions):
-            raise UserError(
-                f"No caption holds {word}, the word that {plan.method} on the {part} learns. Write it into the "
-                "captions, or leave --trigger out: the word then stands before every caption."
-            )
+    optimiser = build_optimiser(config, {part: _rated(config, role, part) for part in config.parts})
+    task.prepare()
+    return Training(config, task, accelerator, attached, part_configs, optimiser, courses)
 
 
 def attach_part(
-    role: Denoiser, part: str, method_name: str, settings: Mapping[str, Any]
+    role: Learnable, part: str, method_name: str, settings: Mapping[str, Any]
 ) -> tuple[bridge.Attached, Any]:
     """Attach a fresh adapter of a method to one part; return what matched, and the PEFT config."""
     if part not in role.parts:
@@ -202,30 +183,19 @@ def _gradients(training: Training) -> tuple[float, float]:
     config, accelerator = training.config, training.accelerator
     processes, rank = accelerator.num_processes, accelerator.process_index
     torch.manual_seed(mixed_seed(config.seed, "dropout", training.step, rank))
-    total = 0.0
+    first, total = training.step * config.accumulation * processes, 0.0
+    # Over all devices, so that a token counts the same wherever it is; each device's share of it is the divisor.
+    weights = [training.task.weight(first + number) for number in range(config.accumulation * processes)]
+    divisor = sum(weights) / processes
     for part_of_step in range(config.accumulation):
-        batch_number = (training.step * config.accumulation + part_of_step) * processes + rank
-        generator = torch.Generator().manual_seed(mixed_seed(config.seed, "batch", batch_number))
-        indices = picture_order(
-            len(training.latents.captions),
-            batch_number * config.batch_size,
-            config.batch_size,
-            config.seed,
-        )
-        latents = training.latents.draw(indices, generator).to(training.role.device)
-        captions = _drop_captions([training.latents.captions[i] for i in indices], config, generator)
+        number = part_of_step * processes + rank
+        generator = torch.Generator().manual_seed(mixed_seed(config.seed, "batch", first + number))
         with accelerator.autocast():
-            loss = denoise(
-                training.role,
-                latents,
-                _conditioning(training, captions),
-                generator,
-                snr_gamma=config.snr_gamma,
-            )
+            loss = training.task.loss(first + number, generator)
             penalties = [course.penalty() for course in training.courses.values()]
-            total += float(loss.detach()) / config.accumulation
+            total += float(loss.detach()) * weights[number] / divisor
             loss = sum((penalty for penalty in penalties if penalty is not None), start=loss)
-        accelerator.backward(loss / config.accumulation)
+        accelerator.backward(loss * weights[number] / divisor)
     if processes > 1:
         # Adapters are small: averaging their gradients by hand spares wrapping the base for distribution.
         for parameter in training.parameters:
@@ -236,17 +206,17 @@ def _gradients(training: Training) -> tuple[float, float]:
     return total, float(norm)
 
 
-def _learner(config: RunConfig, role: Denoiser, part: str) -> Learner:
+def _learner(config: TrainingConfig, role: Learnable, part: str) -> Learner:
     method = find_method(config.parts[part].method)
     settings = method.settings.model_validate(config.parts[part].settings)
     return Learner(role.parts[part], ADAPTER, settings, config.steps)
 
 
-def _course(config: RunConfig, role: Denoiser, part: str) -> Course:
+def _course(config: TrainingConfig, role: Learnable, part: str) -> Course:
     return find_method(config.parts[part].method).course(_learner(config, role, part))
 
 
-def _rated(config: RunConfig, role: Denoiser, part: str) -> dict[float, list[nn.Parameter]]:
+def _rated(config: TrainingConfig, role: Learnable, part: str) -> dict[float, list[nn.Parameter]]:
     """Return a part's trained parameters by the factor on its learning rate."""
     learner, factor = _learner(config, role, part), find_method(config.parts[part].method).rate_factor
     rated: dict[float, list[nn.Parameter]] = {}
@@ -254,25 +224,6 @@ def _rated(config: RunConfig, role: Denoiser, part: str) -> dict[float, list[nn.
         if parameter.requires_grad:
             rated.setdefault(1.0 if factor is None else factor(path, learner.settings), []).append(parameter)
     return rated
-
-
-def _conditioning(training: Training, captions: Sequence[str]) -> Conditioning:
-    if training.cached_text is None:
-        return training.role.encode_text(captions)
-    rows = [training.cached_text[caption] for caption in captions]
-    return {key: torch.cat([row[key] for row in rows]) for key in rows[0]}
-
-
-@torch.no_grad()
-def _encode_captions(role: Denoiser, captions: Sequence[str]) -> dict[str, Conditioning]:
-    return {caption: role.encode_text([caption]) for caption in sorted({*captions, ""})}
-
-
-def _drop_captions(captions: Sequence[str], config: RunConfig, generator: torch.Generator) -> list[str]:
-    chances = torch.rand(len(captions), generator=generator).tolist()
-    return [
-        "" if chance < config.caption_dropout else caption for caption, chance in zip(captions, chances, strict=True)
-    ]
 
 
 def _set_rates(training: Training) -> dict[str, float]:

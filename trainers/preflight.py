@@ -1,19 +1,19 @@
-"""What can be refused before the pictures are encoded: parts that the base lacks, and words that name no layer."""
+"""What can be refused before any data is encoded: parts that the base lacks, and words that name no layer."""
 
 from collections.abc import Sequence
 from functools import partial
 
 from torch import nn
 
-from trainers.config import RunConfig
+from trainers.config import TrainingConfig
 from trainers.errors import UserError, raise_problems
 from trainers.methods import find_method
-from trainers.roles import Denoiser
+from trainers.roles import Learnable
 
-_KINDS = ("attention", "feed_forward", "convolution", "norm")
+_KINDS = ("all-linear", "attention", "feed_forward", "convolution", "norm")
 
 
-def check_parts(config: RunConfig, role: Denoiser) -> None:
+def check_parts(config: TrainingConfig, role: Learnable) -> None:
     """Check every part's method against the loaded base.
 
     Raises:
@@ -34,7 +34,7 @@ def check_parts(config: RunConfig, role: Denoiser) -> None:
     raise_problems("The run cannot begin:", problems)
 
 
-def _unmatched(part: str, words: Sequence[str], role: Denoiser) -> list[str]:
+def _unmatched(part: str, words: Sequence[str], role: Learnable) -> list[str]:
     kinds = {kind: role.targets(part, (kind,)) for kind in _KINDS}
     known = [kind for kind, names in kinds.items() if names != (kind,)]
     return [

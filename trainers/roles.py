@@ -1,10 +1,10 @@
-"""What the loop asks of a base model. A family satisfies these by shape; nothing inherits from them.
+"""What the loop asks of a base model and of a task. A family satisfies these by shape; nothing inherits from them.
 
 Letters: b batch, c latent channels, h w latent rows and columns, t tokens, d width.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -13,8 +13,8 @@ Conditioning = Mapping[str, Tensor]
 """What the denoiser is told about the prompts, one row per picture in every tensor."""
 
 
-class Denoiser(Protocol):
-    """A latent diffusion model, seen by the training loop."""
+class Learnable(Protocol):
+    """A base of any kind, as far as attaching and training an adapter goes."""
 
     @property
     def parts(self) -> Mapping[str, nn.Module]:
@@ -26,13 +26,66 @@ class Denoiser(Protocol):
         """Where the model lives."""
         ...
 
+    def targets(self, part: str, wanted: Sequence[str]) -> tuple[str, ...]:
+        """Turn kinds of layers (``attention`` …) into literal module names; other words pass through."""
+        ...
+
+    def word_numbers(self, part: str, text: str) -> list[int]:
+        """Return the numbers of a text's words in the vocabulary of a part that reads text, without start and end.
+
+        Raises:
+            UserError: the part reads no text.
+        """
+        ...
+
+
+class Task(Protocol):
+    """What a training learns: a loss over its data, on a base whose parts carry fresh adapters."""
+
+    @property
+    def role(self) -> Learnable:
+        """The base."""
+        ...
+
+    def prepare(self) -> None:
+        """Get ready, once the adapters are attached and before the first step; it must not depend on the step."""
+        ...
+
+    def weight(self, batch_number: int) -> float:
+        """Return how much a batch counts beside the others of its step, such as its number of tokens; above 0."""
+        ...
+
+    def loss(self, batch_number: int, generator: torch.Generator) -> Tensor:
+        """Return a batch's loss, a scalar: a pure function of the number, the generator and the weights.
+
+        Args:
+            batch_number: from 0, over the whole run and all devices.
+            generator: a CPU generator of the batch's own.
+        """
+        ...
+
+
+class LanguageModel(Learnable, Protocol):
+    """A causal language model, seen by a task."""
+
+    model: Any
+    """The transformers model, the part ``language_model``: token numbers [b, t] in, ``logits`` [b, t, words] out."""
+    tokenizer: Any
+    """Its transformers tokenizer; it has a padding token, an end-of-text token and a chat template."""
+    context_tokens: int
+    """How many tokens it can read at once."""
+    own_template: bool
+    """Whether the chat template is the base's own; else it is the studio's plain one."""
+    stop_numbers: Sequence[int]
+    """The tokens that end an answer."""
+
+
+class Denoiser(Learnable, Protocol):
+    """A latent diffusion model, seen by the training loop."""
+
     @property
     def timesteps(self) -> int:
         """Number of noise levels; 0 is the cleanest."""
-        ...
-
-    def targets(self, part: str, wanted: Sequence[str]) -> tuple[str, ...]:
-        """Turn kinds of layers (``attention`` …) into literal module names; other words pass through."""
         ...
 
     def encode_pictures(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
@@ -41,14 +94,6 @@ class Denoiser(Protocol):
 
     def encode_text(self, captions: Sequence[str]) -> Conditioning:
         """Encode captions, cut at the text encoder's limit. Gradients reach the text encoder."""
-        ...
-
-    def word_numbers(self, part: str, text: str) -> list[int]:
-        """Return the numbers of a text's words in the vocabulary of a text encoder, without start and end.
-
-        Raises:
-            UserError: the part reads no text.
-        """
         ...
 
     def add_noise(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:

@@ -4,10 +4,10 @@ import functools
 import sys
 from collections.abc import Mapping
 
-from pipelines.families._family import Family, LoadedBase
+from pipelines.families._family import Family, LoadedBase, PictureBase, TextBase
 from trainers.registry import discover
 
-__all__ = ["Family", "LoadedBase", "families"]
+__all__ = ["Family", "LoadedBase", "PictureBase", "TextBase", "families"]
 
 
 @functools.cache

@@ -3,17 +3,17 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from trainers.roles import Conditioning, Denoiser
+from trainers.roles import Conditioning, Denoiser, LanguageModel, Learnable
 
 
-class LoadedBase(Denoiser, Protocol):
-    """A base in memory. Letters: b batch, c latent channels, h w latent rows and columns."""
+class LoadedBase(Learnable, Protocol):
+    """A base in memory, of whatever role: what attaching, blending and exporting adapters asks of it."""
 
     name: str
     """What the user called it."""
@@ -22,6 +22,15 @@ class LoadedBase(Denoiser, Protocol):
     """SHA-256 that tells two sets of weights apart."""
     widths: Mapping[str, int]
     """Shape facts that another base must share to carry this one's adapters."""
+
+
+class TextBase(LoadedBase, LanguageModel, Protocol):
+    """A causal language model in memory."""
+
+
+class PictureBase(LoadedBase, Denoiser, Protocol):
+    """A diffusion model in memory. Letters: b batch, c latent channels, h w latent rows and columns."""
+
     resolution_px: int
     """The base's own picture size."""
 
@@ -58,10 +67,16 @@ class Family:
     name: str
     title: str
     recognise: Callable[[Path], bool]
-    """Whether a folder in diffusers layout holds a base of this family."""
+    """Whether a folder holds a base of this family, by its JSON files alone."""
     load: Callable[[str, Path, torch.device, torch.dtype], LoadedBase]
     """(user's name, folder, device, precision of the frozen weights) -> the base, frozen."""
     tiny: Callable[[Path], None]
     """Write a random base of real classes at toy size into a folder, for tests."""
     parts: Sequence[str]
     """The parts a method can attach to."""
+    role: Literal["picture", "text"] = "picture"
+    """What a loaded base is: a `PictureBase` or a `TextBase`."""
+    files: Sequence[str] = ()
+    """Patterns of the files to fetch from the hub, beside the folder's own JSON files."""
+    load_with_code: Callable[[str, Path, torch.device, torch.dtype], LoadedBase] | None = None
+    """As `load`, running Python code that the base brings; None where no base of the family brings any."""

@@ -19,7 +19,8 @@ _INSIDE = {"attention": "attention_block", "feed_forward": "feed_forward_block"}
 
 def language_targets(model: nn.Module) -> Callable[[Sequence[str]], tuple[str, ...]]:
     """Return what turns kinds of layers into literal module names of a bare language model; other words pass."""
-    table = {**{word: _names(model, word) for word in (*_KINDS, *_INSIDE)}, **leaf_targets(model)}
+    table: dict[str, Sequence[str]] = {word: _names(model, word) for word in (*_KINDS, *_INSIDE)}
+    table |= {**leaf_targets(model), "all-linear": _linear(model)}
     return lambda wanted: tuple(dict.fromkeys(name for word in wanted for name in table.get(word, [word])))
 
 
@@ -51,6 +52,17 @@ def _names(model: nn.Module, word: str) -> list[str]:
         leaves = model.get_submodule(host).named_modules()
         found += [f"{host.rpartition('.')[2]}.{leaf}" for leaf, module in leaves if _has_matrix(module)]
     return found
+
+
+def _linear(model: Any) -> list[str]:
+    """Return the full paths of all linear layers but the one that turns states into words."""
+    head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
+    return [path for path, layer in model.named_modules() if is_linear(layer) and layer is not head]
+
+
+def is_linear(layer: nn.Module) -> bool:
+    """Return whether a layer is a matrix product; ``nf`` tells transformers' Conv1D, as in GPT-2."""
+    return isinstance(layer, nn.Linear) or (hasattr(layer, "nf") and _has_matrix(layer))
 
 
 def _has_matrix(module: nn.Module) -> bool:

@@ -21,7 +21,7 @@ from trainers.roles import Conditioning
 
 
 class StableDiffusion1(StableDiffusion):
-    """A loaded base of this family; see `LoadedBase` and `trainers.roles.Denoiser` for what the methods promise."""
+    """A loaded base of this family; see `PictureBase` and `trainers.roles.Denoiser` for what the methods promise."""
 
     family = "sd1"
 
@@ -190,4 +190,5 @@ FAMILY = Family(
     load=_load,
     tiny=_tiny,
     parts=("unet", "text_encoder"),
+    files=("*/*.json", "*/*.txt", "*/*.safetensors"),
 )

@@ -28,7 +28,7 @@ _PIPELINE = "StableDiffusionXLPipeline"
 
 
 class StableDiffusionXL(StableDiffusion):
-    """A loaded base of this family; see `LoadedBase` and `trainers.roles.Denoiser` for what the methods promise."""
+    """A loaded base of this family; see `PictureBase` and `trainers.roles.Denoiser` for what the methods promise."""
 
     family = "sdxl"
 
@@ -241,4 +241,5 @@ FAMILY = Family(
     load=_load,
     tiny=_tiny,
     parts=_PARTS,
+    files=("*/*.json", "*/*.txt", "*/*.safetensors"),
 )

@@ -4,13 +4,14 @@ Everything is added in float64 to the tensors of the base's own files, so their 
 that is small against its weight is partly lost when the sum is rounded; that share is measured for every module.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from pipelines.deltas import is_transposed
 from pipelines.formats._format import Export
 from pipelines.formats._layer import dense_weight
 from pipelines.formats._names import Place
@@ -29,12 +30,20 @@ class Merge:
     """Largest ‖rounded − exact‖ / ‖delta‖ over the changed tensors."""
     done: set[tuple[Place, str]] = field(default_factory=set)
 
-    def tensors(self, file: Path, part: str) -> Iterator[tuple[str, Place | None, str, Tensor]]:
-        """Yield (key, its module, ``weight`` or ``bias``, merged tensor) of one of the base's files."""
+    def tensors(
+        self, file: Path, part: str, prefixes: Sequence[str] = ("",)
+    ) -> Iterator[tuple[str, Place | None, str, Tensor]]:
+        """Yield (key, its module, ``weight`` or ``bias``, merged tensor) of one of the base's files.
+
+        Args:
+            prefixes: what the live model may have before a path of the file.
+        """
         assert self.export.names is not None
         for key, tensor in read_tensors(file, "base's file", limit_bytes=_LIMIT_BYTES).items():
             path, _, leaf = key.rpartition(".")
-            place = self.export.names.find(f"{part}.{path}") if part in self.export.names.parts else None
+            known = part in self.export.names.parts
+            places = (self.export.names.find(f"{part}.{prefix}{path}") for prefix in prefixes if known)
+            place = next((place for place in places if place is not None), None)
             yield key, place, leaf, self._merged(place, leaf, tensor)
 
     def finish(self) -> float:
@@ -63,7 +72,10 @@ class Merge:
         layer = self.export.layers.get(place.part, {}).get(place.path) if place is not None else None
         if layer is None or place is None:
             return tensor.to(dtype)
-        delta = dense_weight(layer, tensor) if leaf == "weight" else layer.tensors.get(leaf)
+        assert self.export.names is not None
+        transposed = layer.kind != "full" and is_transposed(self.export.names.hosts[place])
+        delta = dense_weight(layer, tensor.T if transposed else tensor) if leaf == "weight" else layer.tensors.get(leaf)
+        delta = delta.T if delta is not None and transposed and leaf == "weight" else delta
         if delta is None:
             return tensor.to(dtype)
         self.done.add((place, leaf))

@@ -33,7 +33,7 @@ def _merge(path: Path, export: Export) -> float:
                 tensors = {key: tensor for key, _, _, tensor in merge.tensors(file, component.name)}
                 write_tensors(temporary / component.name / file.name, tensors, {"format": "pt"})
         loss = merge.finish()
-        (temporary / "README.md").write_text(_readme(export.card), encoding="utf-8")
+        (temporary / "README.md").write_text(readme_of(export.card), encoding="utf-8")
         return loss
 
 
@@ -45,8 +45,8 @@ def _belongs(file: Path) -> bool:
     return len(file.parts) == 2 and file.suffix in _COPIED and not any(word in name for word in _ABOUT_THE_BASE)
 
 
-def _readme(card: AdapterCard) -> str:
-    """Return what the model is made of."""
+def readme_of(card: AdapterCard) -> str:
+    """Return what a merged model is made of, as its readme says it."""
     parents = card.recipe.parents if card.recipe is not None else ()
     lines = [f"- {parent.name}, weight {parent.weight:g}" for parent in parents] or [f"- {card.name}, weight 1"]
     how = f" by the blend {card.recipe.blend!r}" if card.recipe is not None else ""

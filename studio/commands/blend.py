@@ -6,7 +6,7 @@ from typing import Any
 
 from studio.commands._command import Command, add_base, add_library, add_sampling, library_of
 from studio.layer_tables import Column, add_layers, layer_table, span
-from studio.library import parse_adapters
+from studio.library import Library, parse_adapters
 from studio.report import Terminal
 from trainers.errors import UserError
 from trainers.wording import count_of, listed
@@ -69,6 +69,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_sampling(parser)
     add_layers(parser)
     add_base(parser)
+    parser.set_defaults(base=None)  # the adapters' own, where it is needed and ships
     add_library(parser)
 
 
@@ -96,12 +97,14 @@ def _run(options: argparse.Namespace) -> None:
         if options.search is not None:
             from studio.searching import search_weights
 
+            options.base = options.base or "pocket"
             recipe = search_weights(library, recipe, options, report)
         base = None
-        if options.base != "pocket" or needs_a_base(library, recipe):
+        if options.base is not None or needs_a_base(library, recipe):
             from pipelines.bases import load_base
 
-            base = load_base(options.base, device=options.device, precision=options.precision)
+            name = options.base or _own_base(library, recipe)
+            base = load_base(name, device=options.device, precision=options.precision)
         folder, proof = blend_into_library(
             library,
             recipe,
@@ -111,6 +114,20 @@ def _run(options: argparse.Namespace) -> None:
         )
     _print_proof(proof, recipe, every_layer=options.layers)
     print(f"The blend {options.name!r} is ready: {folder}")
+
+
+def _own_base(library: Library, recipe: Any) -> str:
+    """Return the base that the adapters belong to."""
+    from pipelines.bases import shipped_base_of
+
+    names = [library.card(item.adapter.partition("@")[0]).base.name for item in recipe.active()]
+    found = shipped_base_of(names)
+    if found is None:
+        raise UserError(
+            f"This blend is worked out against the base, {' and '.join(map(repr, dict.fromkeys(names)))}, which does "
+            "not ship with the studio. Give it with --base."
+        )
+    return found
 
 
 def _refuse(options: argparse.Namespace, names: tuple[str, ...], why: str) -> None:

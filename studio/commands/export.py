@@ -10,7 +10,16 @@ _MUCH_LOST = 0.001
 """The share of a module's delta that rounding may take before the number format is worth a word."""
 
 # The formats themselves import torch, which help must not wait for; a test holds the two together.
-WRITABLE = ("kohya", "diffusers", "comfyui", "peft", "textual_inversion", "checkpoint_file", "checkpoint_folder")
+WRITABLE = (
+    "kohya",
+    "diffusers",
+    "comfyui",
+    "peft",
+    "textual_inversion",
+    "checkpoint_file",
+    "checkpoint_folder",
+    "language_model_folder",
+)
 
 
 def add_writing(parser: argparse.ArgumentParser) -> None:
@@ -37,11 +46,11 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> None:
     adapter = library_of(options).read(options.name)
 
-    from pipelines.bases import POCKET, base_folder, load_base
+    from pipelines.bases import base_folder, load_base, shipped_base_of
     from pipelines.exporting import needs_base, take_out
     from pipelines.formats import find_format
 
-    name = options.base or (POCKET if adapter.card.base.name == POCKET else None)
+    name = options.base or shipped_base_of([adapter.card.base.name])
     needed = needs_base(adapter, options.format)
     base = load_base(name, device="cpu", precision="fp32") if name and (needed or options.base) else None
     out = Path(options.out).expanduser()

@@ -32,7 +32,7 @@ def _run(options: argparse.Namespace) -> None:
     folder = library.new_adapter_folder(options.name)
     adapter = library.read(options.adapter)
 
-    from pipelines.bases import POCKET, load_base
+    from pipelines.bases import load_base, shipped_base_of
     from pipelines.resizing import Wish, resize
     from trainers.adapter import write_adapter
 
@@ -40,7 +40,7 @@ def _run(options: argparse.Namespace) -> None:
     plain = all(
         part.config.get("peft_type") == "LORA" and not part.config.get("use_dora") for part in adapter.parts.values()
     )
-    name = options.base or (POCKET if adapter.card.base.name == POCKET and not plain else None)
+    name = options.base or (None if plain else shipped_base_of([adapter.card.base.name]))
     base = load_base(name, device="cpu", precision="fp32") if name else None
     made, told = resize(adapter, wish, options.name, base)
     write_adapter(folder, made)

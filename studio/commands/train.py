@@ -1,223 +1,28 @@
 """``studio train``: learn an adapter from pictures."""
 
 import argparse
-import signal
-import threading
-from pathlib import Path
-from typing import Any, get_args, get_origin
 
-from pydantic.fields import FieldInfo
-
-from studio.commands._command import Command, add_library, library_of
-from studio.report import Terminal
-from studio.runs import create_run, discard_unstarted, execute, find_run
+from studio.commands._command import Command
+from studio.run_kinds.pictures import RUN_KIND
+from studio.training_flags import Training, add_training, train_from_options
 from trainers.card import read_card
-from trainers.config import RunConfig, check_parts_shape, parse_config, read_config
-from trainers.errors import UserError
-from trainers.methods import find_method
 
-# Flags that are built from the schema; the others below need a shape of their own on a command line.
-_OWN_SHAPE = {"kind", "parts", "sample_prompts"}
+_TRAINING = Training(
+    RUN_KIND, ("unet", "text_encoder"), "studio train --data examples/styles/blueprint --name blueprint"
+)
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_library(parser)
-    parser.add_argument("--config", metavar="FILE", help="YAML file of settings; flags given beside it win")
-    parser.add_argument("--resume", metavar="RUN", help="continue a stopped or killed run, by name or folder")
-    parser.add_argument("--parts", default=None, help="what to train, with commas (default unet,text_encoder)")
-    for name, text in (
-        ("method", "method, for all parts or as unet=lora,text_encoder=lora (default lora)"),
-        (
-            "learning-rate",
-            "step size, for all parts or by part (default: the method's recommendation)",
-        ),
-        ("rank", "rank of the delta, for all parts or by part"),
-        ("alpha", "the delta is scaled by alpha / rank, for all parts or by part"),
-        ("targets", "kinds of layers or module names joined by +, for all parts or by part"),
-    ):
-        parser.add_argument(f"--{name}", default=None, metavar="VALUE", help=text)
-    parser.add_argument(
-        "--setting",
-        action="append",
-        dest="settings",
-        metavar="[PART.]KEY=VALUE",
-        help="any setting of the method, for all parts or one; may be repeated ('studio methods NAME' lists them)",
-    )
-    parser.add_argument(
-        "--sample-prompt",
-        action="append",
-        dest="sample_prompts",
-        metavar="PROMPT",
-        help="may be repeated",
-    )
-    for name, field in RunConfig.model_fields.items():
-        if name in _OWN_SHAPE:
-            continue
-        flag = "--" + name.replace("_", "-")
-        shown = (
-            f" (default {field.default})" if field.default not in (None, ..., "") and not field.is_required() else ""
-        )
-        text = (field.description or "").rstrip(".") + shown
-        if field.annotation is bool:
-            parser.add_argument(flag, dest=name, action=argparse.BooleanOptionalAction, default=None, help=text)
-        else:
-            parser.add_argument(flag, dest=name, default=None, metavar="VALUE", help=text)
-
-
-def config_from_options(options: argparse.Namespace) -> RunConfig:
-    """Build the config from the YAML file, if any, and the flags.
-
-    Raises:
-        UserError: listing every problem.
-    """
-    values: dict[str, Any] = read_config(Path(options.config)) if options.config else {}
-    for name, field in RunConfig.model_fields.items():
-        given = getattr(options, name, None)
-        if given is not None and name != "parts":
-            values[name] = None if given == "none" and _may_be_empty(field) else given
-    missing = [name for name in ("data", "name") if name not in values]
-    if missing:
-        raise UserError(
-            f"{' and '.join('--' + name for name in missing)} must be given, as in: studio train --data "
-            "examples/styles/blueprint --name blueprint."
-        )
-    parts = _parts(options, values.pop("parts", None))
-    return parse_config({**values, **({"parts": parts} if parts is not None else {})})
-
-
-def _parts(options: argparse.Namespace, from_file: Any) -> dict[str, Any] | None:
-    """Merge part flags over the parts of a YAML file."""
-    flags = {
-        "method": options.method,
-        "learning_rate": options.learning_rate,
-        "rank": options.rank,
-        "alpha": options.alpha,
-        "targets": options.targets,
-    }
-    if options.parts is None and all(value is None for value in flags.values()) and not options.settings:
-        return from_file
-    if from_file is not None:
-        check_parts_shape(from_file)
-    parts: dict[str, Any] = dict(from_file or {"unet": {}, "text_encoder": {}})
-    if options.parts is not None:
-        named = [part.strip() for part in options.parts.split(",")]
-        if "" in named or len(set(named)) < len(named):
-            raise UserError(f"--parts {options.parts!r} must name each part once, such as unet,text_encoder.")
-        parts = {part: parts.get(part, {}) for part in named}
-    for key, text in flags.items():
-        for part, value in _by_part(key, text, list(parts)).items():
-            plan = dict(parts[part])
-            if key in ("method", "learning_rate"):
-                plan[key] = value
-            else:
-                checked: Any = value.split("+") if key == "targets" else value
-                plan["settings"] = {**plan.get("settings", {}), key: checked}
-            parts[part] = plan
-    for text in options.settings or ():
-        _apply_setting(parts, text)
-    return parts
-
-
-def _apply_setting(parts: dict[str, Any], text: str) -> None:
-    """Put ``KEY=VALUE`` into every part's settings, or ``PART.KEY=VALUE`` into one's."""
-    name, equals, value = text.partition("=")
-    part, dot, key = name.rpartition(".")
-    if not equals or (dot and part not in parts):
-        raise UserError(
-            f"--setting {text} cannot be read. Write KEY=VALUE, or PART.KEY=VALUE for one of the trained parts "
-            f"{', '.join(parts)}."
-        )
-    for chosen in [part] if dot else list(parts):
-        plan = dict(parts[chosen])
-        field = find_method(plan.get("method", "lora")).settings.model_fields.get(key)
-        several = field is not None and get_origin(field.annotation) is tuple
-        checked: Any = None if value == "none" else value.split("+") if several else value
-        parts[chosen] = {**plan, "settings": {**plan.get("settings", {}), key: checked}}
-
-
-def _by_part(key: str, text: str | None, parts: list[str]) -> dict[str, str]:
-    """Read ``VALUE`` (all parts) or ``unet=VALUE,text_encoder=VALUE``."""
-    if text is None:
-        return {}
-    if "=" not in text:
-        return dict.fromkeys(parts, text)
-    found = dict(item.partition("=")[::2] for item in text.split(","))
-    wrong = [part for part in found if part not in parts]
-    if wrong:
-        raise UserError(
-            f"--{key.replace('_', '-')} {text} names the part {wrong[0]!r}, which is not trained. "
-            f"Trained: {', '.join(parts)}."
-        )
-    return found
-
-
-def _may_be_empty(field: FieldInfo) -> bool:
-    """Whether a setting is a number or nothing, which a command line writes as ``none``."""
-    return type(None) in get_args(field.annotation) and str not in get_args(field.annotation)
-
-
-def _given_beside_resume(options: argparse.Namespace) -> list[str]:
-    others = (
-        "config",
-        "parts",
-        "method",
-        "learning_rate",
-        "rank",
-        "alpha",
-        "targets",
-        "settings",
-        *RunConfig.model_fields,
-    )
-    names = [name for name in dict.fromkeys(others) if getattr(options, name, None) is not None]
-    shown = {"sample_prompts": "sample-prompt", "settings": "setting"}
-    return ["--" + shown.get(name, name.replace("_", "-")) for name in names]
+    add_training(parser, _TRAINING)
 
 
 def _run(options: argparse.Namespace) -> int:
-    library = library_of(options)
-    if options.resume is not None:
-        beside = _given_beside_resume(options)
-        if beside:
-            raise UserError(
-                f"--resume goes on with the run's own settings, so {', '.join(beside)} cannot be given beside it. "
-                "Leave it out, or start a new run under another --name."
-            )
-        run = find_run(library, options.resume)
-    else:
-        run = create_run(library, config_from_options(options))
-    stop = threading.Event()
-    try:
-        with Terminal() as report, _stop_on_signals(stop, report):
-            adapter = execute(run, report, stop.is_set)
-    except UserError:
-        if options.resume is None:
-            discard_unstarted(run)
-        raise
+    adapter = train_from_options(options, _TRAINING)
     if adapter is None:
         return 130
     prompt = ", ".join([*read_card(adapter).triggers, "a red boat, sea"])
     print(f'Try it: studio generate "{prompt}" --adapter {adapter.name} --out boat.png')
     return 0
-
-
-class _stop_on_signals:
-    """Let the first Ctrl-C (or SIGTERM) stop after the step; a second one stops at once."""
-
-    def __init__(self, stop: threading.Event, report: Terminal) -> None:
-        self._stop, self._report = stop, report
-
-    def __enter__(self) -> None:
-        self._before = {s: signal.signal(s, self._on_signal) for s in (signal.SIGINT, signal.SIGTERM)}
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _on_signal(self, number: int, frame: object) -> None:
-        if self._stop.is_set():
-            raise KeyboardInterrupt
-        self._stop.set()
-        self._report.say("Stopping after this step; once more to stop at once.")
 
 
 COMMAND = Command("train", "Learn an adapter from a folder of pictures.", _add_arguments, _run)

@@ -7,15 +7,29 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipelines.bases import load_base
-from pipelines.families import LoadedBase, families
+from pipelines.bases import load_base, load_picture_base, load_text_base
+from pipelines.families import LoadedBase, PictureBase, TextBase, families
 from pipelines.families._picture_targets import TARGETS
 from trainers.errors import UserError
+
+
+def of_role(role: str) -> list[str]:
+    return [name for name, family in families().items() if family.role == role]
 
 
 @pytest.fixture(scope="module", params=list(families()))
 def any_base(request: pytest.FixtureRequest, tiny_bases: dict[str, Path]) -> LoadedBase:
     return load_base(str(tiny_bases[request.param]), device="cpu")
+
+
+@pytest.fixture(scope="module", params=of_role("picture"))
+def picture_base(request: pytest.FixtureRequest, tiny_bases: dict[str, Path]) -> PictureBase:
+    return load_picture_base(str(tiny_bases[request.param]), device="cpu")
+
+
+@pytest.fixture(scope="module", params=of_role("text"))
+def text_base(request: pytest.FixtureRequest, tiny_bases: dict[str, Path]) -> TextBase:
+    return load_text_base(str(tiny_bases[request.param]), device="cpu")
 
 
 def noise_for(base: LoadedBase, count: int, seed: int = 0) -> Tensor:
@@ -24,30 +38,9 @@ def noise_for(base: LoadedBase, count: int, seed: int = 0) -> Tensor:
 
 
 class TestEveryFamily:
-    def test_shapes_from_pictures_to_pictures(self, any_base: LoadedBase) -> None:
-        size = any_base.resolution_px
-        pixels = torch.rand(2, 3, size, size) * 2 - 1
-        with torch.no_grad():
-            mean, deviation = any_base.encode_pictures(pixels)
-            assert mean.shape == deviation.shape == noise_for(any_base, 2).shape
-            assert (deviation > 0).all()
-            timesteps = torch.tensor([3, any_base.timesteps - 1])
-            text = any_base.encode_text(["a red boat", ""])
-            assert all(len(rows) == 2 for rows in text.values())
-            noise = torch.randn_like(mean)
-            noisy = any_base.add_noise(mean, noise, timesteps)
-            predicted = any_base.predict(noisy, timesteps, text)
-            assert predicted.shape == any_base.target(mean, noise, timesteps).shape == mean.shape
-            told: list[int] = []
-            pictures = any_base.sample(
-                text, any_base.encode_text(["", ""]), noise_for(any_base, 2), steps=3, guidance=4.0, on_step=told.append
-            )
-        assert [(picture.size, picture.mode) for picture in pictures] == [((size, size), "RGB")] * 2
-        assert told == [1, 2, 3]
-
     def test_every_kind_of_target_matches_modules_of_its_part(self, any_base: LoadedBase) -> None:
         for part, module in any_base.parts.items():
-            for kind in TARGETS[part] if any_base.family == "sd1" else ("attention", "feed_forward"):
+            for kind in TARGETS.get(part, ("attention", "feed_forward", "norm", "all-linear")):
                 names = any_base.targets(part, [kind])
                 for name in names:
                     if name not in ("conv_shortcut", "upsamplers.0.conv", "downsamplers.0.conv"):
@@ -60,31 +53,89 @@ class TestEveryFamily:
             assert not module.training
             assert not any(parameter.requires_grad for parameter in module.parameters())
 
-    def test_text_that_the_encoder_does_not_see_is_told(self, any_base: LoadedBase) -> None:
-        assert any_base.cut_text("a red boat") == ""
-        long = "boat " * 200 + "the end"
-        cut = any_base.cut_text(long)
-        assert cut.replace(" ", "").endswith("theend")
-        assert len(cut) < len(long)
-
-    def test_weights_of_the_loss_are_one_without_gamma(self, any_base: LoadedBase) -> None:
-        timesteps = torch.arange(0, any_base.timesteps, 97)
-        assert torch.equal(any_base.loss_weight(timesteps, None), torch.ones(len(timesteps)))
-        assert (any_base.loss_weight(timesteps, 5.0) > 0).all()
-
-    def test_sizes_that_cannot_be_drawn_are_refused(self, any_base: LoadedBase) -> None:
-        for width, height in ((any_base.resolution_px + 1, any_base.resolution_px), (0, 64), (-64, 64)):
-            with pytest.raises(UserError, match=f"{width} x {height} px cannot be drawn"):
-                any_base.noise_shape(width, height)
-        channels, rows, columns = any_base.noise_shape(2 * any_base.resolution_px, any_base.resolution_px)
-        assert columns == 2 * rows
-        assert channels == noise_for(any_base, 1).shape[1]
-
     def test_its_record_says_what_the_base_says(self, any_base: LoadedBase) -> None:
         record = families()[any_base.family]
         assert set(record.parts) == set(any_base.parts)
         assert record.title
         assert len(any_base.fingerprint) == 64
+
+    def test_it_is_not_taken_for_one_of_the_other_role(self, any_base: LoadedBase, tiny_bases: dict[str, Path]) -> None:
+        role = families()[any_base.family].role
+        wrong, needed = (
+            (load_text_base, "a language model") if role == "picture" else (load_picture_base, "a diffusion")
+        )
+        with pytest.raises(UserError, match=f"{needed}.* is needed here"):
+            wrong(str(tiny_bases[any_base.family]), device="cpu")
+
+
+class TestEveryPictureFamily:
+    def test_shapes_from_pictures_to_pictures(self, picture_base: PictureBase) -> None:
+        size = picture_base.resolution_px
+        pixels = torch.rand(2, 3, size, size) * 2 - 1
+        with torch.no_grad():
+            mean, deviation = picture_base.encode_pictures(pixels)
+            assert mean.shape == deviation.shape == noise_for(picture_base, 2).shape
+            assert (deviation > 0).all()
+            timesteps = torch.tensor([3, picture_base.timesteps - 1])
+            text = picture_base.encode_text(["a red boat", ""])
+            assert all(len(rows) == 2 for rows in text.values())
+            noise = torch.randn_like(mean)
+            noisy = picture_base.add_noise(mean, noise, timesteps)
+            predicted = picture_base.predict(noisy, timesteps, text)
+            assert predicted.shape == picture_base.target(mean, noise, timesteps).shape == mean.shape
+            told: list[int] = []
+            pictures = picture_base.sample(
+                text,
+                picture_base.encode_text(["", ""]),
+                noise_for(picture_base, 2),
+                steps=3,
+                guidance=4.0,
+                on_step=told.append,
+            )
+        assert [(picture.size, picture.mode) for picture in pictures] == [((size, size), "RGB")] * 2
+        assert told == [1, 2, 3]
+
+    def test_text_that_the_encoder_does_not_see_is_told(self, picture_base: PictureBase) -> None:
+        assert picture_base.cut_text("a red boat") == ""
+        long = "boat " * 200 + "the end"
+        cut = picture_base.cut_text(long)
+        assert cut.replace(" ", "").endswith("theend")
+        assert len(cut) < len(long)
+
+    def test_weights_of_the_loss_are_one_without_gamma(self, picture_base: PictureBase) -> None:
+        timesteps = torch.arange(0, picture_base.timesteps, 97)
+        assert torch.equal(picture_base.loss_weight(timesteps, None), torch.ones(len(timesteps)))
+        assert (picture_base.loss_weight(timesteps, 5.0) > 0).all()
+
+    def test_sizes_that_cannot_be_drawn_are_refused(self, picture_base: PictureBase) -> None:
+        for width, height in ((picture_base.resolution_px + 1, picture_base.resolution_px), (0, 64), (-64, 64)):
+            with pytest.raises(UserError, match=f"{width} x {height} px cannot be drawn"):
+                picture_base.noise_shape(width, height)
+        channels, rows, columns = picture_base.noise_shape(2 * picture_base.resolution_px, picture_base.resolution_px)
+        assert columns == 2 * rows
+        assert channels == noise_for(picture_base, 1).shape[1]
+
+
+class TestEveryTextFamily:
+    def test_numbers_go_in_and_a_guess_for_every_token_comes_out(self, text_base: TextBase) -> None:
+        numbers = text_base.tokenizer("a red boat", return_tensors="pt").input_ids
+        with torch.no_grad():
+            logits = text_base.model(input_ids=numbers).logits
+        assert logits.shape == (*numbers.shape, text_base.widths["vocabulary"])
+        assert text_base.tokenizer.decode(text_base.word_numbers("language_model", "a red boat")) == "a red boat"
+
+    def test_all_linear_is_every_matrix_but_the_head(self, text_base: TextBase) -> None:
+        found = set(text_base.targets("language_model", ["all-linear"]))
+        linear = {path for path, module in text_base.model.named_modules() if isinstance(module, torch.nn.Linear)}
+        assert found == linear - {"lm_head"}
+        assert len(found) == 7 * text_base.widths["language_layers"]
+
+    def test_chats_can_be_rendered_and_answers_can_end(self, text_base: TextBase) -> None:
+        chat = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]
+        numbers = text_base.tokenizer.apply_chat_template(chat, tokenize=True, return_dict=False)
+        assert text_base.tokenizer.pad_token_id is not None
+        assert numbers[-1] in text_base.stop_numbers
+        assert text_base.context_tokens >= 16
 
 
 def alphas_bar(base: LoadedBase, *, zero_terminal: bool) -> np.ndarray:

@@ -11,8 +11,9 @@ from PIL import Image
 from pipelines.families import LoadedBase
 from pipelines.picture_file import read_settings
 from studio.cli import main
-from studio.commands.train import config_from_options
+from studio.commands.train import _TRAINING
 from studio.library import Library
+from studio.training_flags import config_from_options
 from tests.support import content_of, random_adapter
 from trainers.adapter import read_adapter, write_adapter
 from trainers.config import RunConfig
@@ -23,7 +24,7 @@ CAPTURE = pytest.CaptureFixture[str]
 def parsed(*arguments: str) -> RunConfig:
     from studio.cli import _parser
 
-    return config_from_options(_parser().parse_args(["train", *arguments]))
+    return config_from_options(_parser().parse_args(["train", *arguments]), _TRAINING)
 
 
 def test_train_list_show_generate_compare_blend_remove(

@@ -17,6 +17,7 @@ from trainers.errors import UserError
 from trainers.loop import ADAPTER, Training, begin, restore, snapshot, train, trained_parts
 from trainers.methods import _peft_bridge as bridge
 from trainers.objectives.denoise import denoise
+from trainers.picture_task import PictureTask
 
 Start = Callable[..., Training]
 
@@ -40,11 +41,16 @@ def start(base: LoadedBase) -> Iterator[Start]:
         clean()
         usual = {"data": "d", "name": "n", "steps": 6, "batch_size": 2, "warmup_steps": 0}
         config = parse_config({**usual, **values})
-        begun.append(begin(config, base, data or latents(), Accelerator(cpu=True)))
+        begun.append(begin(config, PictureTask(config, base, data or latents()), Accelerator(cpu=True)))
         return begun[-1]
 
     yield one
     clean()
+
+
+def task_of(training: Training) -> PictureTask:
+    assert isinstance(training.task, PictureTask)
+    return training.task
 
 
 def adapter_bits(training: Training) -> dict[str, dict[str, str]]:
@@ -54,9 +60,9 @@ def adapter_bits(training: Training) -> dict[str, dict[str, str]]:
 def test_gradients_reach_adapter_parameters_of_both_parts_and_nothing_else(start: Start, base: LoadedBase) -> None:
     training = start()
     training.optimiser.zero_grad(set_to_none=True)
-    captions = list(training.latents.captions[:2])
+    captions = list(task_of(training).latents.captions[:2])
     text = base.encode_text(captions)
-    denoise(base, training.latents.mean[:2], text, torch.Generator().manual_seed(0), snr_gamma=5.0).backward()
+    denoise(base, task_of(training).latents.mean[:2], text, torch.Generator().manual_seed(0), snr_gamma=5.0).backward()
     for part, module in base.parts.items():
         own = set(bridge.adapter_parameters(module, ADAPTER))
         with_gradient = {name for name, p in module.named_parameters() if p.grad is not None}
@@ -89,9 +95,9 @@ def test_the_loss_falls(start: Start, base: LoadedBase) -> None:
 
     def fixed_loss() -> float:
         with torch.no_grad():
-            text = base.encode_text(list(training.latents.captions))
+            text = base.encode_text(list(task_of(training).latents.captions))
             generators = [torch.Generator().manual_seed(seed) for seed in range(8)]
-            losses = [denoise(base, training.latents.mean, text, g, snr_gamma=5.0) for g in generators]
+            losses = [denoise(base, task_of(training).latents.mean, text, g, snr_gamma=5.0) for g in generators]
         return float(torch.stack(losses).mean())
 
     before = fixed_loss()
@@ -102,13 +108,13 @@ def test_the_loss_falls(start: Start, base: LoadedBase) -> None:
 def test_a_part_that_is_not_trained_stays_bare_and_its_text_is_cached(start: Start, base: LoadedBase) -> None:
     training = start(parts={"unet": {}})
     assert not list(bridge.tuner_layers(base.parts["text_encoder"]))
-    assert training.cached_text is not None
-    assert set(training.cached_text) == {*training.latents.captions, ""}
-    for caption, cached in training.cached_text.items():
+    assert task_of(training).cached_text is not None
+    assert set(task_of(training).cached_text) == {*task_of(training).latents.captions, ""}
+    for caption, cached in task_of(training).cached_text.items():
         with torch.no_grad():
             fresh = base.encode_text([caption])
         assert all(torch.equal(cached[key], fresh[key]) for key in fresh)
-    assert start(parts={"text_encoder": {}}).cached_text is None
+    assert task_of(start(parts={"text_encoder": {}})).cached_text is None
 
 
 def test_equal_seeds_end_bit_equal_and_others_do_not(start: Start) -> None:

@@ -11,7 +11,8 @@ from torch import nn
 from pipelines.families import LoadedBase
 from tests.support import draw_pictures
 from trainers.config import RunConfig
-from trainers.data.latents import Latents, encode_latents, mixed_seed, picture_order
+from trainers.data.latents import Latents, encode_latents
+from trainers.data.order import data_order, mixed_seed
 from trainers.data.pictures import open_picture, picture_pixels, read_folder
 from trainers.objectives.denoise import denoise
 from trainers.optimisers import build_optimiser, rate_factor
@@ -60,15 +61,15 @@ def test_each_part_has_its_own_learning_rate() -> None:
 
 
 def test_every_pass_shows_every_picture_once_in_its_own_order() -> None:
-    seen = [picture_order(5, first, 4, seed=3) for first in range(0, 40, 4)]
+    seen = [data_order(5, first, 4, seed=3) for first in range(0, 40, 4)]
     stream = [index for batch in seen for index in batch]
     passes = [tuple(stream[n : n + 5]) for n in range(0, 40, 5)]
     assert all(sorted(one) == list(range(5)) for one in passes)
     assert len(set(passes)) > 3
-    assert stream == picture_order(5, 0, 40, seed=3)
-    assert stream[13:20] == picture_order(5, 13, 7, seed=3)
-    assert stream != picture_order(5, 0, 40, seed=4)
-    assert picture_order(1, 0, 6, seed=0) == [0] * 6
+    assert stream == data_order(5, 0, 40, seed=3)
+    assert stream[13:20] == data_order(5, 13, 7, seed=3)
+    assert stream != data_order(5, 0, 40, seed=4)
+    assert data_order(1, 0, 6, seed=0) == [0] * 6
 
 
 def test_seeds_for_different_uses_differ_and_never_change() -> None:
@@ -103,7 +104,7 @@ def test_latents_are_those_of_the_pictures_and_mirrored_ones_follow(shared_base:
 
 
 def test_the_share_of_dropped_captions_is_the_asked_one() -> None:
-    from trainers.loop import _drop_captions
+    from trainers.picture_task import _drop_captions
 
     captions = ["caption"] * 4000
     dropped = _drop_captions(captions, config(caption_dropout=0.25), torch.Generator().manual_seed(0))

@@ -1,6 +1,5 @@
-"""Latents of the training pictures, encoded once before the first step, and the order in which they are seen."""
+"""Latents of the training pictures, encoded once before the first step."""
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -45,23 +44,3 @@ def encode_latents(
             captions += [picture.caption for picture in chunk]
             yield len(captions), None
     yield len(captions), Latents(torch.cat(means), torch.cat(deviations), tuple(captions))
-
-
-def picture_order(count: int, first: int, number: int, seed: int) -> list[int]:
-    """Return which pictures are seen at positions ``first … first + number - 1`` of an endless shuffled stream.
-
-    A pure function of the seed, so that resuming needs no state: every pass over the pictures is its own permutation.
-    """
-    order: list[int] = []
-    while len(order) < number:
-        epoch, offset = divmod(first + len(order), count)
-        generator = torch.Generator().manual_seed(mixed_seed(seed, "order", epoch))
-        permutation = torch.randperm(count, generator=generator).tolist()
-        order += permutation[offset : offset + number - len(order)]
-    return order
-
-
-def mixed_seed(seed: int, *what: str | int) -> int:
-    """Derive an independent 63-bit seed from the run's seed and what it is for."""
-    text = "/".join(str(item) for item in (seed, *what))
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1

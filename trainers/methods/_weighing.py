@@ -9,9 +9,10 @@ where adaptedᵢ is the layer with adapter i alone. One such adapter alone at we
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+import torch
 from peft.tuners.adalora.layer import AdaLoraLayer
 from peft.tuners.loha.layer import LoHaLayer
 from peft.tuners.lokr.layer import LoKrLayer
@@ -36,6 +37,42 @@ def weigh(module: nn.Module, weights: Mapping[str, float]) -> None:
     for layer in layers:
         if not isinstance(layer, Sidecar) and id(layer) not in inner:
             _mix(layer, weights)
+
+
+def weighs_rows(module: nn.Module, names: Collection[str]) -> bool:
+    """Return whether adapters add plain deltas of linear layers, which a scale [b, 1, 1] weighs row by row."""
+    return all(
+        isinstance(layer, LoraLayer)
+        and is_additive(layer, name)
+        and not isinstance(layer.get_base_layer(), nn.Embedding)
+        for layer in module.modules()
+        if isinstance(layer, BaseTunerLayer)
+        for name in names
+        if name in _adapters(layer)
+    )
+
+
+def weigh_rows(module: nn.Module, rows: Mapping[str, Sequence[float]]) -> None:
+    """Give active adapters, all such as `weighs_rows` allows, a weight for every row of a batch; `weigh` ends it."""
+    for layer in module.modules():
+        if isinstance(layer, LoraLayer):
+            for name in rows.keys() & _adapters(layer):
+                layer.set_scale(name, 1.0)
+                own = layer.lora_A[name].weight
+                weights = torch.tensor(rows[name], dtype=own.dtype, device=own.device)[:, None, None]
+                layer.scaling[name] = layer.scaling[name] * weights
+
+
+@contextlib.contextmanager
+def without_adapters(module: nn.Module) -> Iterator[None]:
+    """Let the base alone act for the length of a block; adapters that were on come back at weight 1."""
+    layers = [layer for layer in module.modules() if isinstance(layer, BaseTunerLayer)]
+    on = {name for layer in layers for name in layer.active_adapters if not layer.disable_adapters}
+    weigh(module, {})
+    try:
+        yield
+    finally:
+        weigh(module, dict.fromkeys(on, 1.0))
 
 
 class _Mixed:

@@ -40,7 +40,8 @@ class LoraSettings(MethodSettings):
     targets: tuple[str, ...] = Field(
         ("attention",),
         min_length=1,
-        description="Layers that get a delta: attention, feed_forward, convolution, or literal module names.",
+        description="Layers that get a delta: attention, feed_forward, convolution, all-linear (of a language model), "
+        "or literal module names.",
     )
 
 
@@ -69,7 +70,7 @@ METHOD = Method(
     recommended={
         "unet": Recommendation(2e-3, {"targets": ("attention", "feed_forward")}),
         "text_encoder": Recommendation(5e-3, {"rank": 8}),
-        "language_model": Recommendation(2e-4),
+        "language_model": Recommendation(2e-4, {"targets": ("all-linear",)}),
     },
     peft_config=_peft_config,
     mergeable=True,

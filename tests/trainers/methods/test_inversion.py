@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 import torch
-from accelerate import Accelerator
 from torch import Tensor
 
 from pipelines.attach import Attachments, attached
@@ -18,9 +17,9 @@ from tests.trainers.methods import cells
 from trainers.config import parse_config
 from trainers.data.latents import Latents
 from trainers.errors import UserError
-from trainers.loop import begin
 from trainers.methods import _peft_bridge as bridge
 from trainers.methods import find_method
+from trainers.picture_task import PictureTask
 
 METHOD = find_method("textual_inversion")
 PART = ("text_encoder",)
@@ -132,7 +131,7 @@ def test_a_word_that_no_caption_holds_is_refused(base: LoadedBase) -> None:
     data = Latents(mean, torch.ones_like(mean), ("zqx, one", "zqx, two"))
     values = {"data": "d", "name": "n", "trigger": "zqx", "parts": {"text_encoder": {"method": "textual_inversion"}}}
     with pytest.raises(UserError, match=r"No caption holds <new>.*leave --trigger out"):
-        begin(parse_config(values), base, data, Accelerator(cpu=True))
+        PictureTask(parse_config(values), base, data)
 
 
 def test_from_pictures_to_a_picture(

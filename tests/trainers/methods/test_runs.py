@@ -18,6 +18,7 @@ from trainers.data.latents import Latents
 from trainers.loop import ADAPTER, Training, begin, restore, snapshot, train, trained_parts
 from trainers.methods import _peft_bridge as bridge
 from trainers.methods import find_method, methods
+from trainers.picture_task import PictureTask
 from trainers.tensor_files import tensors_size_bytes, write_tensors
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -28,7 +29,7 @@ def run(base: LoadedBase, work: Callable[[Training], Any], **values: Any) -> Any
     config = parse_config({"data": "d", "name": "n", "steps": 4, "batch_size": 1, "warmup_steps": 0, **values})
     captions = tuple(f"{config.trigger or 'a'} {word}" for word in ("one", "two", "three"))
     data = Latents(mean, torch.full_like(mean, 0.01), captions)
-    training = begin(config, base, data, Accelerator(cpu=True))
+    training = begin(config, PictureTask(config, base, data), Accelerator(cpu=True))
     try:
         return work(training)
     finally:

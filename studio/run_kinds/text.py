@@ -1,0 +1,52 @@
+"""Training an adapter on texts."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from studio.library import Library
+from studio.run_control import Control
+from studio.run_kinds._run_kind import Forecast, RunKind
+from studio.run_kinds.pictures import prepare_training
+from trainers.config import parse_config
+from trainers.text_config import PART, TextConfig
+
+if TYPE_CHECKING:
+    from studio.runs import Journal, Run
+
+
+def _parse(values: Mapping[str, Any]) -> TextConfig:
+    return parse_config(values, TextConfig)
+
+
+def _prepare(config: TextConfig, library: Library) -> TextConfig:
+    kept: TextConfig = prepare_training(config, library)
+    if kept.validation is None:
+        return kept
+    return kept.model_copy(update={"validation": str(Path(kept.validation).expanduser().resolve())})
+
+
+def _forecast(config: TextConfig, library: Library) -> Forecast:
+    from studio.text_forecast import forecast_text  # torch and the model libraries
+
+    return forecast_text(config, library)
+
+
+def _work(run: "Run", journal: "Journal", control: Control) -> Path | None:
+    from studio.text_worker import work  # torch and the model libraries; not needed to list or queue runs
+
+    return work(run, journal, control)
+
+
+RUN_KIND = RunKind(
+    name="text",
+    title="Voice or task from texts",
+    settings=TextConfig,
+    parse=_parse,
+    prepare=_prepare,
+    forecast=_forecast,
+    work=_work,
+    front=("name", "base", "data", "stage", "steps", "batch_size", "max_length", "sample_every"),
+    parts=(PART,),
+    command="text train",
+)

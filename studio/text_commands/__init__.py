@@ -1,0 +1,1 @@
+"""Subcommands of ``studio text``, one file each."""

@@ -1,0 +1,175 @@
+"""The work of a training run on texts: data, base, loop, answers to the same prompts, adapter."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.attach import Attachments
+from pipelines.bases import load_text_base
+from pipelines.families import TextBase
+from pipelines.text_generate import TextRequest, generate_texts
+from studio.run_control import Control
+from studio.runs import Journal, Run
+from studio.training_work import (
+    VALIDATION,
+    Evaluation,
+    build_accelerator,
+    check_unchanged,
+    go_on,
+    run_steps,
+    say_parts,
+    write_trained,
+)
+from trainers.data.texts import FORMS, HELD_OUT, TextData, TextRow, held_out_file, read_texts
+from trainers.errors import UserError
+from trainers.loop import ADAPTER, Training, begin
+from trainers.preflight import check_parts
+from trainers.stages import TextTask, find_stage, make_task
+from trainers.storage import sha256_of_file
+from trainers.text_config import PART, TextConfig
+
+_SAMPLES = 4
+
+
+@dataclass(frozen=True)
+class TrainingTexts:
+    """What a run learns from, and what it is measured on."""
+
+    training: TextData
+    held_out: TextData | None
+
+    def facts(self) -> dict[str, str]:
+        """Return what is told of the files."""
+        found = {"data": f"{len(self.training.rows):,} rows of {self.training.form.title} in {self.training.path.name}"}
+        held = self.held_out
+        found["validation"] = f"{len(held.rows):,} rows in {held.path.name}" if held is not None else "none"
+        return found
+
+    def notes(self) -> list[str]:
+        """Return sentences on columns that are not read."""
+        return [
+            f"{data.path.name}: not used: {', '.join(data.unused)}."
+            for data in (self.training, self.held_out)
+            if data is not None and data.unused
+        ]
+
+
+def read_training_texts(config: TextConfig) -> TrainingTexts:
+    """Read a run's data.
+
+    Raises:
+        UserError: a file is missing or broken, or its form is none that the stage learns from.
+    """
+    stage, data = find_stage(config.stage), read_texts(Path(config.data))
+    place = Path(config.validation) if config.validation is not None else held_out_file(Path(config.data))
+    if config.validation is None and place is not None and place.resolve() == data.path.resolve():
+        place = None  # the held-out file itself is trained on, on purpose
+    held = read_texts(place, HELD_OUT) if place is not None else None
+    for found in (data, held):
+        if found is not None and found.form.name not in stage.forms:
+            wanted = ", ".join(FORMS[name].title for name in stage.forms)
+            raise UserError(
+                f"{found.path} holds {found.form.title}, and the stage {stage.name!r} learns from {wanted}. Take other "
+                "data, or another --stage."
+            )
+    return TrainingTexts(data, held)
+
+
+def load_base_of(config: TextConfig) -> TextBase:
+    """Load the base that a run trains on."""
+    return load_text_base(
+        config.base,
+        device=config.device,
+        precision=config.precision,
+        trust_remote_code=config.trust_remote_code,
+    )
+
+
+def work(run: Run, journal: Journal, control: Control) -> Path | None:
+    """Do what is left of a run; see `studio.runs.execute`."""
+    config: TextConfig = run.config()
+    texts = read_training_texts(config)
+    for what, found in texts.facts().items():
+        journal.say(f"{what}: {found}")
+    base = load_base_of(config)
+    check_parts(config, base)
+    task = make_task(config, base, texts.training.rows)
+    for what, found in task.facts().items():
+        journal.say(f"{what}: {found}")
+    for note in (*texts.notes(), *task.notes):
+        journal.say(f"Note: {note}")
+    check_unchanged(run, base, _digests(texts), ("validation", "sample_tokens", "trust_remote_code"))
+    training = begin(config, task, build_accelerator(base, PART))
+    say_parts(journal, training)
+    _say_layers(journal, training)
+    go_on(run, journal, training)
+    evaluation = _evaluation(journal, config, training, task, base, texts.held_out)
+    if not run_steps(run, journal, training, control, evaluation) or not training.accelerator.is_main_process:
+        return None
+    data = {"rows": len(texts.training.rows), "form": texts.training.form.name, "stage": config.stage}
+    return write_trained(run, journal, training, base, data=data)
+
+
+def _evaluation(
+    journal: Journal,
+    config: TextConfig,
+    training: Training,
+    task: TextTask,
+    base: TextBase,
+    held_out: TextData | None,
+) -> Evaluation:
+    live = Attachments(base, slots={config.name: ADAPTER}, parts={config.name: tuple(config.parts)})
+    if config.sample_prompts:
+        prompts = [TextRow("prompt", messages=({"role": "user", "content": text},)) for text in config.sample_prompts]
+    else:
+        prompts = task.prompts(_SAMPLES)
+
+    def sample() -> dict[str, bytes]:
+        lines = _answers(journal, config, training, live, prompts)
+        live.set_weights({config.name: 1.0})
+        return {".jsonl": "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()}
+
+    def measure() -> dict[str, float]:
+        assert held_out is not None
+        loss = task.validation_loss(held_out.rows)
+        journal.say(f"Step {training.step}: validation loss {loss:.4f}")
+        return {VALIDATION: loss} if math.isfinite(loss) else {}
+
+    return Evaluation(sample, measure if held_out is not None else None)
+
+
+def _answers(
+    journal: Journal, config: TextConfig, training: Training, live: Attachments, prompts: Sequence[TextRow]
+) -> list[Mapping[str, str]]:
+    """Answer the prompts greedily with the adapter as it stands."""
+    requests = [
+        TextRequest(
+            prompt=row.text,
+            messages=row.messages,
+            plain=not row.messages,
+            weights={config.name: 1.0},
+            maximum_tokens=config.sample_tokens,
+        )
+        for row in prompts
+    ]
+    lines: dict[int, Mapping[str, str]] = {}
+    for done, (number, answer) in enumerate(generate_texts(live, requests), 1):
+        shown = requests[number].prompt or requests[number].messages[-1]["content"]
+        lines[number] = {"prompt": shown, "answer": answer.text}
+        journal.report.progress(f"samples at step {training.step}", done, len(requests))
+    return [lines[number] for number in range(len(requests))]
+
+
+def _say_layers(journal: Journal, training: Training) -> None:
+    for part, found in training.attached.items():
+        ends: dict[str, int] = {}
+        for path in found.matched:
+            name = ".".join(step for step in path.split(".")[-2:] if not step.isdigit())
+            ends[name] = ends.get(name, 0) + 1
+        journal.say(f"{part}: attached to {', '.join(f'{count} × {name}' for name, count in ends.items())}")
+
+
+def _digests(texts: TrainingTexts) -> dict[str, str]:
+    return {"texts": sha256_of_file(texts.training.path)}

@@ -1,0 +1,237 @@
+"""The flags of every command that trains, built from the settings of its kind of run."""
+
+import argparse
+import signal
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+
+from studio.commands._command import add_library, library_of
+from studio.report import Terminal
+from studio.run_kinds import RunKind
+from studio.runs import create_run, discard_unstarted, execute, find_run
+from trainers.config import check_parts_shape, read_config
+from trainers.errors import UserError
+from trainers.methods import find_method
+
+# Flags that are built from the schema; the others below need a shape of their own on a command line.
+_OWN_SHAPE = {"kind", "parts", "sample_prompts"}
+_OF_PARTS = ("parts", "method", "learning_rate", "rank", "alpha", "targets", "settings")
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a command trains."""
+
+    kind: RunKind
+    parts: tuple[str, ...]
+    """The parts that are trained when none is named."""
+    example: str
+    """A whole command that works, for messages."""
+
+
+def add_training(parser: argparse.ArgumentParser, training: Training) -> None:
+    """Add ``--library``, ``--config``, ``--resume``, what belongs to parts, and a flag for every setting."""
+    add_library(parser)
+    default = ",".join(training.parts)
+    parser.add_argument("--config", metavar="FILE", help="YAML file of settings; flags given beside it win")
+    parser.add_argument("--resume", metavar="RUN", help="continue a stopped or killed run, by name or folder")
+    parser.add_argument("--parts", default=None, help=f"what to train, with commas (default {default})")
+    for name, text in (
+        ("method", "method, for all parts or by part, such as unet=lora,text_encoder=dora (default lora)"),
+        (
+            "learning-rate",
+            "step size, for all parts or by part (default: the method's recommendation)",
+        ),
+        ("rank", "rank of the delta, for all parts or by part"),
+        ("alpha", "the delta is scaled by alpha / rank, for all parts or by part"),
+        ("targets", "kinds of layers or module names joined by +, for all parts or by part"),
+    ):
+        parser.add_argument(f"--{name}", default=None, metavar="VALUE", help=text)
+    parser.add_argument(
+        "--setting",
+        action="append",
+        dest="settings",
+        metavar="[PART.]KEY=VALUE",
+        help="any setting of the method, for all parts or one; may be repeated ('studio methods NAME' lists them)",
+    )
+    parser.add_argument(
+        "--sample-prompt",
+        action="append",
+        dest="sample_prompts",
+        metavar="PROMPT",
+        help="may be repeated",
+    )
+    for name, field in training.kind.settings.model_fields.items():
+        if name in _OWN_SHAPE:
+            continue
+        flag = "--" + name.replace("_", "-")
+        shown = (
+            f" (default {field.default})" if field.default not in (None, ..., "") and not field.is_required() else ""
+        )
+        text = (field.description or "").rstrip(".") + shown
+        if get_origin(field.annotation) is dict:
+            parser.add_argument(
+                flag.removesuffix("s"), dest=name, action="append", metavar="KEY=VALUE", help=f"{text}; may be repeated"
+            )
+        elif field.annotation is bool:
+            parser.add_argument(flag, dest=name, action=argparse.BooleanOptionalAction, default=None, help=text)
+        else:
+            parser.add_argument(flag, dest=name, default=None, metavar="VALUE", help=text)
+
+
+def config_from_options(options: argparse.Namespace, training: Training) -> Any:
+    """Build the config from the YAML file, if any, and the flags.
+
+    Raises:
+        UserError: listing every problem.
+    """
+    values: dict[str, Any] = read_config(Path(options.config)) if options.config else {}
+    for name, field in training.kind.settings.model_fields.items():
+        given = getattr(options, name, None)
+        if given is not None and name != "parts":
+            if get_origin(field.annotation) is dict:
+                values[name] = {**dict(values.get(name) or {}), **_pairs(name, given)}
+            else:
+                values[name] = None if given == "none" and _may_be_empty(field) else given
+    missing = [name for name in ("data", "name") if name not in values]
+    if missing:
+        raise UserError(f"{' and '.join('--' + name for name in missing)} must be given, as in: {training.example}.")
+    parts = _parts(options, values.pop("parts", None), training.parts)
+    return training.kind.parse({**values, **({"parts": parts} if parts is not None else {})})
+
+
+def _parts(options: argparse.Namespace, from_file: Any, default: tuple[str, ...]) -> dict[str, Any] | None:
+    """Merge part flags over the parts of a YAML file."""
+    flags = {
+        "method": options.method,
+        "learning_rate": options.learning_rate,
+        "rank": options.rank,
+        "alpha": options.alpha,
+        "targets": options.targets,
+    }
+    if options.parts is None and all(value is None for value in flags.values()) and not options.settings:
+        return from_file
+    if from_file is not None:
+        check_parts_shape(from_file)
+    parts: dict[str, Any] = dict(from_file or {part: {} for part in default})
+    if options.parts is not None:
+        named = [part.strip() for part in options.parts.split(",")]
+        if "" in named or len(set(named)) < len(named):
+            raise UserError(f"--parts {options.parts!r} must name each part once, such as {','.join(default)}.")
+        parts = {part: parts.get(part, {}) for part in named}
+    for key, text in flags.items():
+        for part, value in _by_part(key, text, list(parts)).items():
+            plan = dict(parts[part])
+            if key in ("method", "learning_rate"):
+                plan[key] = value
+            else:
+                checked: Any = value.split("+") if key == "targets" else value
+                plan["settings"] = {**plan.get("settings", {}), key: checked}
+            parts[part] = plan
+    for text in options.settings or ():
+        _apply_setting(parts, text)
+    return parts
+
+
+def _apply_setting(parts: dict[str, Any], text: str) -> None:
+    """Put ``KEY=VALUE`` into every part's settings, or ``PART.KEY=VALUE`` into one's."""
+    name, equals, value = text.partition("=")
+    part, dot, key = name.rpartition(".")
+    if not equals or (dot and part not in parts):
+        raise UserError(
+            f"--setting {text} cannot be read. Write KEY=VALUE, or PART.KEY=VALUE for one of the trained parts "
+            f"{', '.join(parts)}."
+        )
+    for chosen in [part] if dot else list(parts):
+        plan = dict(parts[chosen])
+        field = find_method(plan.get("method", "lora")).settings.model_fields.get(key)
+        several = field is not None and get_origin(field.annotation) is tuple
+        checked: Any = None if value == "none" else value.split("+") if several else value
+        parts[chosen] = {**plan, "settings": {**plan.get("settings", {}), key: checked}}
+
+
+def _by_part(key: str, text: str | None, parts: list[str]) -> dict[str, str]:
+    """Read ``VALUE`` (all parts) or ``unet=VALUE,text_encoder=VALUE``."""
+    if text is None:
+        return {}
+    if "=" not in text:
+        return dict.fromkeys(parts, text)
+    found = dict(item.partition("=")[::2] for item in text.split(","))
+    wrong = [part for part in found if part not in parts]
+    if wrong:
+        raise UserError(
+            f"--{key.replace('_', '-')} {text} names the part {wrong[0]!r}, which is not trained. "
+            f"Trained: {', '.join(parts)}."
+        )
+    return found
+
+
+def _pairs(name: str, items: list[str]) -> dict[str, str]:
+    """Read several ``KEY=VALUE``."""
+    wrong = [item for item in items if "=" not in item]
+    if wrong:
+        raise UserError(f"--{name.removesuffix('s').replace('_', '-')} {wrong[0]} cannot be read. Write KEY=VALUE.")
+    return dict(item.partition("=")[::2] for item in items)
+
+
+def _may_be_empty(field: FieldInfo) -> bool:
+    """Whether a setting is a number or nothing, which a command line writes as ``none``."""
+    return type(None) in get_args(field.annotation) and str not in get_args(field.annotation)
+
+
+def _given_beside_resume(options: argparse.Namespace, training: Training) -> list[str]:
+    others = ("config", *_OF_PARTS, *training.kind.settings.model_fields)
+    names = [name for name in dict.fromkeys(others) if getattr(options, name, None) is not None]
+    shown = {"sample_prompts": "sample-prompt", "settings": "setting"}
+    return ["--" + shown.get(name, name.replace("_", "-")) for name in names]
+
+
+def train_from_options(options: argparse.Namespace, training: Training) -> Path | None:
+    """Train, or go on with a run, until its end or until the user stops it; return the adapter's folder.
+
+    Raises:
+        UserError: the settings are wrong, or training failed; a run that made no step leaves nothing behind.
+    """
+    library = library_of(options)
+    if options.resume is not None:
+        beside = _given_beside_resume(options, training)
+        if beside:
+            raise UserError(
+                f"--resume goes on with the run's own settings, so {', '.join(beside)} cannot be given beside it. "
+                "Leave it out, or start a new run under another --name."
+            )
+        run = find_run(library, options.resume)
+    else:
+        run = create_run(library, config_from_options(options, training))
+    stop = threading.Event()
+    try:
+        with Terminal() as report, _stop_on_signals(stop, report):
+            return execute(run, report, stop.is_set)
+    except UserError:
+        if options.resume is None:
+            discard_unstarted(run)
+        raise
+
+
+class _stop_on_signals:
+    """Let the first Ctrl-C (or SIGTERM) stop after the step; a second one stops at once."""
+
+    def __init__(self, stop: threading.Event, report: Terminal) -> None:
+        self._stop, self._report = stop, report
+
+    def __enter__(self) -> None:
+        self._before = {s: signal.signal(s, self._on_signal) for s in (signal.SIGINT, signal.SIGTERM)}
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _on_signal(self, number: int, frame: object) -> None:
+        if self._stop.is_set():
+            raise KeyboardInterrupt
+        self._stop.set()
+        self._report.say("Stopping after this step; once more to stop at once.")

@@ -1,0 +1,137 @@
+"""Supervised fine-tuning: say what the examples say."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from trainers.data.chat import ChatEncoder, Encoded, Encodings, encode_rows
+from trainers.data.order import data_order
+from trainers.data.texts import TextRow
+from trainers.data.token_batches import TokenBatch, pack_rows, packs, pad_right
+from trainers.objectives.next_token import next_token, token_losses
+from trainers.roles import LanguageModel
+from trainers.stages._stage import Stage, StageSettings
+from trainers.text_config import TextConfig
+
+_PROMPT_CHARACTERS = 40
+_EVALUATION_ROWS = 8
+
+
+class SupervisedTask:
+    """The task; see `trainers.stages.TextTask`."""
+
+    def __init__(
+        self, config: TextConfig, settings: StageSettings, role: LanguageModel, rows: Sequence[TextRow]
+    ) -> None:
+        self.config = config
+        self.role = role
+        self._rows = rows
+        self._encoder = ChatEncoder(role.tokenizer, assistant_only=config.assistant_only)
+        self._max_length = config.length_for(role.context_tokens)
+        found = self._encode(rows, cut_long=config.cut_long)
+        self.examples: Sequence[Encoded] = found.rows
+        self.places: Sequence[str] = found.places
+        self.lengths: Sequence[int] = found.lengths
+        self.notes: Sequence[str] = [*found.notes(self._max_length), *self._about_ends()]
+        lengths = [len(one.numbers) for one in self.examples]
+        alone = [[number] for number in range(len(lengths))]
+        self._units = packs(lengths, self._max_length) if config.packing else alone
+
+    def prepare(self) -> None:
+        """Nothing waits for the adapters."""
+
+    def weight(self, batch_number: int) -> float:
+        return float(sum(one.trained_count for unit in self._chosen(batch_number) for one in unit))
+
+    def loss(self, batch_number: int, generator: torch.Generator) -> Tensor:
+        batch = self._batch(self._chosen(batch_number))
+        return next_token(self._logits(batch), batch.labels)
+
+    def facts(self) -> Mapping[str, str]:
+        trained = sum(one.trained_count for one in self.examples)
+        tokens = sum(len(one.numbers) for one in self.examples)
+        longest, mean = max(self.lengths), sum(self.lengths) / len(self.lengths)
+        found = {
+            "tokens": f"{tokens:,} in {len(self.examples)} rows, {trained:,} learned from ({trained / tokens:.0%})",
+            "lengths": f"{mean:.0f} tokens on average, {longest} at most; up to {self._max_length} are read",
+            "template": self._about_template(),
+        }
+        if self.config.packing:
+            found["packing"] = f"{len(self.examples)} rows in {len(self._units)} packs, none sees another"
+        return found
+
+    def prompts(self, count: int) -> list[TextRow]:
+        found: dict[str, TextRow] = {}
+        for row in self._rows:
+            roles = [message["role"] for message in row.messages]
+            before = row.messages[: roles.index("assistant")] if roles else ()
+            start = "" if roles else row.text[:_PROMPT_CHARACTERS].rsplit(" ", 1)[0]
+            if before or start:
+                found.setdefault(f"{before}{start}", TextRow(row.where, messages=before, text=start))
+            if len(found) == count:
+                break
+        return list(found.values())
+
+    @torch.no_grad()
+    def validation_loss(self, rows: Sequence[TextRow]) -> float:
+        encoded = self._encode(rows, cut_long=True).rows
+        total, count = 0.0, 0
+        for start in range(0, len(encoded), _EVALUATION_ROWS):
+            batch = pad_right(encoded[start : start + _EVALUATION_ROWS], self.role.tokenizer.pad_token_id)
+            losses = token_losses(self._logits(batch.to(self.role.device)), batch.labels.to(self.role.device))
+            total, count = total + float(losses.double().sum()), count + len(losses)
+        return total / count
+
+    def _encode(self, rows: Sequence[TextRow], *, cut_long: bool) -> Encodings:
+        return encode_rows(
+            rows,
+            self._encoder.encode,
+            max_length=self._max_length,
+            cut_long=cut_long,
+            context_tokens=self.role.context_tokens,
+        )
+
+    def _chosen(self, batch_number: int) -> list[list[Encoded]]:
+        size = self.config.batch_size
+        order = data_order(len(self._units), batch_number * size, size, self.config.seed)
+        return [[self.examples[number] for number in self._units[unit]] for unit in order]
+
+    def _batch(self, units: Sequence[Sequence[Encoded]]) -> TokenBatch:
+        padding = self.role.tokenizer.pad_token_id
+        if self.config.packing:
+            return pack_rows(units, padding, self.role.model.dtype).to(self.role.device)
+        return pad_right([one for unit in units for one in unit], padding).to(self.role.device)
+
+    def _logits(self, batch: TokenBatch) -> Tensor:
+        return self.role.model(**batch.to(self.role.device).arguments(), use_cache=False).logits
+
+    def _about_template(self) -> str:
+        if not any(row.messages for row in self._rows):
+            return "none, the texts are plain; each ends with the end-of-text token"
+        whose = "the base's own" if self.role.own_template else "the studio's plain one, because the base has none"
+        if not self.config.assistant_only:
+            return f"{whose}; the whole chat is learned from"
+        how = "its marks tell" if self._encoder.marked else "told by rendering with and without them"
+        return f"{whose}; only the assistant's turns are learned from ({how})"
+
+    def _about_ends(self) -> list[str]:
+        """Say so when nothing teaches the model to stop."""
+        stops = set(self.role.stop_numbers)
+        taught = any(
+            trained and number in stops
+            for one in self.examples
+            for number, trained in zip(one.numbers, one.trained, strict=True)
+        )
+        if taught:
+            return []
+        names = ", ".join(repr(self.role.tokenizer.decode([number])) for number in self.role.stop_numbers)
+        return [f"No example ends with a learned {names}, so answers will not learn where to stop."]
+
+
+STAGE = Stage(
+    name="sft",
+    title="Supervised fine-tuning",
+    forms=("messages", "prompt_completion", "alpaca", "text"),
+    task=SupervisedTask,
+)
