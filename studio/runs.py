@@ -124,13 +124,7 @@ def create_run(library: Library, config: Any) -> Run:
     Raises:
         UserError: the library has an adapter or a run of that name already.
     """
-    library.new_adapter_folder(config.name)
-    folder = library.runs_folder / check_name(config.name)
-    if (folder / CONFIG_NAME).exists():
-        raise UserError(
-            f"There is a run {config.name!r} already ({Run(folder, library).status()}). Continue it with 'studio train "
-            f"--resume {config.name}', remove it with 'studio remove {config.name}', or choose another --name."
-        )
+    folder = check_new_run(library, config.name)
     kept = kind_of({"kind": config.kind}).prepare(config, library)
     run = Run(folder, library)
     try:
@@ -140,6 +134,22 @@ def create_run(library: Library, config: Any) -> Run:
         discard_unstarted(run)
         raise
     return run
+
+
+def check_new_run(library: Library, name: str) -> Path:
+    """Return where a new run of that name would go.
+
+    Raises:
+        UserError: the library has an adapter or a run of that name already.
+    """
+    library.new_adapter_folder(name)
+    folder = library.runs_folder / check_name(name)
+    if (folder / CONFIG_NAME).exists():
+        raise UserError(
+            f"There is a run {name!r} already ({Run(folder, library).status()}). Continue it with 'studio train "
+            f"--resume {name}', remove it with 'studio remove {name}', or choose another --name."
+        )
+    return folder
 
 
 def find_run(library: Library, name: str) -> Run:
