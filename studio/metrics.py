@@ -1,16 +1,19 @@
 """A run's metrics as they grow: only what is new is read, however long the file is."""
 
+import itertools
 import json
-import os
+import threading
 from array import array
-from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 _NAN = float("nan")
-_MOST_BYTES = 64 << 20
+_ABSENT = object()
+_MOST_BYTES = 8 << 20
 """Read at once; a longer file is read on with the next call, so that no page waits for it."""
 _RECENT_STEPS = 50
 
@@ -42,9 +45,20 @@ class Metrics:
     last_step: int = 0
     _offset: int = 0
     _file: tuple[int, int] = (0, 0)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def refresh(self) -> bool:
         """Read what is new; return whether there was anything."""
+        with self._lock:
+            return self._read_on()
+
+    def points(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return a series as (steps, values), empty where there is none; a step without a finite value is NaN."""
+        with self._lock:
+            series = self.series.get(name, Series())
+            return np.array(series.steps, dtype=np.int64), np.array(series.values, dtype=np.float64)
+
+    def _read_on(self) -> bool:
         try:
             facts = self.path.stat()
         except FileNotFoundError:
@@ -63,8 +77,9 @@ class Metrics:
             block = stream.read(_MOST_BYTES)
         whole = block[: block.rfind(b"\n") + 1]  # the last line may still be growing
         self._offset += len(whole)
-        for line in _parsed(whole):
-            self._take(line)
+        lines = [line for line in _parsed(whole) if isinstance(line, dict) and type(line.get("step")) is int]
+        if lines:
+            self._take(lines)
         return changed or bool(whole)
 
     def seconds_per_step(self) -> float | None:
@@ -79,73 +94,73 @@ class Metrics:
         self.series, self.clock = {}, Series()
         self._offset, self._file, self.last_step = 0, file, 0
 
-    def _take(self, line: Mapping[str, Any]) -> None:
-        step = line.get("step")
-        if not isinstance(step, int):
-            return
-        self.last_step = max(self.last_step, step)
-        for name, value in _flat(line):
+    def _take(self, lines: Sequence[Mapping[str, Any]]) -> None:
+        """Append lines column by column, which is many times quicker than line by line."""
+        steps = [line["step"] for line in lines]
+        self.last_step = max([self.last_step, *steps])
+        for name in dict.fromkeys(itertools.chain.from_iterable(lines)):
             if name == "seconds":
-                self._tick(step, value)
-            else:
-                self.series.setdefault(name, Series()).add(step, value)
+                for line in lines:
+                    self._tick(line["step"], line.get(name))
+            elif name not in ("step", "skipped"):
+                self._column(str(name), steps, [line.get(name, _ABSENT) for line in lines])
 
-    def _tick(self, step: int, seconds: float) -> None:
+    def _column(self, name: str, steps: Sequence[int], column: Sequence[Any]) -> None:
+        nested = dict.fromkeys(itertools.chain.from_iterable(one for one in column if isinstance(one, dict)))
+        for key in nested:
+            own = [one.get(key, _ABSENT) if isinstance(one, dict) else _ABSENT for one in column]
+            self._column(f"{name}.{key}", steps, own)
+        if nested:
+            return
+        series = self.series.setdefault(name, Series())
+        for step, value in zip(steps, column, strict=True):
+            if value is None:  # not finite, so the step was skipped
+                series.add(step, _NAN)
+            elif isinstance(value, int | float):
+                series.add(step, value)
+
+    def _tick(self, step: int, seconds: object) -> None:
+        if not isinstance(seconds, int | float):
+            return
         if self.clock.values and seconds < self.clock.values[-1]:  # another process goes on
             self.clock = Series()
         self.clock.add(step, seconds)
 
 
-def _flat(line: Mapping[str, Any]) -> Iterable[tuple[str, float]]:
-    for name, value in line.items():
-        if name in ("step", "skipped"):
-            continue
-        if isinstance(value, Mapping):
-            yield from ((f"{name}.{key}", float(own)) for key, own in value.items() if isinstance(own, int | float))
-        elif isinstance(value, int | float):
-            yield name, float(value)
-        elif value is None:  # not finite, so the step was skipped
-            yield name, _NAN
-
-
-def _parsed(block: bytes) -> list[Mapping[str, Any]]:
+def _parsed(block: bytes) -> list[Any]:
     """Return the lines' objects; lines that a killed process tore are left out."""
     lines = block.split(b"\n")[:-1]
     try:
-        found = json.loads(b"[" + b",".join(lines) + b"]")  # one call is several times quicker than one a line
-        return [line for line in found if isinstance(line, dict)]
+        return list(json.loads(b"[" + b",".join(lines) + b"]"))  # one call is quicker than one for every line
     except ValueError:
-        return [line for line in map(_one, lines) if line is not None]
+        return [_one(line) for line in lines]
 
 
-def _one(line: bytes) -> Mapping[str, Any] | None:
+def _one(line: bytes) -> Any:
     try:
-        found = json.loads(line)
+        return json.loads(line)
     except ValueError:
         return None
-    return found if isinstance(found, dict) else None
 
 
-def thinned(series: Series, points: int) -> list[int]:
+def thinned(steps: np.ndarray, values: np.ndarray, points: int) -> np.ndarray:
     """Return the places of at most so many points that keep the lowest and highest of every stretch, in order.
 
     Args:
-        points: at least 4; half as many stretches are looked at.
+        steps: rising.
+        points: at least 4; half as many stretches of equal length in steps are looked at.
     """
-    count = len(series.values)
+    count = len(values)
     if count <= points:
-        return list(range(count))
+        return np.arange(count)
     stretches = max(1, (points - 2) // 2)
-    first, last = series.steps[0], series.steps[-1]
-    kept = {0, count - 1}
-    begin = 0
-    for number in range(1, stretches + 1):
-        end = count if number == stretches else bisect_left(series.steps, first + (last - first) * number / stretches)
-        if end > begin:
-            stretch = series.values[begin:end]
-            kept |= {begin + stretch.index(min(stretch)), begin + stretch.index(max(stretch))}
-            begin = end
-    return sorted(kept)
+    bounds = np.searchsorted(steps, np.linspace(steps[0], steps[-1], stretches + 1)[1:-1])
+    kept = [0, count - 1]
+    for begin, end in itertools.pairwise([0, *bounds.tolist(), count]):
+        stretch = values[begin:end]
+        if len(stretch) and not np.isnan(stretch).all():
+            kept += [begin + int(np.nanargmin(stretch)), begin + int(np.nanargmax(stretch))]
+    return np.unique(kept)
 
 
 class MetricsShelf:
@@ -154,18 +169,15 @@ class MetricsShelf:
     def __init__(self, kept: int = 8) -> None:
         self._kept = kept
         self._found: dict[Path, Metrics] = {}
+        self._lock = threading.Lock()
 
     def of(self, run_folder: Path) -> Metrics:
         """Return a run's metrics, read as far as they go."""
         path = run_folder / "metrics.jsonl"
-        found = self._found.pop(path, None) or Metrics(path)
-        self._found[path] = found
-        while len(self._found) > self._kept:
-            del self._found[next(iter(self._found))]
+        with self._lock:
+            found = self._found.pop(path, None) or Metrics(path)
+            self._found[path] = found
+            while len(self._found) > self._kept:
+                del self._found[next(iter(self._found))]
         found.refresh()
         return found
-
-
-def is_there(path: Path) -> bool:
-    """Return whether a file is there and can be read."""
-    return os.access(path, os.R_OK)

@@ -9,7 +9,7 @@ from studio.run_views import views_of
 
 
 def _run(workbench: Workbench, arguments: Mapping[str, Any]) -> Iterator[Event]:
-    """Arguments: settings. Yields one ``result`` with ``yaml``, ``command`` and ``python``; all problems at once fail."""
+    """Arguments: settings. Yields one ``result`` with ``yaml``, ``command`` and ``python``."""
     yield {"event": "result", **views_of(arguments["settings"])}
 
 
