@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from studio.library import Library, open_run_names
-from studio.run_control import ask, forget_requests, note_kill, note_start, started_process, was_killed
+from studio.run_control import Request, ask, forget_requests, note_kill, note_start, started_process, was_killed
 from studio.runs import CONFIG_NAME, Run, find_run
 from trainers.config import read_config
 from trainers.errors import UserError
@@ -106,7 +106,16 @@ def stop_run(library: Library, name: str) -> None:
     Raises:
         UserError: it does not work.
     """
-    ask(_working(library, name).folder, "stop")
+    ask_run(library, name, "stop")
+
+
+def ask_run(library: Library, name: str, request: Request) -> None:
+    """Ask a working run for something; it answers after its step.
+
+    Raises:
+        UserError: it does not work.
+    """
+    ask(_working(library, name).folder, request)
 
 
 def kill_run(library: Library, name: str) -> None:

@@ -81,7 +81,7 @@ def shown(shape: Shape, value: Any) -> Any:
         return "\n".join(str(line) for line in value or ())
     if shape["kind"] == "choice":
         return "" if value is None else value
-    if shape["kind"] == "text":
+    if shape["kind"] == "text" or (shape["kind"] == "number" and shape["optional"]):
         return "" if value is None else str(value)
     return value
 
@@ -91,10 +91,20 @@ def plain(shape: Shape, value: Any) -> Any:
     if shape["kind"] == "lines":
         return [line.strip() for line in str(value or "").splitlines() if line.strip()]
     if shape["kind"] == "number":
-        return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value
+        return _number(value)
     if shape["kind"] in ("text", "choice"):
         return None if value in (None, "") and (shape["optional"] or shape["required"]) else value
     return value
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, str):
+        try:
+            value = float(value) if value.strip() else None
+        except ValueError:
+            return value
+    whole = isinstance(value, float) and value.is_integer() and abs(value) < 2**53
+    return int(value) if whole else value
 
 
 def given(shapes: Iterable[Shape], values: Mapping[str, Any], defaults: Mapping[str, Any] | None = None) -> dict:

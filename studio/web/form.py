@@ -111,6 +111,7 @@ class Form:
             value=name,
             label=f"{title}: {self._label('method').lower()}",
             info=method["source"] if method else None,
+            interactive=True,
         )
         self.methods[part] = chooser
         self._keep(chooser, part, "method", {**_PART_FIELDS["method"], "kind": "text", "optional": True})
@@ -120,11 +121,11 @@ class Form:
         rate = recommended["learning_rate"]
         advice = {True: f"留空使用建議值（pocket 為 {rate:g}）。", False: f"Empty: as recommended, {rate:g} on pocket."}
         self._keep(
-            gr.Number(
-                plan.get("learning_rate"),
+            gr.Textbox(
+                shown(_PART_FIELDS["learning_rate"], plan.get("learning_rate")),
                 label=f"{title}: {self._label('learning_rate').lower()}",
                 info=advice[self.chinese] if rate is not None else None,
-                step=0.0001,
+                interactive=True,
             ),
             part,
             "learning_rate",
@@ -141,17 +142,18 @@ class Form:
 
     def _field(self, part: str, shape: Shape, value: Any, *, prefix: str = "", title: str = "") -> None:
         label = title + self._label(shape["name"])
-        common = {"label": label, "info": self._help(shape, part), "min_width": 220}
+        common = {"label": label, "info": self._help(shape), "min_width": 250, "interactive": True}
         value = shown(shape, value)
         if shape["kind"] == "yes_no":
             component: Any = gr.Checkbox(bool(value), **common)
         elif shape["kind"] == "choice":
             choices = [*([_OFF] if shape["optional"] else []), *shape["choices"]]
             component = gr.Dropdown(choices, value=value, **common)
-        elif shape["kind"] == "number":
+        elif shape["kind"] == "number" and not shape["optional"]:
             component = gr.Number(value, **common)
-        else:
-            component = gr.Textbox(value, lines=3 if shape["kind"] == "lines" else 1, **common)
+        else:  # also a number that may be empty: Gradio shows an empty one as 0
+            lines = 3 if shape["kind"] == "lines" else 1
+            component = gr.Textbox(value, lines=lines, max_lines=max(lines, 8) if lines > 1 else 1, **common)
         self._keep(component, part, prefix + shape["name"], shape)
 
     def _keep(self, component: Any, part: str, name: str, shape: Shape) -> None:
@@ -179,7 +181,7 @@ class Form:
     def _label(self, name: str) -> str:
         return CHINESE[name][0] if self.chinese and name in CHINESE else label_of(name)
 
-    def _help(self, shape: Shape, part: str) -> str | None:
+    def _help(self, shape: Shape) -> str | None:
         own = CHINESE.get(shape["name"], ("", ""))[1] if self.chinese else ""
         more = ("One a line.", "每行一個。")[self.chinese] if shape["kind"] == "lines" and not own else ""
         return f"{own or shape['description']} {more}".strip() or None
