@@ -1,6 +1,7 @@
 """Runs: what works, waits and is done, as the run folders tell it; live losses, samples and logs."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -12,68 +13,8 @@ from studio.tabs._tab import Tab
 from studio.web.desk import Desk, told
 from studio.web.run_chart import COLUMNS
 from studio.web.run_panel import RunPanel
+from studio.web.run_texts import TEXTS
 from trainers.errors import UserError
-
-TEXTS = {
-    "runs.title": ("Runs", "訓練紀錄"),
-    "runs.none": (
-        "There is no run yet. Fill in the **Train** tab and press **Add to queue**; it then appears here.",
-        "還沒有任何訓練。請在「**訓練**」分頁填好設定並按「**加入佇列**」，它就會出現在這裡。",
-    ),
-    "runs.table": ("All runs", "所有訓練"),
-    "runs.run": ("Run", "訓練"),
-    "runs.beside": ("Lay over it", "疊加比較"),
-    "runs.state": ("State", "狀態"),
-    "runs.progress": ("Steps", "步數"),
-    "runs.kind": ("Kind", "種類"),
-    "runs.updated": ("Changed", "更新時間"),
-    "runs.is.starting": ("starting", "啟動中"),
-    "runs.is.running": ("working", "訓練中"),
-    "runs.is.stopping": ("stopping after this step", "此步之後停止"),
-    "runs.is.waiting": ("waiting, number {place}", "等待中，第 {place} 個"),
-    "runs.is.created": ("not started", "尚未開始"),
-    "runs.is.stopped": ("stopped, can be resumed", "已停止，可以繼續"),
-    "runs.is.failed": ("failed, can be resumed", "失敗，可以繼續"),
-    "runs.is.interrupted": ("interrupted, can be resumed", "中斷，可以繼續"),
-    "runs.is.done": ("done", "完成"),
-    "runs.is.broken": ("unreadable", "無法讀取"),
-    "runs.left": ("about {time} left", "大約還需 {time}"),
-    "runs.start": ("Start or resume", "開始或繼續"),
-    "runs.stop": ("Stop after this step", "此步之後停止"),
-    "runs.kill": ("Stop now", "立即停止"),
-    "runs.save": ("Save now", "立即存檔"),
-    "runs.sample": ("Sample now", "立即取樣"),
-    "runs.up": ("Move up", "往前移"),
-    "runs.down": ("Move down", "往後移"),
-    "runs.remove": ("Remove …", "移除……"),
-    "runs.sure": (
-        "Remove the run {name}? Its checkpoints, samples and log go for good; an adapter that it made stays.",
-        "要移除訓練 {name} 嗎？它的檢查點、取樣與紀錄會永久刪除；已產生的轉接器會保留。",
-    ),
-    "runs.yes": ("Yes, remove it", "是，移除"),
-    "runs.no": ("No, keep it", "否，保留"),
-    "runs.clone": ("Clone to Train", "複製到訓練"),
-    "runs.generate": ("Draw with it", "用它繪製"),
-    "runs.library": ("Show in Library", "在資料庫中顯示"),
-    "runs.loss": ("Loss", "損失"),
-    "runs.log_loss": ("Loss (log₁₀)", "損失（log₁₀）"),
-    "runs.raw": ("raw", "原始"),
-    "runs.smoothed": ("smoothed", "平滑"),
-    "runs.validation": ("validation", "驗證"),
-    "runs.rates": ("Learning rate", "學習率"),
-    "runs.step": ("Step", "步"),
-    "runs.smoothing": ("Smoothing", "平滑程度"),
-    "runs.logarithmic": ("Logarithmic scale", "對數刻度"),
-    "runs.samples": ("Samples", "取樣"),
-    "runs.sample_place": ("Sample, from step 0 to the newest", "取樣，從第 0 步到最新"),
-    "runs.every_step": ("All steps at once", "一次看所有步"),
-    "runs.at_step": ("Samples at step {step}", "第 {step} 步的取樣"),
-    "runs.at_steps": ("Samples by step", "各步的取樣"),
-    "runs.caption": ("step {step}: {prompt}", "第 {step} 步：{prompt}"),
-    "runs.answers": ("Answers", "回答"),
-    "runs.answer": ("Answer", "回答"),
-    "runs.log": ("Log", "紀錄"),
-}
 
 _ACTIONS = ("start", "stop", "kill", "save", "sample", "up", "down", "remove")
 
@@ -81,50 +22,63 @@ _ACTIONS = ("start", "stop", "kill", "save", "sample", "up", "down", "remove")
 def _build(desk: Desk) -> None:
     words, shelf = desk.words, MetricsShelf()
     seen = gr.State({})
-    none = gr.Markdown(words("runs.none"), visible=False)
-    headers = ("run", "state", "progress", "kind", "updated")
-    table = gr.Dataframe(
-        headers=[words._table[f"runs.{name}"][0] for name in headers],
-        label=words("runs.table"),
-        interactive=False,
-        max_height=260,
-        elem_id="runs-table",
-    )
-    with gr.Row():
-        chosen = gr.Dropdown([], label=words("runs.run"), elem_id="runs-run", min_width=240)
-        beside = gr.Dropdown([], multiselect=True, label=words("runs.beside"), min_width=240)
-    head = gr.HTML(elem_id="runs-head", padding=True)
-    with gr.Row():
-        buttons = {name: gr.Button(words(f"runs.{name}"), size="sm", min_width=140) for name in _ACTIONS}
-        clone = gr.Button(words("runs.clone"), size="sm", min_width=140)
-        onward = {
-            name: gr.Button(words(f"runs.{name}"), size="sm", min_width=140, interactive=False)
-            for name in ("generate", "library")
-            if name in desk.inboxes
-        }
-    with gr.Group(visible=False) as asking:
-        sure = gr.Markdown(padding=True)
+    none = gr.Markdown(words("runs.none"))
+    with gr.Column(visible=False) as details:
+        headers = ("run", "state", "progress", "kind", "updated")
+        table = gr.Dataframe(
+            headers=[words._table[f"runs.{name}"][0] for name in headers],
+            label=words("runs.table"),
+            interactive=False,
+            max_height=260,
+            elem_id="runs-table",
+        )
         with gr.Row():
-            yes = gr.Button(words("runs.yes"), variant="stop", min_width=140)
-            no = gr.Button(words("runs.no"), min_width=140)
-    with gr.Row():
-        with gr.Column(min_width=320, scale=3):
-            loss = gr.LinePlot(x=COLUMNS[0], y=COLUMNS[1], color=COLUMNS[2], label=words("runs.loss"), height=320)
+            chosen = gr.Dropdown(
+                [], label=words("runs.run"), allow_custom_value=True, elem_id="runs-run", min_width=240
+            )
+            beside = gr.Dropdown(
+                [], multiselect=True, allow_custom_value=True, label=words("runs.beside"), min_width=240
+            )
+        head = gr.HTML(elem_id="runs-head", padding=True)
+        with gr.Row():
+            buttons = {name: gr.Button(words(f"runs.{name}"), size="sm", min_width=140) for name in _ACTIONS}
+            clone = gr.Button(words("runs.clone"), size="sm", min_width=140)
+            onward = {
+                name: gr.Button(words(f"runs.{name}"), size="sm", min_width=140, interactive=False)
+                for name in ("generate", "library")
+                if name in desk.inboxes
+            }
+        with gr.Group(visible=False) as asking:
+            sure = gr.Markdown(padding=True)
             with gr.Row():
-                smoothing = gr.Slider(0, 0.99, 0.9, step=0.01, label=words("runs.smoothing"), min_width=180)
-                logarithmic = gr.Checkbox(False, label=words("runs.logarithmic"), min_width=140)
-            with gr.Accordion(words("runs.rates"), open=False):
-                rates = gr.LinePlot(x=COLUMNS[0], y=COLUMNS[1], color=COLUMNS[2], label=words("runs.rates"), height=240)
-        with gr.Column(min_width=320, scale=2):
-            place = gr.Slider(0, 1, 0, step=1, label=words("runs.sample_place"), elem_id="runs-place")
-            every = gr.Checkbox(False, label=words("runs.every_step"))
-            gallery = gr.Gallery(label=words("runs.samples"), columns=4, height=300, interactive=False)
-            answers = gr.Dataframe(label=words("runs.answers"), interactive=False, wrap=True, visible=False)
-    log = gr.Textbox(label=words("runs.log"), lines=10, max_lines=10, interactive=False, elem_classes="studio-log")
+                yes = gr.Button(words("runs.yes"), variant="stop", min_width=140)
+                no = gr.Button(words("runs.no"), min_width=140)
+        with gr.Row():
+            with gr.Column(min_width=320, scale=3):
+                loss = gr.LinePlot(x=COLUMNS[0], y=COLUMNS[1], color=COLUMNS[2], label=words("runs.loss"), height=320)
+                with gr.Row():
+                    smoothing = gr.Slider(0, 0.99, 0.9, step=0.01, label=words("runs.smoothing"), min_width=180)
+                    logarithmic = gr.Checkbox(False, label=words("runs.logarithmic"), min_width=140)
+                with gr.Accordion(words("runs.rates"), open=False):
+                    rates = gr.LinePlot(
+                        x=COLUMNS[0], y=COLUMNS[1], color=COLUMNS[2], label=words("runs.rates"), height=240
+                    )
+            with gr.Column(min_width=320, scale=2):
+                place = gr.Slider(0, 1, 0, step=1, label=words("runs.sample_place"), elem_id="runs-place")
+                every = gr.Checkbox(False, label=words("runs.every_step"))
+                gallery = gr.Gallery(label=words("runs.samples"), columns=4, height=300, interactive=False)
+                answers = gr.Dataframe(label=words("runs.answers"), interactive=False, wrap=True, visible=False)
+        log = gr.Textbox(label=words("runs.log"), lines=10, max_lines=10, interactive=False, elem_classes="studio-log")
 
     inputs = [chosen, beside, smoothing, logarithmic, place, every, seen]
-    shown = [none, table, chosen, beside, head, *buttons.values(), *onward.values(), loss, rates]
+    shown = [none, details, table, chosen, beside, head, *buttons.values(), *onward.values(), loss, rates]
     shown += [place, gallery, answers, log, seen]
+
+    def say_left(request: gr.Request, time: str) -> str:
+        return words.say(request, "runs.left", time=time)
+
+    def say_caption(request: gr.Request, step: int, prompt: str) -> str:
+        return words.say(request, "runs.caption", step=step, prompt=prompt)
 
     def look(
         name: str | None,
@@ -144,7 +98,7 @@ def _build(desk: Desk) -> None:
         now["rows"] = (rows, row.name if row else None, others)
         changed: dict[Any, Any] = {}
         if now["rows"] != before.get("rows"):
-            changed[none] = gr.Markdown(visible=not rows)
+            changed[none], changed[details] = gr.Markdown(visible=not rows), gr.Column(visible=bool(rows))
             changed[table] = [_cells(desk, one, request) for one in rows]
             changed[chosen] = gr.Dropdown(names, value=row.name if row else None)
             changed[beside] = gr.Dropdown([one for one in names if row is None or one != row.name], value=others)
@@ -153,7 +107,7 @@ def _build(desk: Desk) -> None:
         stamps = [RunPanel(desk.library, shelf, own).stamp() for own in rows if own.name in others]
         now["panel"] = stamp
         if stamp != before.get("panel"):
-            changed[head] = panel.head(_state(desk, row, request), words.say(request, "runs.left")) if panel else ""
+            changed[head] = panel.head(_state(desk, row, request), partial(say_left, request)) if panel else ""
             changed[log] = panel.log() if panel else ""
             for action, usable in _usable(row).items():
                 changed[buttons[action]] = gr.Button(interactive=usable)
@@ -184,7 +138,7 @@ def _build(desk: Desk) -> None:
         panel: RunPanel | None, steps: Sequence[int], at: int, all_steps: bool, request: gr.Request
     ) -> dict[Any, Any]:
         step = steps[at] if steps else 0
-        pictures = panel.gallery(-1 if all_steps else step, words.say(request, "runs.caption")) if panel else []
+        pictures = panel.gallery(-1 if all_steps else step, partial(say_caption, request)) if panel else []
         texts = panel.texts(step) if panel else []
         columns = max(1, len(pictures) // max(1, min(24, len(steps)))) if all_steps else 4
         title = words.say(request, "runs.at_steps") if all_steps else words.say(request, "runs.at_step", step=step)

@@ -157,12 +157,12 @@ def _build(desk: Desk) -> None:
     watch = gr.Button(words("train.watch"), visible=False, elem_id="train-watch")
     with gr.Accordion(words("train.same_run"), open=False):
         problems = gr.HTML(elem_id="train-problems", padding=True)
-        with gr.Row():
-            with gr.Column(min_width=320):
-                yaml = gr.Code(label=words("train.yaml"), language="yaml", interactive=False, max_lines=30)
-            with gr.Column(min_width=320):
-                command = gr.Code(label=words("train.command"), language="shell", interactive=False, wrap_lines=True)
-                python = gr.Code(label=words("train.python"), language="python", interactive=False, wrap_lines=True)
+        codes = []
+        with gr.Tabs():
+            for name, language in (("yaml", "yaml"), ("command", "shell"), ("python", "python")):
+                with gr.Tab(words(f"train.{name}")):
+                    look: dict[str, Any] = {"interactive": False, "wrap_lines": True, "max_lines": 40}
+                    codes.append(gr.Code(label=words(f"train.{name}"), language=language, **look))
 
     def views(settings: Mapping[str, Any] | None, request: gr.Request) -> Iterator[tuple[Any, ...]]:
         same = gr.skip()
@@ -178,7 +178,7 @@ def _build(desk: Desk) -> None:
     draft.change(
         views,
         [draft],
-        [problems, yaml, command, python],
+        [problems, *codes],
         trigger_mode="always_last",
         api_visibility="private",
         show_progress="hidden",

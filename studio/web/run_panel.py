@@ -1,7 +1,7 @@
 """What the page shows of one run, computed from its folder; the tab only places it."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -47,16 +47,16 @@ class RunPanel:
         """Return what changes with what there is to show."""
         return (self.row, *stamp_of(self.run))
 
-    def head(self, state: str, left: str) -> str:
+    def head(self, state: str, left: Callable[[str], str]) -> str:
         """Return the line over everything, as HTML: state, a bar, steps, time left, and a failed run's sentence.
 
         Args:
             state: the state in the user's language.
-            left: a text with ``{time}`` for the time left.
+            left: (time left) -> what is said of it.
         """
         row = self.row
         seconds = seconds_left(row, self.shelf.of(self.run.folder)) if row.works else None
-        note = f" · {left.format(time=duration(seconds))}" if seconds is not None else ""
+        note = f" · {left(duration(seconds))}" if seconds is not None else ""
         steps = f"{row.step:,} / {row.total:,}" if row.total else ""
         bar = f'<progress value="{row.step}" max="{max(1, row.total)}" aria-label="{escape(row.name)}"></progress>'
         line = f'<p role="status"><strong>{escape(row.name)}</strong> · {escape(state)} {bar} {steps}{escape(note)}</p>'
@@ -78,18 +78,14 @@ class RunPanel:
         """Return the steps that there are samples of."""
         return sample_steps(self.run)
 
-    def gallery(self, step: int, caption: str) -> list[tuple[str, str]]:
+    def gallery(self, step: int, caption: Callable[[int, str], str]) -> list[tuple[str, str]]:
         """Return the pictures of a step, or of all steps (-1, thinned out evenly), with captions.
 
         Args:
-            caption: a text with ``{step}`` and ``{prompt}``.
+            caption: (step, prompt) -> what stands under the picture.
         """
         steps = [step] if step >= 0 else evenly(self.sample_steps(), _MOST_STEPS)
-        return [
-            (str(path), caption.format(step=own, prompt=prompt_of(path)))
-            for own in steps
-            for path in sample_pictures(self.run, own)
-        ]
+        return [(str(path), caption(own, prompt_of(path))) for own in steps for path in sample_pictures(self.run, own)]
 
     def texts(self, step: int) -> list[tuple[str, str]]:
         """Return the answers of a step with their prompts."""
