@@ -1,13 +1,15 @@
 """What is known of a training on pictures before its first step: the data, the layers, the cost."""
 
-import shutil
 from pathlib import Path
 
+import torch
 from accelerate import Accelerator
 
 from pipelines.bases import choose_device, load_picture_base
 from pipelines.families import PictureBase
 from studio.library import Library
+from studio.measure_step import MemoryMeter, cost_of, size
+from studio.resources import free_disk_bytes
 from studio.run_kinds._run_kind import Forecast
 from trainers.adapter import parts_size_bytes
 from trainers.config import RunConfig, TrainingConfig
@@ -19,6 +21,11 @@ from trainers.methods import find_method
 from trainers.picture_task import PictureTask
 from trainers.preflight import check_parts
 
+OUT_OF_MEMORY = (
+    "Memory ran out in the first step. Lower batch_size, or the size of the pictures or texts, turn on "
+    "gradient_checkpointing, or take a method that trains less."
+)
+
 
 def forecast_pictures(config: RunConfig, library: Library) -> Forecast:
     """Return what training with these settings would find; nothing is written.
@@ -29,6 +36,7 @@ def forecast_pictures(config: RunConfig, library: Library) -> Forecast:
     problems: list[str] = []
     notes: list[str] = []
     pictures = None
+    facts["disk"] = f"{size(free_disk_bytes(library.folder))} free"
     try:
         library.new_adapter_folder(config.name)
         pictures = read_folder(
@@ -39,13 +47,19 @@ def forecast_pictures(config: RunConfig, library: Library) -> Forecast:
     except UserError as error:
         problems.append(str(error))
     try:
+        meter = MemoryMeter(choose_device(config.device))
         base = load_picture_base(config.base, device=config.device, precision=config.precision)
         check_parts(config, base)
         if pictures is not None:
-            facts |= _training_facts(config, base, pictures)
+            training = _begun(config, base, pictures)
+            facts |= _training_facts(config, training, len(pictures.pictures))
+            cost = cost_of(training, meter, parts_size_bytes(trained_parts(training)), library.folder)
+            facts |= cost.facts()
+            problems += cost.problems()
     except UserError as error:
         problems.append(str(error))
-    facts["disk"] = f"{free_bytes(library.folder) / 1e9:,.1f} GB free"
+    except (MemoryError, torch.OutOfMemoryError):
+        problems.append(OUT_OF_MEMORY)
     return Forecast(facts, problems, notes)
 
 
@@ -54,18 +68,21 @@ def _data_facts(folder: PictureFolder) -> dict[str, str]:
     return {"pictures": str(len(folder.pictures)), "captions": sources}
 
 
-def _training_facts(config: RunConfig, base: PictureBase, folder: PictureFolder) -> dict[str, str]:
-    """Attach for real, on one picture, and count."""
+def _begun(config: RunConfig, base: PictureBase, folder: PictureFolder) -> Training:
+    """Attach for real, on one picture."""
     device = choose_device(config.device)
     size_px = config.resolution_px or base.resolution_px
     latents = [found for _, found in encode_latents(base, folder.pictures[:1], size_px=size_px, flip=False)][-1]
     assert latents is not None  # the last item always carries them
     one = config.model_copy(update={"trigger": None, "prompt": None})
-    training = begin(one, PictureTask(one, base, latents), Accelerator(cpu=device.type == "cpu"))
+    return begin(one, PictureTask(one, base, latents), Accelerator(cpu=device.type == "cpu"))
+
+
+def _training_facts(config: RunConfig, training: Training, pictures: int) -> dict[str, str]:
     facts = {part: part_fact(config, training, part) for part in config.parts}
     size_bytes = parts_size_bytes(trained_parts(training))
     facts["adapter file"] = f"{size_bytes / 1e6:.2f} MB"
-    facts["passes"] = f"{config.steps * config.batch_size * config.accumulation / len(folder.pictures):.0f} per picture"
+    facts["passes"] = f"{config.steps * config.batch_size * config.accumulation / pictures:.0f} per picture"
     return facts
 
 
@@ -77,9 +94,3 @@ def part_fact(config: TrainingConfig, training: Training, part: str) -> str:
         f"{method.title} on {len(found.matched)} layers, {found.trainable:,} trainable parameters ({share:.2%} of "
         f"{found.total:,}), learning rate {config.step_size(part):g}"
     )
-
-
-def free_bytes(folder: Path) -> int:
-    """Return the room on the disk that a folder is on, or will be."""
-    there = next(place for place in (folder, *folder.parents) if place.exists())
-    return shutil.disk_usage(there).free

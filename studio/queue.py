@@ -11,13 +11,15 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from studio.library import Library, open_run_names
-from studio.run_control import ask, forget_requests
-from studio.runs import Run, find_run
+from studio.run_control import Request, ask, forget_requests, note_kill, note_start, started_process, was_killed
+from studio.runs import CONFIG_NAME, Run, find_run
+from trainers.config import read_config
 from trainers.errors import UserError
 from trainers.storage import folder_is_locked, folder_lock, read_json, write_json
 
@@ -104,7 +106,16 @@ def stop_run(library: Library, name: str) -> None:
     Raises:
         UserError: it does not work.
     """
-    ask(_working(library, name).folder, "stop")
+    ask_run(library, name, "stop")
+
+
+def ask_run(library: Library, name: str, request: Request) -> None:
+    """Ask a working run for something; it answers after its step.
+
+    Raises:
+        UserError: it does not work.
+    """
+    ask(_working(library, name).folder, request)
 
 
 def kill_run(library: Library, name: str) -> None:
@@ -114,10 +125,27 @@ def kill_run(library: Library, name: str) -> None:
         UserError: it does not work.
     """
     run = _working(library, name)
-    process = run.state().get("process")
-    if isinstance(process, int) and folder_is_locked(run.folder):  # the lock says that the number is still its own
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process, signal.SIGKILL)
+    process = run.state().get("process") if folder_is_locked(run.folder) else started_process(run.folder)
+    if not isinstance(process, int):
+        return
+    note_kill(run.folder)  # before it dies, so that nobody takes it for an accident
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process, signal.SIGKILL)
+    for _ in range(100):
+        if not folder_is_locked(run.folder):
+            _note_killed(run)
+            return
+        time.sleep(0.02)
+
+
+def is_starting(run: Run) -> bool:
+    """Return whether a run's process was started and has not come as far as taking the run's lock."""
+    return run.status() in _OPEN and started_process(run.folder) is not None
+
+
+def _note_killed(run: Run) -> None:
+    run.update(status="stopped", problem=None)
+    forget_requests(run.folder)
 
 
 def lane(device: str) -> str:
@@ -165,15 +193,25 @@ class Scheduler:
             if device not in taken:
                 taken.add(device)
                 self.queue.remove(name)
-                self._started[name] = start_worker(_run(self.library, name))
+                self._start(_run(self.library, name))
+
+    def _start(self, run: Run) -> None:
+        try:
+            self._started[run.name] = start_worker(run)
+        except OSError as error:  # no memory or no room for another process
+            run.update(status="failed", problem=f"Its process cannot be started: {error}. Queue it again later.")
 
     def _working(self) -> list[str]:
         names = open_run_names(self.library)
-        return [name for name in names if name in self._started or _run(self.library, name).status() == "running"]
+        return [name for name in names if name in self._started or self._works(name)]
+
+    def _works(self, name: str) -> bool:
+        run = _run(self.library, name)
+        return run.status() == "running" or is_starting(run)
 
     def _lane(self, name: str) -> str:
-        try:
-            return lane(str(_run(self.library, name).config().device))
+        try:  # unchecked: checking loads the model libraries, which the page's process never does
+            return lane(str(read_config(self.library.runs_folder / name / CONFIG_NAME).get("device", "auto")))
         except UserError:
             return "cpu"  # broken settings: its own process says what is wrong with them
 
@@ -181,6 +219,9 @@ class Scheduler:
         """Write down a process that ended without a word: it could not begin, or was killed."""
         run = _run(self.library, name)
         if not run.folder.exists() or run.status() not in ("created", "interrupted"):
+            return
+        if was_killed(run.folder):
+            _note_killed(run)
             return
         said = (run.folder / OUTPUT_NAME).read_text(encoding="utf-8", errors="replace").strip().splitlines()
         if code < 0:
@@ -194,13 +235,15 @@ class Scheduler:
 def start_worker(run: Run) -> subprocess.Popen[bytes]:
     """Start a run's process: its own session, no input, all output in a file, because a full pipe would stop it."""
     with open(run.folder / OUTPUT_NAME, "wb") as output:
-        return subprocess.Popen(  # noqa: S603 - our own command, no shell
+        process = subprocess.Popen(  # noqa: S603 - our own command, no shell
             [sys.executable, "-m", "studio", "work", str(run.folder)],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    note_start(run.folder, process.pid)
+    return process
 
 
 def _run(library: Library, name: str) -> Run:
@@ -209,6 +252,6 @@ def _run(library: Library, name: str) -> Run:
 
 def _working(library: Library, name: str) -> Run:
     run = find_run(library, name)
-    if run.status() != "running":
+    if run.status() != "running" and not is_starting(run):
         raise UserError(f"The run {name!r} does not work now; it is {run.status()}.")
     return run

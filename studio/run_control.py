@@ -3,8 +3,12 @@
 runs/NAME/control/stop      stop after the step
 runs/NAME/control/save      write a checkpoint now
 runs/NAME/control/sample    make samples now
+runs/NAME/control/started   the process that was started for it, while it loads its libraries
+runs/NAME/control/killed    somebody ended its process on purpose
 """
 
+import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -13,6 +17,7 @@ from trainers.storage import write_text
 
 Request = Literal["stop", "save", "sample"]
 _FOLDER = "control"
+_LONGEST_START_SECONDS = 600.0
 
 
 def ask(run_folder: Path, request: Request) -> None:
@@ -24,6 +29,39 @@ def forget_requests(run_folder: Path) -> None:
     """Drop what was asked and not answered, so that it does not meet the next process."""
     for path in (run_folder / _FOLDER).glob("*"):
         path.unlink(missing_ok=True)
+
+
+def note_start(run_folder: Path, process: int) -> None:
+    """Remember the process that was just started for a run."""
+    write_text(run_folder / _FOLDER / "started", str(process))
+
+
+def started_process(run_folder: Path) -> int | None:
+    """Return the process that was started for a run a short while ago and still lives, or None."""
+    path = run_folder / _FOLDER / "started"
+    try:
+        if time.time() - path.stat().st_mtime > _LONGEST_START_SECONDS:
+            return None
+        process = int(path.read_text(encoding="utf-8"))
+        os.kill(process, 0)
+    except (OSError, ValueError):
+        return None
+    return process
+
+
+def note_kill(run_folder: Path) -> None:
+    """Remember that a run's process is ended on purpose."""
+    write_text(run_folder / _FOLDER / "killed", "")
+
+
+def was_killed(run_folder: Path) -> bool:
+    """Return whether a run's process was ended on purpose."""
+    return (run_folder / _FOLDER / "killed").exists()
+
+
+def is_asked(run_folder: Path, request: Request) -> bool:
+    """Return whether something was asked for and not answered yet."""
+    return (run_folder / _FOLDER / request).exists()
 
 
 class Control:

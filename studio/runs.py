@@ -130,15 +130,7 @@ def create_run(library: Library, config: Any) -> Run:
     Raises:
         UserError: the library has an adapter or a run of that name already.
     """
-    library.new_adapter_folder(config.name)
-    folder = library.runs_folder / check_name(config.name)
-    if (folder / CONFIG_NAME).exists():
-        there = Run(folder, library)
-        raise UserError(
-            f"There is a run {config.name!r} already ({there.status()}). Continue it with 'studio "
-            f"{there.kind().command} --resume {config.name}', remove it with 'studio remove {config.name}', or choose "
-            "another --name."
-        )
+    folder = check_new_run(library, config.name)
     kept = kind_of({"kind": config.kind}).prepare(config, library)
     run = Run(folder, library)
     try:
@@ -148,6 +140,23 @@ def create_run(library: Library, config: Any) -> Run:
         discard_unstarted(run)
         raise
     return run
+
+
+def check_new_run(library: Library, name: str) -> Path:
+    """Return where a new run of that name would go.
+
+    Raises:
+        UserError: the library has an adapter or a run of that name already.
+    """
+    library.new_adapter_folder(name)
+    folder = library.runs_folder / check_name(name)
+    if (folder / CONFIG_NAME).exists():
+        there = Run(folder, library)
+        raise UserError(
+            f"There is a run {name!r} already ({there.status()}). Continue it with 'studio {there.kind().command} "
+            f"--resume {name}', remove it with 'studio remove {name}', or choose another --name."
+        )
+    return folder
 
 
 def find_run(library: Library, name: str) -> Run:

@@ -1,9 +1,12 @@
 """What is known of a training on texts before its first step: the data, the layers, the cost."""
 
+import torch
 from accelerate import Accelerator
 
-from studio.forecast import free_bytes, part_fact
+from pipelines.bases import choose_device
+from studio.forecast import OUT_OF_MEMORY, part_fact
 from studio.library import Library
+from studio.measure_step import MemoryMeter, cost_of
 from studio.run_kinds._run_kind import Forecast
 from studio.text_worker import TrainingTexts, load_base_of, read_training_texts
 from trainers.adapter import parts_size_bytes
@@ -31,6 +34,7 @@ def forecast_text(config: TextConfig, library: Library) -> Forecast:
     except UserError as error:
         problems.append(str(error))
     try:
+        meter = MemoryMeter(choose_device(config.device))
         base = load_base_of(config)
         check_parts(config, base)
         if texts is not None:
@@ -39,10 +43,15 @@ def forecast_text(config: TextConfig, library: Library) -> Forecast:
             notes += task.notes
             training = begin(config, task, Accelerator(cpu=base.device.type == "cpu"))
             facts |= {part: part_fact(config, training, part) for part in config.parts}
-            facts["adapter file"] = f"{parts_size_bytes(trained_parts(training)) / 1e6:.2f} MB"
+            size_bytes = parts_size_bytes(trained_parts(training))
+            facts["adapter file"] = f"{size_bytes / 1e6:.2f} MB"
             seen = config.steps * config.batch_size * config.accumulation
             facts["passes"] = f"{seen / len(texts.training.rows):.1f} per row"
+            cost = cost_of(training, meter, size_bytes, library.folder)
+            facts |= cost.facts()
+            problems += cost.problems()
     except UserError as error:
         problems.append(str(error))
-    facts["disk"] = f"{free_bytes(library.folder) / 1e9:,.1f} GB free"
+    except (MemoryError, torch.OutOfMemoryError):
+        problems.append(OUT_OF_MEMORY)
     return Forecast(facts, problems, notes)

@@ -5,7 +5,7 @@ bit for bit as if it had never stopped, whatever killed it.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -112,7 +112,7 @@ def attach_part(
     return attached, peft_config
 
 
-def train(training: Training) -> Iterator[Step]:
+def train(training: Training) -> Generator[Step, None, None]:
     """Run the remaining steps; yield after each one.
 
     Raises:

@@ -15,11 +15,11 @@ from trainers.errors import UserError
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", metavar="RUN_FOLDER", help="folder of the run, LIBRARY/runs/NAME")
+    parser.add_argument("folder", metavar="RUN_FOLDER", help="folder of the run, LIBRARY/runs/NAME")
 
 
 def _run(options: argparse.Namespace) -> int:
-    folder = Path(options.run).resolve()
+    folder = Path(options.folder).resolve()
     if not (folder / CONFIG_NAME).is_file():
         raise UserError(f"{folder} is not a run's folder: it holds no {CONFIG_NAME}.")
     stop = threading.Event()

@@ -86,6 +86,11 @@ class Workbench:
             self.say(sentence)
         return Session(attachments, {**blended, **wanted}, live)
 
+    def release(self) -> None:
+        """Let go of the base, so that another may take its room."""
+        self._attachments, self._base_key = None, None
+        self._attached_from.clear()
+
     def read(self, name: str) -> Adapter:
         """Return an adapter of the library; read again only when its card has changed."""
         if "@" in name:

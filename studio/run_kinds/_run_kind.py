@@ -46,5 +46,7 @@ class RunKind:
     """The settings that a form shows unfolded, in order."""
     parts: Sequence[str] = ()
     """The parts that its methods can attach to; empty for a kind that trains no adapter."""
+    examples: Sequence[str] = ()
+    """The groups of example data that it can learn from, such as ``styles``: folders of `examples/`."""
     command: str = ""
     """The subcommand that starts it, such as ``train``."""

@@ -67,5 +67,6 @@ RUN_KIND = RunKind(
     work=_work,
     front=("name", "base", "data", "trigger", "steps", "batch_size", "resolution_px", "sample_every"),
     parts=("unet", "text_encoder", "text_encoder_2"),
+    examples=("styles", "subjects"),
     command="train",
 )

@@ -1,0 +1,253 @@
+"""Runs: what works, waits and is done, as the run folders tell it; live losses, samples and logs."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import gradio as gr
+
+from studio.metrics import MetricsShelf
+from studio.queue import ask_run, kill_run
+from studio.run_watch import RunRow, find_row, run_rows
+from studio.tabs._tab import Tab
+from studio.web.desk import Desk, told
+from studio.web.run_chart import COLUMNS
+from studio.web.run_panel import RunPanel
+from studio.web.run_texts import TEXTS
+from trainers.errors import UserError
+
+_ACTIONS = ("start", "stop", "kill", "save", "sample", "up", "down", "remove")
+
+
+def _build(desk: Desk) -> None:
+    words, shelf = desk.words, MetricsShelf()
+    seen = gr.State({})
+    none = gr.Markdown(words("runs.none"))
+    with gr.Column(visible=False) as details:
+        headers = ("run", "state", "progress", "kind", "updated")
+        table = gr.Dataframe(
+            headers=[words._table[f"runs.{name}"][0] for name in headers],
+            label=words("runs.table"),
+            interactive=False,
+            max_height=260,
+            elem_id="runs-table",
+        )
+        with gr.Row():
+            chosen = gr.Dropdown(
+                [], label=words("runs.run"), allow_custom_value=True, elem_id="runs-run", min_width=240
+            )
+            beside = gr.Dropdown(
+                [], multiselect=True, allow_custom_value=True, label=words("runs.beside"), min_width=240
+            )
+        head = gr.HTML(elem_id="runs-head", padding=True)
+        with gr.Row():
+            buttons = {name: gr.Button(words(f"runs.{name}"), size="sm", min_width=140) for name in _ACTIONS}
+            clone = gr.Button(words("runs.clone"), size="sm", min_width=140)
+            onward = {
+                name: gr.Button(words(f"runs.{name}"), size="sm", min_width=140, interactive=False)
+                for name in ("generate", "library")
+                if name in desk.inboxes
+            }
+        with gr.Group(visible=False) as asking:
+            sure = gr.Markdown(padding=True)
+            with gr.Row():
+                yes = gr.Button(words("runs.yes"), variant="stop", min_width=140)
+                no = gr.Button(words("runs.no"), min_width=140)
+        with gr.Row():
+            with gr.Column(min_width=320, scale=3):
+                loss = gr.LinePlot(x=COLUMNS[0], y=COLUMNS[1], color=COLUMNS[2], label=words("runs.loss"), height=320)
+                with gr.Row():
+                    smoothing = gr.Slider(0, 0.99, 0.9, step=0.01, label=words("runs.smoothing"), min_width=180)
+                    logarithmic = gr.Checkbox(False, label=words("runs.logarithmic"), min_width=140)
+                with gr.Accordion(words("runs.rates"), open=False):
+                    rates = gr.LinePlot(
+                        x=COLUMNS[0], y=COLUMNS[1], color=COLUMNS[2], label=words("runs.rates"), height=240
+                    )
+            with gr.Column(min_width=320, scale=2):
+                place = gr.Slider(0, 1, 0, step=1, label=words("runs.sample_place"), elem_id="runs-place")
+                every = gr.Checkbox(False, label=words("runs.every_step"))
+                gallery = gr.Gallery(label=words("runs.samples"), columns=4, height=300, interactive=False)
+                answers = gr.Dataframe(label=words("runs.answers"), interactive=False, wrap=True, visible=False)
+        log = gr.Textbox(label=words("runs.log"), lines=10, max_lines=10, interactive=False, elem_classes="studio-log")
+
+    inputs = [chosen, beside, smoothing, logarithmic, place, every, seen]
+    shown = [none, details, table, chosen, beside, head, *buttons.values(), *onward.values(), loss, rates]
+    shown += [place, gallery, answers, log, seen]
+
+    def say_left(request: gr.Request, time: str) -> str:
+        return words.say(request, "runs.left", time=time)
+
+    def say_caption(request: gr.Request, step: int, prompt: str) -> str:
+        return words.say(request, "runs.caption", step=step, prompt=prompt)
+
+    def look(
+        name: str | None,
+        others: list[str] | None,
+        smooth: float,
+        log_scale: bool,
+        at: float,
+        all_steps: bool,
+        before: dict[str, Any],
+        request: gr.Request,
+    ) -> list[Any]:
+        now: dict[str, Any] = {}
+        rows = run_rows(desk.library, desk.queue)
+        row = find_row(rows, name) or (rows[0] if rows else None)
+        names = [one.name for one in rows]
+        others = [one for one in others or [] if one in names]
+        now["rows"] = (rows, row.name if row else None, others)
+        changed: dict[Any, Any] = {}
+        if now["rows"] != before.get("rows"):
+            changed[none], changed[details] = gr.Markdown(visible=not rows), gr.Column(visible=bool(rows))
+            changed[table] = [_cells(desk, one, request) for one in rows]
+            changed[chosen] = gr.Dropdown(names, value=row.name if row else None)
+            changed[beside] = gr.Dropdown([one for one in names if row is None or one != row.name], value=others)
+        panel = RunPanel(desk.library, shelf, row) if row else None
+        stamp = panel.stamp() if panel else None
+        stamps = [RunPanel(desk.library, shelf, own).stamp() for own in rows if own.name in others]
+        now["panel"] = stamp
+        if stamp != before.get("panel"):
+            changed[head] = panel.head(_state(desk, row, request), partial(say_left, request)) if panel else ""
+            changed[log] = panel.log() if panel else ""
+            for action, usable in _usable(row).items():
+                changed[buttons[action]] = gr.Button(interactive=usable)
+            for button in onward.values():
+                changed[button] = gr.Button(interactive=row is not None and row.status == "done")
+        now["chart"] = (stamp, stamps, smooth, log_scale)
+        if now["chart"] != before.get("chart"):
+            lines = [words.say(request, f"runs.{key}") for key in ("raw", "smoothed", "validation")]
+            title = words.say(request, "runs.log_loss" if log_scale else "runs.loss")
+            points = panel.loss(others, smooth, lines, logarithmic=log_scale) if panel else None
+            changed[loss] = gr.LinePlot(points, y_title=title, x_title=words.say(request, "runs.step"))
+            changed[rates] = panel.rates(others) if panel else None
+        steps = panel.sample_steps() if panel else []
+        newest = max(0, len(steps) - 1)
+        other_run = before.get("samples", (None,))[0] != (row.name if row else None)
+        if other_run or int(at) == before.get("newest", 0):
+            at = newest  # it follows the newest sample until somebody looks back
+        at = min(int(at), newest)
+        now["newest"] = newest
+        now["samples"] = (row.name if row else None, steps, at, all_steps, row.works if row else False)
+        if now["samples"] != before.get("samples"):
+            changed |= _samples(panel, steps, at, all_steps, request)
+        if now != before:
+            changed[seen] = now
+        return [changed.get(component, gr.skip()) for component in shown]
+
+    def _samples(
+        panel: RunPanel | None, steps: Sequence[int], at: int, all_steps: bool, request: gr.Request
+    ) -> dict[Any, Any]:
+        step = steps[at] if steps else 0
+        pictures = panel.gallery(-1 if all_steps else step, partial(say_caption, request)) if panel else []
+        texts = panel.texts(step) if panel else []
+        columns = max(1, len(pictures) // max(1, min(24, len(steps)))) if all_steps else 4
+        title = words.say(request, "runs.at_steps") if all_steps else words.say(request, "runs.at_step", step=step)
+        heads = [words.say(request, "shared.prompt"), words.say(request, "runs.answer")]
+        return {
+            place: gr.Slider(maximum=max(1, len(steps) - 1), value=at, interactive=len(steps) > 1),
+            gallery: gr.Gallery(pictures, label=title, columns=columns, visible=bool(pictures) or not texts),
+            answers: gr.Dataframe([list(pair) for pair in texts], headers=heads, visible=bool(texts)),
+        }
+
+    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+    page = gr.context.Context.root_block
+    assert page is not None
+    gr.Timer(1).tick(look, inputs, shown, **quiet)
+    page.load(look, inputs, shown, **quiet)
+    changes = [chosen.change, beside.change, smoothing.change, logarithmic.change, place.release, every.change]
+    gr.on(changes, look, inputs, shown, trigger_mode="always_last", **quiet)
+    table.select(_picked, None, [chosen], **quiet)
+    desk.inbox("runs").change(lambda sent: sent["name"] if sent else gr.skip(), [desk.inbox("runs")], [chosen], **quiet)
+
+    for action in _ACTIONS[:-1]:
+        buttons[action].click(_acting(desk, action), [chosen], None, **quiet).then(look, inputs, shown, **quiet)
+
+    def ask_first(name: str, request: gr.Request) -> tuple[Any, Any]:
+        return gr.Group(visible=True), words.say(request, "runs.sure", name=name)
+
+    buttons["remove"].click(ask_first, [chosen], [asking, sure], **quiet)
+    no.click(lambda: gr.Group(visible=False), None, [asking], **quiet)
+    yes.click(_acting(desk, "remove"), [chosen], None, **quiet).then(
+        lambda: gr.Group(visible=False), None, [asking], **quiet
+    ).then(look, inputs, shown, **quiet)
+
+    def panel_of(name: str | None) -> RunPanel:
+        row = find_row(run_rows(desk.library, desk.queue), name)
+        if row is None:
+            raise UserError("No run is chosen. Choose one above.")
+        return RunPanel(desk.library, shelf, row)
+
+    if "train" in desk.inboxes:
+        desk.send(clone.click, lambda name: {"config": panel_of(name).settings()}, [chosen], to="train")
+    if "generate" in onward:
+        desk.send(onward["generate"].click, lambda name: panel_of(name).for_generate(), [chosen], to="generate")
+    if "library" in onward:
+        desk.send(onward["library"].click, lambda name: {"name": name}, [chosen], to="library")
+
+
+def _picked(event: gr.SelectData) -> Any:
+    return event.row_value[0] if event.row_value else gr.skip()
+
+
+def _acting(desk: Desk, action: str) -> Callable[[str | None], None]:
+    def act(name: str | None) -> None:
+        with told():
+            if not name:
+                raise UserError("No run is chosen. Choose one above.")
+            _act(desk, action, name)
+
+    return act
+
+
+def _act(desk: Desk, action: str, name: str) -> None:
+    """Do what a button says.
+
+    Raises:
+        UserError: it cannot be done with the run as it is.
+    """
+    if action == "start":
+        desk.queue.add(name)
+    elif action in ("up", "down"):
+        desk.queue.move(name, -1 if action == "up" else 1)
+    elif action == "remove":
+        if name in desk.queue.waiting():
+            desk.queue.remove(name)
+        desk.library.remove_run(name)
+    elif name in desk.queue.waiting():
+        desk.queue.remove(name)  # stopping one that waits
+    elif action == "kill":
+        kill_run(desk.library, name)
+    else:
+        ask_run(desk.library, name, action)  # type: ignore[arg-type]
+
+
+def _usable(row: RunRow | None) -> dict[str, bool]:
+    """Return which actions fit the run's state."""
+    if row is None:
+        return dict.fromkeys(_ACTIONS, False)
+    waits = row.status == "waiting"
+    working = row.status in ("running", "stopping")
+    return {
+        "start": row.startable,
+        "stop": waits or row.status in ("running", "starting"),
+        "kill": row.works,
+        "save": working,
+        "sample": working,
+        "up": waits,
+        "down": waits,
+        "remove": not row.works,
+    }
+
+
+def _state(desk: Desk, row: RunRow | None, request: gr.Request) -> str:
+    return desk.words.say(request, f"runs.is.{row.status}", place=row.place) if row else ""
+
+
+def _cells(desk: Desk, row: RunRow, request: gr.Request) -> list[str]:
+    steps = f"{row.step:,} / {row.total:,}" if row.total else ""
+    updated = row.updated[:19].replace("T", " ") + (" UTC" if row.updated else "")
+    return [row.name, _state(desk, row, request), steps, row.kind, updated]
+
+
+TAB = Tab("runs", 2, _build, TEXTS)
+"""The tab."""

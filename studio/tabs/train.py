@@ -1,0 +1,240 @@
+"""Train: a run from its settings, told and measured before it is queued."""
+
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import gradio as gr
+
+from studio.catalogue import cached_catalogue
+from studio.presets import applied, presets
+from studio.resources import example_datasets
+from studio.run_kinds import kind_of, run_kinds
+from studio.tabs._tab import Tab
+from studio.web.desk import Desk, told
+from studio.web.form import Form, with_method
+from studio.web.run_api import place_endpoints, queue_run
+from studio.web.run_report import forecast_html, problems_html
+from trainers.errors import UserError
+
+TEXTS = {
+    "train.title": ("Train", "訓練"),
+    "train.language": ("en", "zh"),
+    "train.kind": ("What to learn from", "從什麼學習"),
+    "train.preset": ("Preset", "預設組合"),
+    "train.preset_help": (
+        "Sets everything but base, data, name and trigger.",
+        "設定基礎模型、資料、名稱與觸發詞以外的一切。",
+    ),
+    "train.example": ("Example data", "範例資料"),
+    "train.example_help": ("Fills in data and name.", "填入資料與名稱。"),
+    "train.check": ("Preflight", "行前檢查"),
+    "train.queue": ("Add to queue", "加入佇列"),
+    "train.watch": ("Watch it in Runs", "到「訓練紀錄」查看"),
+    "train.reading": (
+        "Reading the list of methods. This happens once after each installation; the rest can be filled in already.",
+        "正在讀取方法清單。每次安裝後只需一次；其餘欄位可以先填。",
+    ),
+    "train.same_run": ("The same run as YAML, command line and Python", "同一次訓練的 YAML、命令列與 Python"),
+    "train.yaml": ("YAML", "YAML"),
+    "train.command": ("Command line", "命令列"),
+    "train.python": ("Python", "Python"),
+    "train.checking": ("Checking the settings …", "正在檢查設定……"),
+    "train.preflight": (
+        "Preflight: looking at the data, loading the base and doing one real step …",
+        "行前檢查：查看資料、載入基礎模型並實際執行一步……",
+    ),
+    "train.ready": ("Ready to start.", "可以開始。"),
+    "train.not_ready": ("It cannot start yet:", "還不能開始："),
+    "train.notes": ("Worth knowing:", "值得留意："),
+    "train.queued": ("{name} is in the queue.", "{name} 已加入佇列。"),
+    "train.cloned": (
+        "The settings of {name} are in the form. Give the new run a name.",
+        "{name} 的設定已填入表單。請替新的訓練取名。",
+    ),
+}
+
+
+def _build(desk: Desk) -> None:
+    words = desk.words
+    numbers = itertools.count(1)
+    draft = gr.BrowserState(None, storage_key="studio-train", secret="studio")  # noqa: S106 - hides nothing
+    shown = gr.State({"settings": _first_settings(), "number": 0})
+    methods_read = gr.State(0)
+    passed = gr.State(None)
+    queued = gr.State("")
+    reading = gr.Markdown(words("train.reading"), visible=cached_catalogue(desk.library) is None)
+
+    def show(settings: Mapping[str, Any]) -> dict[str, Any]:
+        return {"settings": dict(settings), "number": next(numbers)}
+
+    @gr.render([shown], [shown.change], show_progress="hidden")
+    def place(state: dict[str, Any], request: gr.Request) -> None:
+        chinese = words.say(request, "train.language") == "zh"
+        kind = kind_of(state["settings"])
+        form = Form(kind, cached_catalogue(desk.library), state["settings"], chinese)
+        with gr.Row():
+            kinds = gr.Dropdown(
+                [(one.title, name) for name, one in run_kinds().items()],
+                value=kind.name,
+                label=words("train.kind"),
+                visible=len(run_kinds()) > 1,
+            )
+            ready_made = [preset for preset in presets() if preset.kind == kind.name]
+            preset = gr.Dropdown(
+                [(f"{one.title[chinese]} – {one.description[chinese]}", one.name) for one in ready_made],
+                value=None,
+                label=words("train.preset"),
+                info=words("train.preset_help"),
+                visible=bool(ready_made),
+            )
+            examples = example_datasets(kind.examples)
+            example = gr.Dropdown(
+                list(examples),
+                value=None,
+                label=words("train.example"),
+                info=words("train.example_help"),
+                visible=bool(examples),
+            )
+        form.front()
+        form.parts()
+        form.folded()
+        with gr.Row():
+            check = gr.Button(words("train.check"), elem_id="train-check")
+            add = gr.Button(words("train.queue"), variant="primary", elem_id="train-add")
+
+        quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+        fields = form.components
+        changes = [component.change for component in fields if component not in form.methods.values()]
+        gr.on(changes, lambda *values: form.settings(values), fields, [draft], trigger_mode="always_last", **quiet)
+        for part, chooser in form.methods.items():
+
+            def changed(method: str, *values: Any, part: str = part) -> tuple[Any, Any]:
+                settings = with_method(form.settings(values), part, method)
+                return show(settings), settings
+
+            chooser.input(changed, [chooser, *fields], [shown, draft], **quiet)
+        kinds.input(lambda name: (show(s := _first_settings(name)), s), [kinds], [shown, draft], **quiet)
+
+        def use_preset(name: str, *values: Any) -> tuple[Any, Any]:
+            chosen = next(one for one in ready_made if one.name == name)
+            settings = applied(chosen, form.settings(values))
+            return show(settings), settings
+
+        preset.input(use_preset, [preset, *fields], [shown, draft], **quiet)
+
+        def use_example(name: str, *values: Any) -> tuple[Any, Any]:
+            settings = form.settings(values)
+            settings |= {"data": str(examples[name]), "name": f"my-{examples[name].name}".replace("_", "-")}
+            return show(settings), settings
+
+        example.input(use_example, [example, *fields], [shown, draft], **quiet)
+
+        def preflight(request: gr.Request, *values: Any) -> Iterator[tuple[Any, ...]]:
+            yield from _preflight(desk, form.settings(values), request)
+
+        check.click(preflight, fields, [report, passed], api_visibility="private", show_progress="minimal")
+
+        def enqueue(before: Any, request: gr.Request, *values: Any) -> Iterator[tuple[Any, ...]]:
+            settings = form.settings(values)
+            if before != settings:
+                for text, before in _preflight(desk, settings, request):
+                    yield text, before, gr.skip(), gr.skip()
+            if before == settings:
+                name = queue_run(desk, settings)
+                said = f'<p role="status">{words.say(request, "train.queued", name=name)}</p>'
+                yield said, None, name, gr.Button(visible=True)
+
+        add.click(
+            enqueue,
+            [passed, *fields],
+            [report, passed, queued, watch],
+            api_visibility="private",
+            show_progress="minimal",
+        )
+
+    report = gr.HTML(elem_id="train-report", padding=True)
+    watch = gr.Button(words("train.watch"), visible=False, elem_id="train-watch")
+    with gr.Accordion(words("train.same_run"), open=False):
+        problems = gr.HTML(elem_id="train-problems", padding=True)
+        codes = []
+        with gr.Tabs():
+            for name, language in (("yaml", "yaml"), ("command", "shell"), ("python", "python")):
+                with gr.Tab(words(f"train.{name}")):
+                    look: dict[str, Any] = {"interactive": False, "wrap_lines": True, "max_lines": 40}
+                    codes.append(gr.Code(label=words(f"train.{name}"), language=language, **look))
+
+    def views(settings: Mapping[str, Any] | None, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+        same = gr.skip()
+        try:
+            for event in desk.engine.run("check_run", {"settings": dict(settings or _first_settings())}):
+                if event["event"] == "result":
+                    yield "", event["yaml"], event["command"], event["python"]
+                elif event["event"] == "waiting":
+                    yield words.say(request, "train.checking"), same, same, same
+        except UserError as error:
+            yield problems_html(str(error)), "", "", ""
+
+    draft.change(
+        views,
+        [draft],
+        [problems, *codes],
+        trigger_mode="always_last",
+        api_visibility="private",
+        show_progress="hidden",
+    )
+
+    def read_methods() -> Iterator[tuple[Any, Any]]:
+        if cached_catalogue(desk.library) is None:
+            yield gr.skip(), gr.Markdown(visible=True)
+            with told():
+                desk.engine.result("catalogue", {})
+            yield next(numbers), gr.Markdown(visible=False)
+        else:
+            yield gr.skip(), gr.Markdown(visible=False)
+
+    def clone(sent: Mapping[str, Any] | None) -> tuple[Any, ...]:
+        if not sent:
+            return gr.skip(), gr.skip()
+        return show(sent["config"]), sent["config"]
+
+    page = gr.context.Context.root_block
+    assert page is not None
+    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+    page.load(lambda kept: show(_known(kept)), [draft], [shown], **quiet)
+    page.load(read_methods, None, [methods_read, reading], **quiet)
+    methods_read.change(lambda kept: show(_known(kept)), [draft], [shown], **quiet)
+    desk.inbox("train").change(clone, [desk.inbox("train")], [shown, draft], **quiet)
+    if "runs" in desk.inboxes:
+        desk.send(watch.click, lambda name: {"name": name}, [queued], to="runs")
+    place_endpoints(desk)
+
+
+def _preflight(desk: Desk, settings: Mapping[str, Any], request: gr.Request) -> Iterator[tuple[Any, Any]]:
+    """Yield (what to show, the settings once they have passed, else None)."""
+    say = desk.words.say
+    yield f'<p role="status">{say(request, "train.preflight")}</p>', None
+    with told():
+        for event in desk.engine.run("forecast", {"settings": dict(settings)}):
+            if event["event"] == "waiting" and event["ahead"]:
+                yield f'<p role="status">{say(request, "shared.waiting", ahead=event["ahead"])}</p>', None
+            elif event["event"] == "result":
+                texts = [say(request, f"train.{key}") for key in ("ready", "not_ready", "notes")]
+                yield forecast_html(event, *texts), None if event["problems"] else settings
+
+
+def _first_settings(kind: str | None = None) -> dict[str, Any]:
+    """Return the settings that a form begins with: example data, so that the first run is one click away."""
+    chosen = run_kinds()[kind] if kind else next(iter(run_kinds().values()))
+    first = next(iter(example_datasets(chosen.examples).values()), None)
+    data = {"data": str(first), "name": f"my-{first.name}".replace("_", "-")} if first is not None else {}
+    return {"kind": chosen.name, **data}
+
+
+def _known(kept: Any) -> Mapping[str, Any]:
+    """Return the settings that a browser kept, or the first ones where it kept none that can be shown."""
+    usable = isinstance(kept, dict) and kept.get("kind") in run_kinds()
+    return kept if usable and isinstance(kept.get("parts", {}), dict) else _first_settings()
+
+
+TAB = Tab("train", 1, _build, TEXTS)

@@ -1,0 +1,70 @@
+"""Names and groups of settings in the form.
+
+English comes from the settings themselves. A setting that has no entry here is shown in English in both languages, and
+stands in the last group, so a new kind of run or method needs none.
+"""
+
+from collections.abc import Mapping
+
+CHINESE: Mapping[str, tuple[str, str]] = {
+    "accumulation": ("梯度累加", "把幾個批次的梯度相加成一步。"),
+    "activation": ("啟動函數", ""),
+    "adapters": ("轉接器", ""),
+    "alpha": ("Alpha", "增量乘以 alpha / rank；留空表示 alpha = rank，即係數 1。"),
+    "base": ("基礎模型", "pocket、diffusers 格式的資料夾，或 hub 上的名稱。"),
+    "batch_size": ("批次大小", "每個裝置每一步的樣本數。"),
+    "caption_dropout": ("描述丟棄率", "有多少比例的描述留空，讓引導強度仍然有效。"),
+    "checkpoint_every": ("檢查點間隔（步）", "兩個檢查點之間的步數。"),
+    "data": ("資料", "放有圖片與描述的資料夾。"),
+    "device": ("裝置", "auto、cpu、cuda 或 cuda:N。"),
+    "dropout": ("丟棄率", "訓練時丟棄該層輸入的比例，0 到 1。"),
+    "flip": ("左右翻轉", "也用鏡像的圖片訓練。文字與人臉不適用。"),
+    "gradient_checkpointing": ("梯度檢查點", "把啟動值算兩次以節省記憶體。"),
+    "judge": ("評分模型", "替訓練圖片算嵌入以便日後評分的 CLIP 模型：pocket、資料夾、none 或 auto。"),
+    "keep_checkpoints": ("保留的檢查點", "保留最新的幾個檢查點。"),
+    "learning_rate": ("學習率", "留空使用方法的建議值。"),
+    "maximum_gradient_norm": ("梯度長度上限", "比這更長的梯度會縮短到這個長度。"),
+    "method": ("方法", ""),
+    "name": ("名稱", "轉接器與訓練的名稱。"),
+    "optimiser": ("最佳化器", ""),
+    "precision": ("精度", "凍結的基礎模型使用的運算；auto 在支援的 GPU 上是 bf16，否則是 fp32。"),
+    "prompt": ("統一描述", "所有圖片用同一個描述，取代描述檔。"),
+    "rank": ("秩", "增量的秩。越大學得越多，檔案也越大；常用 4 到 64。"),
+    "resolution_px": ("解析度（像素）", "訓練的邊長；留空使用基礎模型自己的。"),
+    "sample_every": ("取樣間隔（步）", "兩次取樣之間的步數；0 只在開始與結束時取樣。"),
+    "sample_prompts": ("取樣提示詞", "每行一個；留空則取資料中的幾個描述。"),
+    "schedule": ("學習率排程", "暖身之後學習率如何下降。"),
+    "seed": ("種子", "一切隨機的種子。"),
+    "skip_bad": ("略過壞檔", "遇到讀不出的圖片時略過並繼續。"),
+    "snr_gamma": ("SNR gamma", "訊噪比權重的上限（min-SNR），常用 5；留空則各步權重相同。"),
+    "steps": ("步數", "最佳化的步數。"),
+    "targets": ("目標層", "每行一個：attention、feed_forward、convolution，或模組名稱。"),
+    "trigger": ("觸發詞", "放在每個描述前面、用來呼叫此風格的詞；留空則用方法自己學的詞（若有）。"),
+    "warmup_steps": ("暖身步數", "學習率從零升起的步數。"),
+    "weight_decay": ("權重衰減", "解耦的權重衰減。"),
+}
+"""Setting -> (label, help) in Traditional Chinese; an empty help is shown in English."""
+
+PARTS: Mapping[str, tuple[str, str]] = {
+    "unet": ("UNet", "UNet"),
+    "text_encoder": ("Text encoder", "文字編碼器"),
+    "text_encoder_2": ("Second text encoder", "第二文字編碼器"),
+    "language_model": ("Language model", "語言模型"),
+}
+"""Part -> (English, Traditional Chinese)."""
+
+GROUPS: Mapping[tuple[str, str], tuple[str, ...]] = {
+    ("Learning", "學習"): (
+        *("steps", "batch_size", "accumulation", "optimiser", "schedule", "warmup_steps", "weight_decay"),
+        *("maximum_gradient_norm", "seed", "snr_gamma", "caption_dropout"),
+    ),
+    ("Data and captions", "資料與描述"): ("trigger", "prompt", "skip_bad", "flip", "resolution_px", "judge"),
+    ("Samples and checkpoints", "取樣與檢查點"): (
+        *("sample_prompts", "sample_every", "checkpoint_every", "keep_checkpoints"),
+    ),
+    ("Device and memory", "裝置與記憶體"): ("device", "precision", "gradient_checkpointing"),
+}
+"""Title -> the settings that stand folded under it."""
+
+OTHER = ("Other settings", "其他設定")
+"""The title over settings that stand in no group."""

@@ -1,0 +1,195 @@
+"""A form made from a run kind's settings and its methods': nothing here knows a kind or a method by name."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import gradio as gr
+
+from studio.run_kinds import RunKind
+from studio.settings_schema import Shape, given, label_of, plain, shapes_of, shown
+from studio.web.field_texts import CHINESE, GROUPS, OTHER, PARTS
+from trainers.config import PartConfig
+
+Settings = Mapping[str, Any]
+_PART_FIELDS = {shape["name"]: shape for shape in shapes_of(PartConfig)}
+_OFF = ""
+
+
+@dataclass
+class Form:
+    """One form on the page, and the way from its fields back to settings.
+
+    Build it inside a render; `components` and `settings` then belong together.
+    """
+
+    kind: RunKind
+    catalogue: Mapping[str, Any] | None
+    """As of `studio.catalogue`; None while it is being read, when the parts stay as they are."""
+    initial: Settings
+    chinese: bool
+    components: list[Any] = field(default_factory=list)
+    addresses: list[tuple[str, str, Shape]] = field(default_factory=list)
+    """Of each component: the part it belongs to (empty for the run itself), the setting, and its shape."""
+    methods: dict[str, Any] = field(default_factory=dict)
+    """Part -> the component that chooses its method."""
+
+    def front(self) -> None:
+        """Place the settings that stand unfolded."""
+        shapes = self._own()
+        with gr.Row():
+            for name in self.kind.front:
+                if name in shapes:
+                    self._field("", shapes[name], self.initial.get(name, shapes[name]["default"]))
+
+    def parts(self) -> None:
+        """Place the choice of a method for each part, with the method's settings folded."""
+        if self.catalogue is None:
+            return
+        chosen = self._initial_parts()
+        with gr.Row():
+            for part in self.kind.parts:
+                with gr.Column(min_width=280), gr.Group():
+                    self._part(part, chosen.get(part))
+
+    def folded(self) -> None:
+        """Place all other settings, in groups."""
+        shapes = {name: shape for name, shape in self._own().items() if name not in self.kind.front}
+        grouped = {title: [name for name in names if name in shapes] for title, names in GROUPS.items()}
+        known = {name for names in grouped.values() for name in names}
+        grouped[OTHER] = [name for name in shapes if name not in known]
+        for title, names in grouped.items():
+            if names:
+                with gr.Accordion(title[self.chinese], open=False), gr.Row():
+                    for name in names:
+                        self._field("", shapes[name], self.initial.get(name, shapes[name]["default"]))
+
+    def component(self, name: str) -> Any:
+        """Return the component of one of the run's own settings, None when it has none."""
+        places = [number for number, (part, own, _) in enumerate(self.addresses) if not part and own == name]
+        return self.components[places[0]] if places else None
+
+    def settings(self, values: Sequence[Any]) -> dict[str, Any]:
+        """Return the settings that the components' values stand for, without what is a default anyway."""
+        run: dict[str, Any] = {}
+        parts: dict[str, dict[str, Any]] = {}
+        for (part, name, shape), value in zip(self.addresses, values, strict=True):
+            (parts.setdefault(part, {}) if part else run)[name] = plain(shape, value)
+        hidden = {key: value for key, value in self.initial.items() if key not in (*self._own(), "kind", "parts")}
+        found = {"kind": self.kind.name, **hidden, **given(self._own().values(), run)}
+        if self.catalogue is None:
+            return {**found, **{key: self.initial[key] for key in ("parts",) if key in self.initial}}
+        plans = {part: plan for part in self.kind.parts if (plan := self._plan(part, parts.get(part, {}))) is not None}
+        return {**found, "parts": plans} if self.kind.parts else found
+
+    def _plan(self, part: str, values: Mapping[str, Any]) -> dict[str, Any] | None:
+        if not values.get("method"):
+            return None
+        plan: dict[str, Any] = {"method": values["method"]}
+        method = self._method(values["method"])
+        if method is None:
+            return plan  # the schema tells that there is no such method
+        if values.get("learning_rate") is not None:
+            plan["learning_rate"] = values["learning_rate"]
+        own = {key.partition(".")[2]: value for key, value in values.items() if key.startswith("settings.")}
+        recommended = method["recommended"].get(part, {}).get("settings", {})
+        settings = given(method["fields"], own, recommended)
+        return {**plan, **({"settings": settings} if settings else {})}
+
+    def _part(self, part: str, plan: Settings | None) -> None:
+        assert self.catalogue is not None
+        fitting = [method for method in self.catalogue["methods"] if part in method["parts"]]
+        choices = [(("Not trained", "不訓練")[self.chinese], _OFF)]
+        choices += [(f"{method['title']} ({method['name']})", method["name"]) for method in fitting]
+        title = PARTS.get(part, (label_of(part),) * 2)[self.chinese]
+        name = str(plan["method"]) if plan else _OFF
+        method = self._method(name)
+        if name not in [value for _, value in choices]:
+            choices.append((name, name))  # told as a problem, not dropped
+        chooser = gr.Dropdown(
+            choices,
+            value=name,
+            label=f"{title}: {self._label('method').lower()}",
+            info=method["source"] if method else None,
+            interactive=True,
+        )
+        self.methods[part] = chooser
+        self._keep(chooser, part, "method", {**_PART_FIELDS["method"], "kind": "text", "optional": True})
+        if method is None or plan is None:
+            return
+        recommended = method["recommended"].get(part, {"learning_rate": None, "settings": {}})
+        rate = recommended["learning_rate"]
+        advice = {True: f"留空使用建議值（pocket 為 {rate:g}）。", False: f"Empty: as recommended, {rate:g} on pocket."}
+        self._keep(
+            gr.Textbox(
+                shown(_PART_FIELDS["learning_rate"], plan.get("learning_rate")),
+                label=f"{title}: {self._label('learning_rate').lower()}",
+                info=advice[self.chinese] if rate is not None else None,
+                interactive=True,
+            ),
+            part,
+            "learning_rate",
+            _PART_FIELDS["learning_rate"],
+        )
+        if method["fields"]:
+            caption = (f"Settings of {method['title']}", f"{method['title']} 的設定")[self.chinese]
+            with gr.Accordion(caption, open=False), gr.Row():
+                for shape in method["fields"]:
+                    name = shape["name"]
+                    default = recommended["settings"].get(name, shape["default"])
+                    value = (plan.get("settings") or {}).get(name, default)
+                    self._field(part, shape, value, prefix="settings.", title=f"{title}: ")
+
+    def _field(self, part: str, shape: Shape, value: Any, *, prefix: str = "", title: str = "") -> None:
+        label = title + self._label(shape["name"])
+        common = {"label": label, "info": self._help(shape), "min_width": 250, "interactive": True}
+        value = shown(shape, value)
+        if shape["kind"] == "yes_no":
+            component: Any = gr.Checkbox(bool(value), **common)
+        elif shape["kind"] == "choice":
+            choices = [*([_OFF] if shape["optional"] else []), *shape["choices"]]
+            component = gr.Dropdown(choices, value=value, **common)
+        elif shape["kind"] == "number" and not shape["optional"]:
+            component = gr.Number(value, **common)
+        else:  # also a number that may be empty: Gradio shows an empty one as 0
+            lines = 3 if shape["kind"] == "lines" else 1
+            component = gr.Textbox(value, lines=lines, max_lines=max(lines, 8) if lines > 1 else 1, **common)
+        self._keep(component, part, prefix + shape["name"], shape)
+
+    def _keep(self, component: Any, part: str, name: str, shape: Shape) -> None:
+        self.components.append(component)
+        self.addresses.append((part, name, shape))
+
+    def _own(self) -> dict[str, Shape]:
+        """Return the run's own settings that have a field: not its kind and parts, nor what is itself a table."""
+        shapes = shapes_of(self.kind.settings)
+        return {s["name"]: s for s in shapes if s["name"] not in ("kind", "parts") and s["kind"] != "nested"}
+
+    def _initial_parts(self) -> Mapping[str, Settings]:
+        parts = self.initial.get("parts")
+        if parts is None:
+            parts = next((s["default"] for s in shapes_of(self.kind.settings) if s["name"] == "parts"), None)
+        if parts is None:
+            parts = {part: {} for part in self.kind.parts[:1]}
+        default = _PART_FIELDS["method"]["default"]
+        return {part: {**plan, "method": plan.get("method", default)} for part, plan in parts.items()}
+
+    def _method(self, name: str | None) -> Mapping[str, Any] | None:
+        methods = self.catalogue["methods"] if self.catalogue is not None else ()
+        return next((method for method in methods if method["name"] == name), None)
+
+    def _label(self, name: str) -> str:
+        return CHINESE[name][0] if self.chinese and name in CHINESE else label_of(name)
+
+    def _help(self, shape: Shape) -> str | None:
+        own = CHINESE.get(shape["name"], ("", ""))[1] if self.chinese else ""
+        more = ("One a line.", "每行一個。")[self.chinese] if shape["kind"] == "lines" and not own else ""
+        return f"{own or shape['description']} {more}".strip() or None
+
+
+def with_method(settings: Settings, part: str, method: str) -> dict[str, Any]:
+    """Return settings with another method on a part; what was set for the old one goes with it."""
+    parts = {name: plan for name, plan in settings.get("parts", {}).items() if name != part}
+    if method:
+        parts[part] = {"method": method}
+    return {**settings, "parts": parts}
