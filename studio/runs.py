@@ -122,16 +122,18 @@ def create_run(library: Library, config: Any) -> Run:
     """Make a new run's folder with its settings, of any kind's class.
 
     Raises:
-        UserError: the library has an adapter or a run of that name already.
+        UserError: the library has a run of that name already, or an adapter where the run makes one.
     """
-    library.new_adapter_folder(config.name)
+    kind = kind_of({"kind": config.kind})
+    if kind.parts:
+        library.new_adapter_folder(config.name)
     folder = library.runs_folder / check_name(config.name)
     if (folder / CONFIG_NAME).exists():
         raise UserError(
-            f"There is a run {config.name!r} already ({Run(folder, library).status()}). Continue it with 'studio train "
-            f"--resume {config.name}', remove it with 'studio remove {config.name}', or choose another --name."
+            f"There is a run {config.name!r} already ({Run(folder, library).status()}). Continue it with 'studio "
+            f"{kind.command} --resume {config.name}', remove it with 'studio remove {config.name}', or choose another --name."
         )
-    kept = kind_of({"kind": config.kind}).prepare(config, library)
+    kept = kind.prepare(config, library)
     run = Run(folder, library)
     try:
         write_text(folder / CONFIG_NAME, config_as_yaml(kept))
