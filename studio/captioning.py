@@ -32,7 +32,9 @@ def work(run: Run, journal: Journal, control: Control) -> Path | None:
     kept = len(found) - len(left) - len(done & found.keys())
     total = len(done) + len(left)
     run.update(step=len(done), total=total)
-    journal.say(f"{len(found)} pictures: {len(left)} to caption, {len(done)} done by this run, {kept} left as they are.")
+    journal.say(
+        f"{len(found)} pictures: {len(left)} to caption, {len(done)} done by this run, {kept} left as they are."
+    )
     if not left:
         return folder
     captioner = Captioner(config.model, device=config.device)
@@ -50,7 +52,9 @@ def work(run: Run, journal: Journal, control: Control) -> Path | None:
                 journal.say(f"{name}: {caption}")
             else:
                 journal.say(f"Not captioned: {problem}")
-            journal.measure({"step": step, "picture": name, **({"problem": problem} if problem else {"caption": caption})})
+            journal.measure(
+                {"step": step, "picture": name, **({"problem": problem} if problem else {"caption": caption})}
+            )
             run.update(step=step, total=total)
             journal.report.progress("captions", step, total)
     if not good and not done:

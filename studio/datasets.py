@@ -25,7 +25,11 @@ def datasets_folder(library: Library) -> Path:
 def dataset_names(library: Library) -> list[str]:
     """Return the names of the studio's own datasets, sorted."""
     folder = datasets_folder(library)
-    return sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name[0] != ".") if folder.is_dir() else []
+    return (
+        sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name[0] != ".")
+        if folder.is_dir()
+        else []
+    )
 
 
 def example_datasets() -> dict[str, Path]:

@@ -47,7 +47,7 @@ class PictureIndex:
         return thumbnails_folder(self.library) / own
 
     def thumbnail(self, name: str, known: Known) -> Path:
-        """Return where a picture's thumbnail lies."""
+        """Return where a picture's thumbnail lies; one that cannot be read has a crossed box there."""
         return self.place / f"{hashlib.sha256(f'{name} {known.stamp}'.encode()).hexdigest()[:24]}.jpg"
 
     def read(self) -> dict[str, Known]:
@@ -61,7 +61,7 @@ class PictureIndex:
         for path in picture_paths(self.folder):
             known = stored.get(path.name)
             if known is not None and known.stamp == stamp_of(path):
-                if known.problem or self.thumbnail(path.name, known).exists():
+                if self.thumbnail(path.name, known).exists():
                     found[path.name] = known
         return found
 

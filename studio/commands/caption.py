@@ -20,9 +20,7 @@ _OWN_SHAPE = ("kind", "overwrite")
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_library(parser)
     parser.add_argument("--resume", metavar="RUN", help="continue a stopped or killed captioning, by name or folder")
-    parser.add_argument(
-        "--overwrite", action="store_true", default=None, help="also replace captions that are there"
-    )
+    parser.add_argument("--overwrite", action="store_true", default=None, help="also replace captions that are there")
     for name, field in run_kinds()[_KIND].settings.model_fields.items():
         if name not in _OWN_SHAPE:
             default = "" if field.is_required() or field.default == "" else f" (default {field.default})"

@@ -1,6 +1,5 @@
 """Bring foreign pictures into a dataset of the studio: each is decoded as proof, and gets a name of ours."""
 
-import hashlib
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -61,7 +60,9 @@ def _sorted_out(paths: Sequence[Path]) -> tuple[list[_Given], list[str]]:
         if path.suffix.lower() in SUFFIXES:
             pictures.append(_Given(path, captions.pop(path.stem, "")))
         elif path.suffix.lower() not in BESIDE:
-            refused.append(f"{path.name}: neither a picture ({', '.join(SUFFIXES)}) nor a caption ({', '.join(BESIDE)})")
+            refused.append(
+                f"{path.name}: neither a picture ({', '.join(SUFFIXES)}) nor a caption ({', '.join(BESIDE)})"
+            )
     refused += [f"{stem}: a caption, but no picture of that name came with it" for stem in captions]
     for folder in (path for path in paths if path.is_dir()):
         found = captions_of(folder)

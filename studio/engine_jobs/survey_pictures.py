@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from studio.engine._job import Event, Job
 from studio.engine.workbench import Workbench
@@ -36,14 +36,23 @@ def _opened(index: PictureIndex, path: Path) -> Known:
     stamp = stamp_of(path)
     try:
         picture = open_picture(path)
+        known = Known(stamp, picture.width, picture.height, signature_of(picture))
     except UserError as error:
-        return Known(stamp, problem=str(error))
-    known = Known(stamp, picture.width, picture.height, signature_of(picture))
+        picture, known = _crossed_box(), Known(stamp, problem=str(error))
     picture.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=85)
     write_bytes(index.thumbnail(path.name, known), buffer.getvalue())
     return known
+
+
+def _crossed_box() -> Image.Image:
+    picture = Image.new("RGB", (128, 128), (203, 213, 225))
+    draw = ImageDraw.Draw(picture)
+    for line in ((24, 24, 104, 104), (24, 104, 104, 24)):
+        draw.line(line, fill=(51, 65, 85), width=5)
+    draw.rectangle((24, 24, 104, 104), outline=(51, 65, 85), width=5)
+    return picture
 
 
 JOB = Job("survey_pictures", _run)
