@@ -18,8 +18,8 @@ from pipelines.bases import choose_device, quiet_libraries
 from trainers.errors import UserError
 
 ADVICE = (
-    "Give a folder with a BlipForConditionalGeneration, such as a copy of Salesforce/blip-image-captioning-base with its "
-    "weights as model.safetensors, or such a hub id."
+    "Give a folder with a BlipForConditionalGeneration, such as a copy of "
+    "Salesforce/blip-image-captioning-base with its weights as model.safetensors, or such a hub id."
 )
 _ARCHITECTURE = "BlipForConditionalGeneration"
 _HUB_ID = r"[\w-][\w.-]*/[\w.-]+(@[\w./-]+)?"

@@ -79,7 +79,7 @@ def _describe(
         if pictures
         else []
     )
-    captions = {name: text for name, text in zip(pictures, said, strict=True)}
+    captions = dict(zip(pictures, said, strict=True))
     for name, text in captions.items():
         if not text:
             problems[name] = f"{name}: the model said nothing about it"

@@ -95,7 +95,7 @@ def copy_dataset(library: Library, source: Path, name: str) -> Path:
 
 
 def usable_name(text: str) -> str:
-    """Return a text as a name that the library can hold, everything else as ``-``; ``dataset`` where nothing is left."""
+    """Return a text as a name in the library, everything else as ``-``; ``dataset`` where nothing is left."""
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip(".-")[:80] or "dataset"
 
 

@@ -1,4 +1,4 @@
-"""What another program's file is: format, kinds and ranks, what of it a base has, metadata, hashes. Nothing is written."""
+"""What another program's file is: format, kinds, ranks, what of it a base has, metadata, hashes. Nothing is kept."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

@@ -60,9 +60,9 @@ class PictureIndex:
         found = {}
         for path in picture_paths(self.folder):
             known = stored.get(path.name)
-            if known is not None and known.stamp == stamp_of(path):
-                if self.thumbnail(path.name, known).exists():
-                    found[path.name] = known
+            same = known is not None and known.stamp == stamp_of(path)
+            if known is not None and same and self.thumbnail(path.name, known).exists():
+                found[path.name] = known
         return found
 
     def unknown(self) -> list[str]:

@@ -131,7 +131,8 @@ def create_run(library: Library, config: Any) -> Run:
     if (folder / CONFIG_NAME).exists():
         raise UserError(
             f"There is a run {config.name!r} already ({Run(folder, library).status()}). Continue it with 'studio "
-            f"{kind.command} --resume {config.name}', remove it with 'studio remove {config.name}', or choose another --name."
+            f"{kind.command} --resume {config.name}', remove it with 'studio remove {config.name}', or choose another "
+            "--name."
         )
     kept = kind.prepare(config, library)
     run = Run(folder, library)

@@ -16,6 +16,7 @@ from studio.web.data_shelf import Shelf
 from studio.web.data_words import TEXTS
 from studio.web.dataset_view import dataset_choices, own_dataset, survey, view_of
 from studio.web.desk import Desk, told
+from studio.web.escaping import plain_markdown
 from trainers.data.captions import write_captions
 from trainers.errors import UserError
 
@@ -167,7 +168,7 @@ def _build_editor(desk: Desk, shelf: Shelf) -> None:
             view = view_of(desk.library, folder)
             answer = shelf.selected_now(view, view.neighbour(selected, 1), folder, request)
             answer |= shelf.facts(view, request)
-            return {**answer, shelf.status: words.say(request, "data.saved", name=selected)}
+            return {**answer, shelf.status: words.say(request, "data.saved", name=plain_markdown(selected))}
 
     def undo(folder: str, selected: str, request: gr.Request) -> dict[Any, Any]:
         with told():
@@ -191,10 +192,10 @@ def _build_editor(desk: Desk, shelf: Shelf) -> None:
             (Path(folder) / selected).unlink()
             after = view_of(desk.library, folder)
             answer = shelf.shown(after, folder, request, selected=at)
-            return {**answer, shelf.status: words.say(request, "data.removed", name=selected)}
+            return {**answer, shelf.status: words.say(request, "data.removed", name=plain_markdown(selected))}
 
     at = [shelf.opened, shelf.selected]
-    quiet = {"api_visibility": "private", "show_progress": "hidden"}
+    quiet: Mapping[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     previous.click(moved(-1), at, shelf.editor_outputs, **quiet)
     following.click(moved(1), at, shelf.editor_outputs, **quiet)
     shelf.gallery.select(chosen, [shelf.opened, shelf.page], shelf.editor_outputs, **quiet)

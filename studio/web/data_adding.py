@@ -1,6 +1,6 @@
 """The Data tab's way in for pictures: make a dataset, copy what is open, upload, or give a path."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from studio.web.dataset_view import dataset_choices, own_dataset
 from studio.web.desk import Desk, told
 from trainers.errors import UserError
 
-_QUIET = {"api_visibility": "private", "show_progress": "hidden"}
+_QUIET: Mapping[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 _ENDINGS = [".png", ".jpg", ".jpeg", ".webp", ".txt", ".caption"]
 
 

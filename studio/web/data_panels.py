@@ -1,6 +1,6 @@
 """The Data tab's panels: change many captions, tags, near-duplicates, sizes and problems, captions by a model."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,12 @@ from studio.runs import Run, create_run
 from studio.web.data_shelf import Shelf
 from studio.web.dataset_view import view_of
 from studio.web.desk import Desk, told
+from studio.web.escaping import plain_markdown
 from trainers.data.captions import captions_of
 from trainers.data.likeness import LIKELY_BITS
 from trainers.errors import UserError
 
-_QUIET = {"api_visibility": "private", "show_progress": "hidden"}
+_QUIET: Mapping[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 _HOW = ("prefix", "suffix", "replace", "remove_tag")
 
 
@@ -29,7 +30,7 @@ def build_panels(desk: Desk, shelf: Shelf, look: Callable[..., Any]) -> None:
         look: the handler that looks at a folder again.
     """
     words = desk.words
-    with gr.Tabs():
+    with gr.Column(visible=False) as shelf.panels, gr.Tabs():
         with gr.Tab(words("data.bulk")):
             _build_bulk(desk, shelf)
         with gr.Tab(words("data.tags")):
@@ -195,14 +196,9 @@ def _state_told(library: Library, name: str, words: Any, request: gr.Request) ->
         status=status,
         step=state.get("step", 0),
         total=state.get("total", 0),
-        problem=_plain(state.get("problem") or ""),
+        problem=plain_markdown(state.get("problem") or ""),
     )
     return said, status in ("created", "running")
-
-
-def _plain(text: str) -> str:
-    """Return a text in which Markdown and HTML find nothing to do."""
-    return "".join(f"&#{ord(sign)};" if sign in "<>&*_`[]()#!|\\" else sign for sign in text)
 
 
 def _check_open(folder: str) -> None:

@@ -18,6 +18,7 @@ class Shelf:
     """The components that show the open folder. Those of the editor and the panels are put in where they are built."""
 
     editor: gr.Row
+    panels: gr.Column
     picture: gr.Image
     name: gr.Textbox
     caption: gr.Textbox
@@ -78,7 +79,7 @@ class Shelf:
     def outputs(self) -> list[Any]:
         """All that a folder fills."""
         panels = [self.tags, self.pairs_told, self.pairs, self.sizes, self.aspects, self.problems_told, self.problems]
-        return [self.opened, self.memory, self.status, *self.editor_outputs, self.remove, *panels]
+        return [self.opened, self.memory, self.status, *self.editor_outputs, self.remove, self.panels, *panels]
 
     def shown(self, view: DatasetView, folder: str, request: gr.Request, selected: str = "") -> dict[Any, Any]:
         """Return what everything shows of a folder, with one picture selected."""
@@ -88,6 +89,7 @@ class Shelf:
             self.opened: folder,
             self.memory: folder,
             self.remove: gr.Button(visible=own and bool(at)),
+            self.panels: gr.Column(visible=bool(view.names)),
             **self.selected_now(view, at, folder, request, fill=True),
             **self.facts(view, request),
         }
