@@ -34,7 +34,7 @@ def dataset_names(library: Library) -> list[str]:
 
 def example_datasets() -> dict[str, Path]:
     """Return the datasets that ship with the studio, such as ``styles/blueprint``, by name."""
-    found = {}
+    found: dict[str, Path] = {}
     for group in _EXAMPLES:
         folder = example_folder(group)
         found |= {f"{group}/{path.name}": path for path in sorted(folder.iterdir()) if path.is_dir()}

@@ -30,10 +30,12 @@ _CSS = """
   border: 1px solid var(--border-color-primary); background: var(--block-background-fill); }
 .studio-cards button:hover { border-color: var(--color-accent); }
 .studio-cards button:focus-visible { outline: 3px solid var(--color-accent); outline-offset: 1px; }
-.studio-cards button[aria-pressed=true] { border-color: var(--color-accent); box-shadow: 0 0 0 2px var(--color-accent); }
+.studio-cards button[aria-pressed=true] { border-color: var(--color-accent);
+  box-shadow: 0 0 0 2px var(--color-accent); }
 .studio-cards img, .studio-card-blank { width: 100%; aspect-ratio: 1; object-fit: cover; margin: 0; border-radius: 0;
   background: var(--background-fill-secondary); }
 .studio-card-blank { display: flex; align-items: center; justify-content: center; }
+.studio-card-text { font-weight: 400; }
 .studio-card-text { display: flex; flex-direction: column; padding: 0.5rem 0.6rem; font-size: 0.82rem; gap: 0.15rem;
   overflow-wrap: anywhere; }
 .studio-card-text strong { font-size: 0.95rem; }

@@ -11,15 +11,17 @@ from studio.datasets import check_writable, free_run_name
 from studio.library import Library, open_run_names
 from studio.run_kinds import run_kinds
 from studio.runs import Run, create_run
-from studio.web.data_shelf import Shelf
+from studio.web.data_shelf import ASPECTS, PROBLEMS, SIZES, TAGS, Shelf
 from studio.web.dataset_view import view_of
 from studio.web.desk import Desk, told
 from studio.web.escaping import plain_markdown
+from studio.web.tables import filled, text_table
 from trainers.data.captions import captions_of
 from trainers.data.likeness import LIKELY_BITS
 from trainers.errors import UserError
 
 _QUIET: Mapping[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+_CHANGES = ("data.name", "data.before", "data.after")
 _HOW = ("prefix", "suffix", "replace", "remove_tag")
 
 
@@ -34,31 +36,17 @@ def build_panels(desk: Desk, shelf: Shelf, look: Callable[..., Any]) -> None:
         with gr.Tab(words("data.bulk")):
             _build_bulk(desk, shelf)
         with gr.Tab(words("data.tags")):
-            shelf.tags = _table(desk, "data.tags", "data.tag", "data.count")
+            shelf.tags = text_table(words, "data.tags", *TAGS)
         with gr.Tab(words("data.alike")):
             _build_alike(desk, shelf)
         with gr.Tab(words("data.facts")):
             shelf.problems_told = gr.Markdown(visible=False)
-            shelf.problems = _table(desk, "data.problems", "data.name", "data.problem")
-            shelf.problems.visible = False
+            shelf.problems = text_table(words, "data.problems", *PROBLEMS, visible=False)
             with gr.Row():
-                shelf.sizes = _table(desk, "data.sizes", "data.size", "data.pictures")
-                shelf.aspects = _table(desk, "data.aspects", "data.aspect", "data.pictures")
+                shelf.sizes = text_table(words, "data.sizes", *SIZES)
+                shelf.aspects = text_table(words, "data.aspects", *ASPECTS)
         with gr.Tab(words("data.model_tab")):
             _build_captioning(desk, shelf, look)
-
-
-def _table(desk: Desk, label: str, *heads: str) -> gr.Dataframe:
-    return gr.Dataframe(
-        headers=[desk.words(head) for head in heads],
-        datatype="str",
-        type="array",
-        label=desk.words(label),
-        interactive=False,
-        max_height=320,
-        wrap=True,
-        min_width=240,
-    )
 
 
 def _build_bulk(desk: Desk, shelf: Shelf) -> None:
@@ -73,8 +61,7 @@ def _build_bulk(desk: Desk, shelf: Shelf) -> None:
         preview = gr.Button(words("data.preview"))
         apply = gr.Button(words("data.apply"), variant="primary", interactive=False)
     outcome = gr.Markdown()
-    table = _table(desk, "data.changes", "data.name", "data.before", "data.after")
-    table.visible = False
+    table = text_table(words, "data.changes", *_CHANGES, visible=False)
     plan = gr.State([])
 
     def forget() -> list[Any]:
@@ -90,7 +77,7 @@ def _build_bulk(desk: Desk, shelf: Shelf) -> None:
             return [
                 rows,
                 gr.Button(interactive=bool(changes)),
-                gr.Dataframe(value=rows, visible=bool(changes)),
+                gr.Dataframe(value=filled(words, request, rows, *_CHANGES), visible=bool(changes)),
                 words.say(request, key, count=len(changes)),
             ]
 

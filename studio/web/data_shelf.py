@@ -11,7 +11,13 @@ from studio.datasets import is_example
 from studio.picture_index import aspects_told, sizes_told
 from studio.web.dataset_view import DatasetView, own_dataset, view_of
 from studio.web.desk import Desk, told
+from studio.web.tables import filled
 from trainers.data.likeness import LIKELY_BITS
+
+TAGS = ("data.tag", "data.count")
+SIZES = ("data.size", "data.pictures")
+ASPECTS = ("data.aspect", "data.pictures")
+PROBLEMS = ("data.name", "data.problem")
 
 
 class Shelf:
@@ -103,7 +109,7 @@ class Shelf:
         position = names.index(name) if name in names else None
         read_only = bool(folder) and is_example(Path(folder))
         caption = view.captions.get(name)
-        gallery = {"selected_index": position, "visible": bool(view.names)}
+        gallery: dict[str, Any] = {"selected_index": position, "visible": bool(view.names)}
         if fill or name not in names[1:-1]:  # at the edges of a page it may have turned
             gallery["value"] = self._items(view, names, request)
         return {
@@ -119,7 +125,7 @@ class Shelf:
 
     def facts(self, view: DatasetView, request: gr.Request) -> dict[Any, Any]:
         """Return what the summary and the panels say."""
-        say = self._desk.words.say
+        words, say = self._desk.words, self._desk.words.say
         problems = view.problems()
         broken = sum(bool(item.problem) for item in view.known.values())
         captioned = sum(bool(caption.text) for caption in view.captions.values())
@@ -131,10 +137,10 @@ class Shelf:
             status += " " + say(request, "data.read_only")
         return {
             self.status: status,
-            self.tags: [list(item) for item in tag_counts(view.captions.values())],
-            self.sizes: [list(item) for item in sizes_told(view.known)],
-            self.aspects: [list(item) for item in aspects_told(view.known)],
-            self.problems: gr.Dataframe(value=[list(item) for item in problems], visible=bool(problems)),
+            self.tags: filled(words, request, tag_counts(view.captions.values()), *TAGS),
+            self.sizes: filled(words, request, sizes_told(view.known), *SIZES),
+            self.aspects: filled(words, request, aspects_told(view.known), *ASPECTS),
+            self.problems: gr.Dataframe(value=filled(words, request, problems, *PROBLEMS), visible=bool(problems)),
             self.problems_told: gr.Markdown(
                 say(request, "data.no_problems"), visible=bool(view.names) and not problems
             ),
@@ -151,7 +157,7 @@ class Shelf:
         ]
         return {self.pairs_told: said, self.pairs: gr.Gallery(value=items, visible=bool(pairs))}
 
-    def _items(self, view: DatasetView, names: list[str], request: gr.Request) -> list[tuple[str, str]]:
+    def _items(self, view: DatasetView, names: list[str], request: gr.Request) -> list[tuple[str | None, str]]:
         return [(view.thumbnail(name), self._label(view, name, request)) for name in names]
 
     def _label(self, view: DatasetView, name: str, request: gr.Request) -> str:

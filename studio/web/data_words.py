@@ -111,7 +111,8 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "data.model_help": (
         "A folder or hub id of a BLIP model with .safetensors weights, such as a copy of "
         "Salesforce/blip-image-captioning-base. None ships with the studio.",
-        "含 .safetensors 權重的 BLIP 模型資料夾或 hub 名稱，例如 Salesforce/blip-image-captioning-base 的副本。本工作室未隨附模型。",
+        "含 .safetensors 權重的 BLIP 模型資料夾或 hub 名稱，例如 "
+        "Salesforce/blip-image-captioning-base 的副本。本工作室未隨附模型。",
     ),
     "data.model_prefix": ("Put before every caption", "加在每則說明文字之前"),
     "data.model_prefix_help": ("Such as a trigger word with comma and space.", "例如觸發詞加上逗號與空格。"),

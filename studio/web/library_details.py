@@ -9,10 +9,13 @@ from studio.porting import WRITABLE
 from studio.web.desk import Desk, told
 from studio.web.escaping import plain_markdown
 from studio.web.library_shelf import Entry, entries_of, facts_of, files_of, lineage_html
+from studio.web.tables import filled, text_table
 from trainers.errors import UserError
 
 _QUIET: Mapping[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 _SHOWN: Mapping[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
+_FACTS = ("library.what", "library.value")
+_FILES = ("library.file", "library.bytes")
 _ABOUT = ("licence", "author", "description")
 _KEYS = {"licence": "license"}
 _PICTURES = [".png", ".jpg", ".jpeg", ".webp"]
@@ -37,7 +40,7 @@ class Details:
             self.outcome = gr.Markdown()
             with gr.Tabs():
                 with gr.Tab(words("library.details")):
-                    self.facts = _table(self._desk, "library.details", "library.what", "library.value")
+                    self.facts = text_table(words, "library.details", *_FACTS, column_widths=["30%", "70%"])
                     self.measure = gr.Button(words("library.measure"))
                     self.measured = gr.Markdown()
                 with gr.Tab(words("library.previews")):
@@ -45,7 +48,7 @@ class Details:
                         label=words("library.previews"), columns=6, height="auto", interactive=False, buttons=[]
                     )
                 with gr.Tab(words("library.files")):
-                    self.files = _table(self._desk, "library.files", "library.file", "library.bytes")
+                    self.files = text_table(words, "library.files", *_FILES)
                 with gr.Tab(words("library.lineage")):
                     self.no_lineage = gr.Markdown(words("library.no_lineage"))
                     self.lineage = gr.HTML("", label=words("library.lineage"), elem_id="library-lineage")
@@ -96,7 +99,7 @@ class Details:
         shown = [self.facts, self.measured, self.previews, self.files, self.no_lineage, self.lineage]
         return [self.whole, self.head, *shown, *fields, self.confirm, self.export_told, self.file]
 
-    def show(self, name: str) -> dict[Any, Any]:
+    def show(self, name: str, request: gr.Request) -> dict[Any, Any]:
         """Return what everything shows of an adapter."""
         entry = next((item for item in entries_of(self._desk.library) if item.name == name), None)
         if entry is None:
@@ -105,12 +108,12 @@ class Details:
         return {
             self.whole: gr.Column(visible=True),
             self.head: f"## {plain_markdown(entry.name)}",
-            self.facts: facts_of(entry),
+            self.facts: filled(self._desk.words, request, facts_of(entry), *_FACTS),
             self.measured: "",
             self.previews: gr.Gallery(
                 value=[(str(path), path.stem) for path in entry.previews], visible=bool(entry.previews)
             ),
-            self.files: files_of(entry),
+            self.files: filled(self._desk.words, request, files_of(entry), *_FILES),
             self.no_lineage: gr.Markdown(visible=not lineage),
             self.lineage: lineage,
             **self._fields(entry),
@@ -204,16 +207,3 @@ class Details:
                 )
             self._desk.library.remove(name)
         return "", self._desk.words.say(request, "library.removed", name=plain_markdown(name))
-
-
-def _table(desk: Desk, label: str, *heads: str) -> gr.Dataframe:
-    return gr.Dataframe(
-        headers=[desk.words(head) for head in heads],
-        datatype="str",
-        type="array",
-        label=desk.words(label),
-        interactive=False,
-        wrap=True,
-        max_height=400,
-        column_widths=["30%", "70%"],
-    )

@@ -7,10 +7,12 @@ import gradio as gr
 
 from studio.web.desk import Desk, told
 from studio.web.escaping import plain_markdown
+from studio.web.tables import filled, text_table
 from trainers.errors import UserError
 
 _SHOWN: Mapping[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
 _SHOWN_NAMES = 200
+_METADATA = ("library.key", "library.value")
 
 
 def build_import(desk: Desk, selected: gr.State, again: Callable[[Any], Any]) -> None:
@@ -34,16 +36,7 @@ def build_import(desk: Desk, selected: gr.State, again: Callable[[Any], Any]) ->
         with gr.Column(visible=False, elem_id="library-examined") as result:
             facts = gr.Textbox(label=words("library.is"), interactive=False, lines=6, max_lines=20)
             unmatched = gr.Textbox(label=words("library.unmatched"), interactive=False, lines=3, max_lines=8)
-            metadata = gr.Dataframe(
-                headers=[words("library.key"), words("library.value")],
-                datatype="str",
-                type="array",
-                label=words("library.metadata"),
-                interactive=False,
-                wrap=True,
-                max_height=260,
-                column_widths=["30%", "70%"],
-            )
+            metadata = text_table(words, "library.metadata", *_METADATA, column_widths=["30%", "70%"])
             allow = gr.Checkbox(label=words("library.allow"), visible=False)
             with gr.Row():
                 name = gr.Textbox(label=words("library.import_name"), max_lines=1, min_width=220)
@@ -62,7 +55,7 @@ def build_import(desk: Desk, selected: gr.State, again: Callable[[Any], Any]) ->
                     value="\n".join(found["unmatched"][:_SHOWN_NAMES]), visible=bool(found["unmatched"])
                 ),
                 metadata: gr.Dataframe(
-                    value=[list(item) for item in found["metadata"].items()], visible=bool(found["metadata"])
+                    value=filled(words, request, found["metadata"].items(), *_METADATA), visible=bool(found["metadata"])
                 ),
                 allow: gr.Checkbox(value=False, visible=bool(found["unmatched"])),
                 name: found["suggested_name"],

@@ -1,4 +1,4 @@
-"""What the Library tab shows of adapters: rows, cards and details, from their cards alone. All foreign text is escaped."""
+"""What the Library tab shows of adapters, from their cards alone; all foreign text is escaped."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

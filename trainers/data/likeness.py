@@ -1,8 +1,8 @@
 """Which pictures of a folder are nearly the same: copies at another size, quality or file format. Needs no torch.
 
 A picture's signature is its difference hash in both directions (Krawetz 2013, "Kind of like that": whether brightness
-rises from one cell of a small grey copy to the next; 64 + 64 bits) and its colours on a 4 x 4 grid. Both must agree: the
-hash alone takes pictures on a flat ground for each other that differ only in their colours.
+rises from one cell of a small grey copy to the next; 64 + 64 bits) and its colours on a 4 x 4 grid. Both must agree:
+the hash alone takes pictures on a flat ground for each other that differ only in their colours.
 """
 
 from collections.abc import Mapping
