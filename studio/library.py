@@ -110,12 +110,19 @@ class Library:
         removed = []
         if self.remove_run(name):
             removed.append(f"Removed the run {name}.")
-        if (self.adapters_folder / name).is_dir():  # also one that lost its card
-            _bury(self.adapters_folder / name)
+        if self.remove_adapter(name):
             removed.append(f"Removed the adapter {name}.")
         if not removed:
             self.find(name)  # raises with the nearest names
         return removed
+
+    def remove_adapter(self, name: str) -> bool:
+        """Remove an adapter and leave its run; return whether there was one, also one that lost its card."""
+        folder = self.adapters_folder / check_name(name)
+        if not folder.is_dir():
+            return False
+        _bury(folder)
+        return True
 
     def remove_run(self, name: str) -> bool:
         """Remove a run; return whether there was one.

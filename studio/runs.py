@@ -128,10 +128,11 @@ def create_run(library: Library, config: Any) -> Run:
     """Make a new run's folder with its settings, of any kind's class.
 
     Raises:
-        UserError: the library has an adapter or a run of that name already.
+        UserError: the library has a run of that name already, or an adapter where the run makes one.
     """
-    folder = check_new_run(library, config.name)
-    kept = kind_of({"kind": config.kind}).prepare(config, library)
+    kind = kind_of({"kind": config.kind})
+    folder = check_new_run(library, config.name, makes_adapter=bool(kind.parts))
+    kept = kind.prepare(config, library)
     run = Run(folder, library)
     try:
         write_text(folder / CONFIG_NAME, config_as_yaml(kept))
@@ -142,13 +143,14 @@ def create_run(library: Library, config: Any) -> Run:
     return run
 
 
-def check_new_run(library: Library, name: str) -> Path:
+def check_new_run(library: Library, name: str, *, makes_adapter: bool = True) -> Path:
     """Return where a new run of that name would go.
 
     Raises:
-        UserError: the library has an adapter or a run of that name already.
+        UserError: the library has a run of that name already, or an adapter where the run makes one.
     """
-    library.new_adapter_folder(name)
+    if makes_adapter:
+        library.new_adapter_folder(name)
     folder = library.runs_folder / check_name(name)
     if (folder / CONFIG_NAME).exists():
         there = Run(folder, library)

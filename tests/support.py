@@ -51,6 +51,34 @@ def write_tiny_judge(folder: Path) -> None:
         CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}).save_pretrained(folder)
 
 
+def write_tiny_captioner(folder: Path) -> Path:
+    """Write a random BLIP captioning model with its processor and a tokenizer of a dozen words; return the folder."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from transformers import BlipConfig, BlipForConditionalGeneration, BlipImageProcessorPil, PreTrainedTokenizerFast
+
+    from pipelines.bases import quiet_libraries
+
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    words = [*special, "a", "red", "green", "blue", "orange", "circle", "box", "line", "paper", ","]
+    tokenizer = Tokenizer(models.WordPiece({word: number for number, word in enumerate(words)}, unk_token=special[1]))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    names = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token"), special, strict=False))
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder)
+    small = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    marks = {"pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3, "sep_token_id": 3}
+    text = {**small, **marks, "vocab_size": len(words), "encoder_hidden_size": 16, "max_position_embeddings": 64}
+    torch.manual_seed(0)
+    config = BlipConfig(text_config=text, vision_config={**small, "image_size": 32, "patch_size": 16})
+    with quiet_libraries():
+        BlipForConditionalGeneration(config).save_pretrained(folder)
+        BlipImageProcessorPil(size={"height": 32, "width": 32}).save_pretrained(folder)
+    return folder
+
+
 def random_adapter(
     base: LoadedBase,
     name: str = "random",

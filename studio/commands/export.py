@@ -4,22 +4,11 @@ import argparse
 from pathlib import Path
 
 from studio.commands._command import Command, add_library, library_of
+from studio.porting import WRITABLE, export_adapter
 from trainers.wording import count_of
 
 _MUCH_LOST = 0.001
 """The share of a module's delta that rounding may take before the number format is worth a word."""
-
-# The formats themselves import torch, which help must not wait for; a test holds the two together.
-WRITABLE = (
-    "kohya",
-    "diffusers",
-    "comfyui",
-    "peft",
-    "textual_inversion",
-    "checkpoint_file",
-    "checkpoint_folder",
-    "language_model_folder",
-)
 
 
 def add_writing(parser: argparse.ArgumentParser) -> None:
@@ -44,24 +33,17 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    adapter = library_of(options).read(options.name)
-
-    from pipelines.bases import base_folder, load_base, shipped_base_of
-    from pipelines.exporting import needs_base, take_out
     from pipelines.formats import find_format
 
-    name = options.base or shipped_base_of([adapter.card.base.name])
-    needed = needs_base(adapter, options.format)
-    base = load_base(name, device="cpu", precision="fp32") if name and (needed or options.base) else None
     out = Path(options.out).expanduser()
-    exported = take_out(
-        adapter,
+    exported = export_adapter(
+        library_of(options),
+        options.name,
         options.format,
         out,
-        base=base,
+        base_name=options.base,
         precision=options.save_as,
         rank=options.rank,
-        base_folder=base_folder(name) if name else None,
     )
     if find_format(options.format).merge is not None:
         print(f"Merged {count_of(exported.modules, 'module')}; rounding took up to {exported.error:.2%} of a delta.")

@@ -1,11 +1,11 @@
 """``studio import``: bring an adapter from another program into the library."""
 
 import argparse
-import re
 from pathlib import Path
 
 from studio.commands._command import Command, add_base, add_library, library_of
 from studio.commands._matches import counted
+from studio.porting import import_adapter, usable_name
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,26 +24,17 @@ def _run(options: argparse.Namespace) -> None:
     folder = library.new_adapter_folder(options.name or usable_name(path))
 
     from pipelines.bases import load_base
-    from pipelines.importing import bring_in
-    from trainers.adapter import write_adapter
 
     base = load_base(options.base, device=options.device, precision=options.precision)
-    imported = bring_in(path, base, folder.name, allow_unmatched=options.allow_unmatched)
-    folders = {name: library.new_adapter_folder(name) for name in imported.adapters}
+    arrived = import_adapter(library, path, folder.name, base, allow_unmatched=options.allow_unmatched)
+    imported = arrived.imported
     for line in counted(imported.format.title, imported.matched, imported.unmatched, base.name):
         print(line)
     for note in imported.notes:
         print(f"Note: {note}")
     for name, adapter in imported.adapters.items():
-        write_adapter(folders[name], adapter)
         made = ", ".join(f"{part}: {card.method}" for part, card in adapter.card.parts.items())
-        print(f"The adapter {name!r} is ready ({made}): {folders[name]}")
-
-
-def usable_name(path: Path) -> str:
-    """Return a file's name with everything that a name in the library cannot hold as ``-``."""
-    stem = path.stem if path.suffix.lower() in (".safetensors", ".pt", ".bin") else path.name
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", stem).strip(".-")[:100] or "imported"
+        print(f"The adapter {name!r} is ready ({made}): {arrived.folders[name]}")
 
 
 COMMAND = Command("import", "Bring an adapter from another program into the library.", _add_arguments, _run)

@@ -14,6 +14,8 @@ from trainers.errors import UserError
 
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _UPLOAD_LIMIT = "4gb"
+_SERVED = ("adapters", "runs", "cache/thumbnails")
+"""Folders of the library whose pictures the page shows, besides its own outputs."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ def guarded_app(library: Library, engine: Engine, address: Address) -> Any:
         footer_links=[],
         run_history=False,
         auth=(address.user, address.password) if address.password else None,
-        allowed_paths=[str(desk.outputs), str(library.adapters_folder), str(library.runs_folder)],
+        allowed_paths=[str(place) for place in (desk.outputs, *(library.folder / name for name in _SERVED))],
         max_file_size=_UPLOAD_LIMIT,
         show_error=True,
         ssr_mode=False,

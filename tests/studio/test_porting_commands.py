@@ -17,7 +17,7 @@ from pipelines.families import LoadedBase
 from pipelines.formats import formats
 from pipelines.resizing import Wish, extract, resize
 from studio.cli import main
-from studio.commands.export import WRITABLE
+from studio.porting import WRITABLE
 from tests.pipelines.formats import files
 from tests.pipelines.formats.support import EXACT, largest_difference, live_deltas
 from tests.support import bits, content_of, random_adapter

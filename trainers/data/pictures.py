@@ -5,24 +5,21 @@ EXIF rotation is applied, transparency is composited on white, 16-bit grey is sc
 animation the first frame is taken.
 """
 
-import json
 import warnings
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from trainers.data.captions import picture_paths, read_caption, read_metadata
 from trainers.errors import UserError, raise_problems
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 FORMATS = ("PNG", "JPEG", "WEBP")
 LIMIT_PIXELS = 64_000_000
-_LIMIT_CAPTION_CHARACTERS = 10_000
 
 
 @dataclass(frozen=True)
@@ -65,8 +62,8 @@ def read_folder(
     if prompt is not None and not prompt.strip():
         raise UserError("The --prompt is empty. Give one caption for all pictures, or put caption files beside them.")
     trigger = (trigger or "").strip()
-    paths = _picture_paths(folder)
-    captions = {} if prompt is not None else _metadata(folder)
+    paths = picture_paths(folder)
+    captions = {} if prompt is not None else read_metadata(folder)
     bad: list[str] = []
     problems: list[str] = []
     pictures: list[Picture] = []
@@ -77,7 +74,7 @@ def read_folder(
             bad.append(str(error))
             continue
         try:
-            caption, source = (prompt, "prompt") if prompt is not None else _caption(path, captions)
+            caption, source = (prompt, "prompt") if prompt is not None else read_caption(path, captions)
         except UserError as error:
             problems.append(str(error))
             continue
@@ -132,75 +129,3 @@ def _as_rgb(picture: Image.Image) -> Image.Image:
         ground = Image.new("RGBA", picture.size, (255, 255, 255, 255))
         picture = Image.alpha_composite(ground, picture)
     return picture.convert("RGB")
-
-
-def _picture_paths(folder: Path) -> list[Path]:
-    if not folder.exists():
-        raise UserError(f"The data folder {folder} does not exist. Give a folder of pictures with --data.")
-    if not folder.is_dir():
-        raise UserError(f"The data {folder} is a file; a folder of pictures is expected.")
-    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
-    if paths:
-        return paths
-    below = Counter(p.parent.name for p in folder.glob("*/*") if p.suffix.lower() in SUFFIXES and p.is_file())
-    advice = (
-        f"Its folders hold some: {', '.join(f'{name} ({count})' for name, count in sorted(below.items()))}. "
-        "Give one of them."
-        if below
-        else f"Put {', '.join(SUFFIXES)} files there."
-    )
-    raise UserError(f"The data folder {folder} holds no pictures. {advice}")
-
-
-def _metadata(folder: Path) -> dict[str, str]:
-    path = folder / "metadata.jsonl"
-    if not path.exists():
-        return {}
-    captions: dict[str, str] = {}
-    for number, line in enumerate(_read_text(path).splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            entry: Any = json.loads(line)
-            name, caption = entry["file_name"], entry.get("text", entry.get("caption", ""))
-            if not isinstance(name, str) or not isinstance(caption, str):
-                raise TypeError
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise UserError(
-                f'{path}, line {number}: expected {{"file_name": …, "text": …}}, found {line[:80]!r}.'
-            ) from error
-        if captions.setdefault(name, caption) != caption:
-            raise UserError(f"{path}, line {number}: {name} has another caption in an earlier line. Keep one of them.")
-    return captions
-
-
-def _caption(path: Path, metadata: dict[str, str]) -> tuple[str, str]:
-    found: dict[str, str] = {}
-    if path.name in metadata:
-        found["metadata.jsonl"] = metadata[path.name].strip()
-    for suffix in (".txt", ".caption"):
-        beside = path.with_suffix(suffix)
-        if beside.exists():
-            found[suffix] = _read_text(beside).strip()
-    if not found:
-        raise UserError(
-            f"{path.name} has no caption. Put one into {path.with_suffix('.txt').name}, or give one "
-            "for all with --prompt."
-        )
-    if len(set(found.values())) > 1:
-        raise UserError(f"{path.name} has different captions in {' and '.join(found)}. Keep one of them.")
-    source, caption = next(iter(found.items()))
-    if not caption:
-        raise UserError(f"{path.name} has an empty caption in {source}. Write one, or give one for all with --prompt.")
-    if "\0" in caption or len(caption) > _LIMIT_CAPTION_CHARACTERS:
-        raise UserError(f"{path.name}: its caption in {source} is not plain text of a sensible length.")
-    return " ".join(caption.split()), source
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path.name} is not UTF-8 text. Save it as UTF-8.") from error
-    except OSError as error:
-        raise UserError(f"{path.name} cannot be read: {error.strerror}.") from error

@@ -1,0 +1,32 @@
+"""Bring another program's adapter file into the library."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from studio.engine._job import Event, Job
+from studio.engine.workbench import Workbench
+from studio.porting import import_adapter
+
+
+def _run(workbench: Workbench, arguments: Mapping[str, Any]) -> Iterator[Event]:
+    """Arguments: path, name, base, allow_unmatched, device, precision.
+
+    Yields ``{"event": "result", "names": [adapter…], "notes": [sentence…]}``.
+    """
+    base = workbench.bare(
+        str(arguments.get("base") or "pocket"),
+        str(arguments.get("device") or "auto"),
+        str(arguments.get("precision") or "auto"),
+    )
+    arrived = import_adapter(
+        workbench.library,
+        Path(str(arguments["path"])).expanduser(),
+        str(arguments["name"]),
+        base,
+        allow_unmatched=bool(arguments.get("allow_unmatched")),
+    )
+    yield {"event": "result", "names": list(arrived.folders), "notes": list(arrived.imported.notes)}
+
+
+JOB = Job("import_adapter", _run)

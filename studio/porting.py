@@ -1,0 +1,96 @@
+"""Adapters come into the library from other programs' files and go out to them; the command line and the app share it.
+
+The model libraries are loaded when something is done, not when this is imported.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from studio.library import Library
+
+if TYPE_CHECKING:
+    from pipelines.exporting import Exported
+    from pipelines.families import LoadedBase
+    from pipelines.importing import Imported
+
+# The formats themselves import torch, which help and the page must not wait for; a test holds the two together.
+WRITABLE = (
+    "kohya",
+    "diffusers",
+    "comfyui",
+    "peft",
+    "textual_inversion",
+    "checkpoint_file",
+    "checkpoint_folder",
+    "language_model_folder",
+)
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """What an import put into the library."""
+
+    imported: "Imported"
+    folders: Mapping[str, Path]
+    """By name: one for the changes of weights, and one for each new word."""
+
+
+def import_adapter(
+    library: Library, path: Path, name: str, base: "LoadedBase", *, allow_unmatched: bool = False
+) -> Arrived:
+    """Bring a file or folder into the library, matched against a base.
+
+    Raises:
+        UserError: a name is taken, or as `pipelines.importing.bring_in`.
+    """
+    from pipelines.importing import bring_in
+    from trainers.adapter import write_adapter
+
+    library.new_adapter_folder(name)
+    imported = bring_in(path, base, name, allow_unmatched=allow_unmatched)
+    folders = {own: library.new_adapter_folder(own) for own in imported.adapters}
+    for own, adapter in imported.adapters.items():
+        write_adapter(folders[own], adapter)
+    return Arrived(imported, folders)
+
+
+def export_adapter(
+    library: Library,
+    name: str,
+    format_name: str,
+    out: Path,
+    *,
+    base_name: str | None = None,
+    precision: str | None = None,
+    rank: int | None = None,
+) -> "Exported":
+    """Write an adapter in another program's format; its base is loaded where the format needs it or it is given.
+
+    Raises:
+        UserError: as `pipelines.exporting.take_out`.
+    """
+    from pipelines.bases import base_folder, load_base, shipped_base_of
+    from pipelines.exporting import needs_base, take_out
+
+    adapter = library.read(name)
+    chosen = base_name or shipped_base_of([adapter.card.base.name])
+    needed = needs_base(adapter, format_name)
+    base = load_base(chosen, device="cpu", precision="fp32") if chosen and (needed or base_name) else None
+    return take_out(
+        adapter,
+        format_name,
+        out,
+        base=base,
+        precision=precision,
+        rank=rank,
+        base_folder=base_folder(chosen) if chosen else None,
+    )
+
+
+def usable_name(path: Path) -> str:
+    """Return a file's name with everything that a name in the library cannot hold as ``-``."""
+    stem = path.stem if path.suffix.lower() in (".safetensors", ".pt", ".bin") else path.name
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", stem).strip(".-")[:100] or "imported"

@@ -1,0 +1,209 @@
+"""The Library tab's details of one adapter: facts, files, previews, lineage, editing, export, removal."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import gradio as gr
+
+from studio.porting import WRITABLE
+from studio.web.desk import Desk, told
+from studio.web.escaping import plain_markdown
+from studio.web.library_shelf import Entry, entries_of, facts_of, files_of, lineage_html
+from studio.web.tables import filled, text_table
+from trainers.errors import UserError
+
+_QUIET: Mapping[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+_SHOWN: Mapping[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
+_FACTS = ("library.what", "library.value")
+_FILES = ("library.file", "library.bytes")
+_ABOUT = ("licence", "author", "description")
+_KEYS = {"licence": "license"}
+_PICTURES = [".png", ".jpg", ".jpeg", ".webp"]
+
+
+class Details:
+    """The components, what they show of an adapter, and what their buttons do."""
+
+    def __init__(self, desk: Desk, selected: gr.State) -> None:
+        self._desk = desk
+        self._selected = selected
+
+    def build(self) -> None:
+        """Place the components; hidden until an adapter is selected."""
+        words = self._desk.words
+        with gr.Column(visible=False, elem_id="library-details") as self.whole:
+            self.head = gr.Markdown()
+            with gr.Row():
+                self.to_generate = gr.Button(words("library.to_generate"), min_width=140)
+                self.to_compare = gr.Button(words("library.to_compare"), min_width=140)
+                self.to_blend = gr.Button(words("library.to_blend"), min_width=140)
+            self.outcome = gr.Markdown()
+            with gr.Tabs():
+                with gr.Tab(words("library.details")):
+                    self.facts = text_table(words, "library.details", *_FACTS, column_widths=["30%", "70%"])
+                    self.measure = gr.Button(words("library.measure"))
+                    self.measured = gr.Markdown()
+                with gr.Tab(words("library.previews")):
+                    self.previews = gr.Gallery(
+                        label=words("library.previews"), columns=6, height="auto", interactive=False, buttons=[]
+                    )
+                with gr.Tab(words("library.files")):
+                    self.files = text_table(words, "library.files", *_FILES)
+                with gr.Tab(words("library.lineage")):
+                    self.no_lineage = gr.Markdown(words("library.no_lineage"))
+                    self.lineage = gr.HTML("", label=words("library.lineage"), elem_id="library-lineage")
+                with gr.Tab(words("library.edit")):
+                    self._build_edit()
+                with gr.Tab(words("library.export")):
+                    self._build_export()
+                with gr.Tab(words("library.remove")):
+                    gr.Markdown(words("library.remove_help"))
+                    self.confirm = gr.Textbox(label=words("library.confirm"), max_lines=1)
+                    self.remove = gr.Button(words("library.remove_title"), variant="stop")
+
+    def _build_edit(self) -> None:
+        words = self._desk.words
+        with gr.Row():
+            self.name = gr.Textbox(label=words("shared.name"), max_lines=1, min_width=220)
+            self.triggers = gr.Textbox(label=words("library.trigger_edit"), max_lines=1, min_width=220)
+        with gr.Row():
+            self.licence = gr.Textbox(label=words("library.licence"), max_lines=1, min_width=160)
+            self.author = gr.Textbox(label=words("library.author"), max_lines=1, min_width=160)
+        self.description = gr.Textbox(label=words("library.description"), lines=2)
+        self.cover = gr.File(label=words("library.cover"), file_types=_PICTURES, height=120)
+        self.save = gr.Button(words("library.save"), variant="primary")
+
+    def _build_export(self) -> None:
+        words = self._desk.words
+        with gr.Row():
+            self.format = gr.Dropdown(
+                list(WRITABLE), value="kohya", label=words("library.format"), info=words("library.format_help"),
+                min_width=220,
+            )  # fmt: skip
+            self.precision = gr.Dropdown(
+                [(words("library.own_precision"), ""), "fp32", "fp16", "bf16"],
+                value="",
+                label=words("library.precision"),
+                min_width=140,
+            )
+            self.rank = gr.Number(0, precision=0, minimum=0, label=words("library.rank"), min_width=140)
+        self.base = gr.Textbox(label=words("library.export_base"), max_lines=1)
+        self.write = gr.Button(words("library.write"), variant="primary")
+        self.export_told = gr.Markdown()
+        self.file = gr.File(label=words("library.download"), interactive=False, visible=False)
+
+    @property
+    def outputs(self) -> list[Any]:
+        """All that a selected adapter fills."""
+        fields = [self.name, self.triggers, self.licence, self.author, self.description, self.cover]
+        shown = [self.facts, self.measured, self.previews, self.files, self.no_lineage, self.lineage]
+        return [self.whole, self.head, *shown, *fields, self.confirm, self.export_told, self.file]
+
+    def show(self, name: str, request: gr.Request) -> dict[Any, Any]:
+        """Return what everything shows of an adapter."""
+        entry = next((item for item in entries_of(self._desk.library) if item.name == name), None)
+        if entry is None:
+            return {self.whole: gr.Column(visible=False)}
+        lineage = lineage_html(entry)
+        return {
+            self.whole: gr.Column(visible=True),
+            self.head: f"## {plain_markdown(entry.name)}",
+            self.facts: filled(self._desk.words, request, facts_of(entry), *_FACTS),
+            self.measured: "",
+            self.previews: gr.Gallery(
+                value=[(str(path), path.stem) for path in entry.previews], visible=bool(entry.previews)
+            ),
+            self.files: filled(self._desk.words, request, files_of(entry), *_FILES),
+            self.no_lineage: gr.Markdown(visible=not lineage),
+            self.lineage: lineage,
+            **self._fields(entry),
+            self.confirm: "",
+            self.export_told: "",
+            self.file: gr.File(value=None, visible=False),
+        }
+
+    def _fields(self, entry: Entry) -> dict[Any, Any]:
+        about = entry.card.training.get("about", {}) if entry.card else {}
+        values = {key: str(about.get(_KEYS.get(key, key), "")) for key in _ABOUT}
+        return {
+            self.name: entry.name,
+            self.triggers: ", ".join(entry.card.triggers) if entry.card else "",
+            self.licence: values["licence"],
+            self.author: values["author"],
+            self.description: values["description"],
+            self.cover: None,
+        }
+
+    def wire(self, again: Callable[[Any], Any]) -> None:
+        """Connect the buttons.
+
+        Args:
+            again: makes the list and the details follow an event.
+        """
+        self.measure.click(self._measure, self._selected, self.measured, **_SHOWN)
+        fields = [self.name, self.triggers, self.licence, self.author, self.description, self.cover]
+        again(self.save.click(self._save, [self._selected, *fields], [self._selected, self.outcome], **_SHOWN))
+        choices = [self._selected, self.format, self.precision, self.rank, self.base]
+        self.write.click(self._export, choices, [self.export_told, self.file], **_SHOWN)
+        again(self.remove.click(self._remove, [self._selected, self.confirm], [self._selected, self.outcome], **_QUIET))
+        self._selected.change(lambda: "", None, self.outcome, **_QUIET)
+
+    def _measure(self, name: str, request: gr.Request) -> str:
+        say = self._desk.words.say
+        with told():
+            found = self._desk.engine.result("measure_adapter", {"name": name})
+        parts = [
+            say(request, "library.part", part=part, tensors=tensors, values=f"{values:,}", kinds=kinds)
+            for part, tensors, values, kinds in found["parts"]
+        ]
+        return plain_markdown(say(request, "library.measured", hash=found["hash"], parts=" ".join(parts)))
+
+    def _save(
+        self,
+        name: str,
+        new_name: str,
+        triggers: str,
+        licence: str,
+        author: str,
+        description: str,
+        cover: str | None,
+        request: gr.Request,
+    ) -> tuple[str, str]:
+        arguments = {
+            "name": name,
+            "new_name": new_name.strip(),
+            "triggers": [word for word in (" ".join(piece.split()) for piece in triggers.split(",")) if word],
+            "about": {"license": licence, "author": author, "description": description},
+            "preview": cover,
+        }
+        with told():
+            now = self._desk.engine.result("change_adapter", arguments)["name"]
+        key = "library.saved" if now == name else "library.renamed"
+        return now, self._desk.words.say(request, key, name=plain_markdown(name), new=plain_markdown(now))
+
+    def _export(
+        self, name: str, format_name: str, precision: str, rank: float | None, base: str, request: gr.Request
+    ) -> Iterator[tuple[str, Any]]:
+        say = self._desk.words.say
+        arguments = {
+            "name": name,
+            "format": format_name,
+            "precision": precision,
+            "rank": int(rank or 0),
+            "base": base.strip(),
+        }
+        yield say(request, "library.exporting"), gr.File(visible=False)
+        with told():
+            found = self._desk.engine.result("export_adapter", arguments)
+            key = "library.merged" if found["merged"] else "library.exported"
+            lines = [say(request, key, modules=found["modules"], error=f"{found['error']:.1e}"), *found["notes"]]
+            yield "\n\n".join(map(plain_markdown, lines)), gr.File(value=found["path"], visible=True)
+
+    def _remove(self, name: str, confirmed: str, request: gr.Request) -> tuple[str, str]:
+        with told():
+            if confirmed.strip() != name:
+                raise UserError(
+                    f"{confirmed.strip()!r} is not the adapter's name, so nothing was removed. It is {name!r}."
+                )
+            self._desk.library.remove(name)
+        return "", self._desk.words.say(request, "library.removed", name=plain_markdown(name))

@@ -1,0 +1,193 @@
+"""What the Library tab shows of adapters, from their cards alone; all foreign text is escaped."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from studio.library import Library, folder_size_bytes
+from trainers.card import AdapterCard, RecipeCard, read_card
+from trainers.errors import UserError
+
+_PICTURES = (".png", ".jpg", ".jpeg", ".webp")
+_MOST_DEPTH = 12
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One adapter of the library."""
+
+    name: str
+    folder: Path
+    card: AdapterCard | None
+    size_bytes: int
+    previews: Sequence[Path] = ()
+    problem: str = ""
+    """Why its card cannot be read; empty when it can."""
+
+    @property
+    def made(self) -> str:
+        """How it was made: the recipe of a blend, else the methods."""
+        if self.card is None:
+            return ""
+        if self.card.recipe is not None:
+            return self.card.recipe.formula()
+        return ", ".join(dict.fromkeys(plan.method for plan in self.card.parts.values()))
+
+    @property
+    def words(self) -> str:
+        """Everything that the search looks through, in lower case."""
+        card = self.card
+        if card is None:
+            return f"{self.name} {self.problem}".lower()
+        about = card.training.get("about", {})
+        pieces = [self.name, card.base.name, card.base.family, self.made, *card.triggers, *card.parts, str(about)]
+        return " ".join(pieces).lower()
+
+
+@dataclass(frozen=True)
+class Found:
+    """The adapters that a search found, sorted."""
+
+    entries: Sequence[Entry] = field(default_factory=tuple)
+    total: int = 0
+
+
+SORTS = ("newest", "name", "size", "base", "score")
+
+
+def entries_of(library: Library) -> list[Entry]:
+    """Return every adapter of the library, those with a broken card too."""
+    return [_entry(library, name) for name in library.names()]
+
+
+def _entry(library: Library, name: str) -> Entry:
+    folder = library.adapters_folder / name
+    previews = sorted(path for path in (folder / "previews").glob("*") if path.suffix.lower() in _PICTURES)
+    try:
+        card, problem = read_card(folder), ""
+    except UserError as error:
+        card, problem = None, str(error)
+    return Entry(name, folder, card, folder_size_bytes(folder), previews, problem)
+
+
+def searched(entries: Sequence[Entry], search: str, sort: str) -> Found:
+    """Return the entries that hold every word of a search, sorted."""
+    wanted = search.lower().split()
+    found = [entry for entry in entries if all(word in entry.words for word in wanted)]
+    keys: Mapping[str, Any] = {
+        "newest": lambda entry: _reversed_text(entry.card.created if entry.card else ""),
+        "name": lambda entry: entry.name.lower(),
+        "size": lambda entry: -entry.size_bytes,
+        "base": lambda entry: (entry.card.base.name if entry.card else "", entry.name.lower()),
+        "score": lambda entry: -max(entry.card.scores.values(), default=-1.0) if entry.card else 1.0,
+    }
+    return Found(sorted(found, key=keys[sort]), len(entries))
+
+
+def _reversed_text(text: str) -> tuple[int, ...]:
+    return tuple(-ord(sign) for sign in text)
+
+
+def cards_html(found: Found, selected: str, words: Mapping[str, str]) -> str:
+    """Return the cards as buttons in a list.
+
+    Args:
+        words: the texts ``no_preview``, ``broken``, ``triggers`` and ``scores``.
+    """
+    return '<ul class="studio-cards">' + "".join(_card_html(item, selected, words) for item in found.entries) + "</ul>"
+
+
+def _card_html(entry: Entry, selected: str, words: Mapping[str, str]) -> str:
+    if entry.previews:
+        address = "/gradio_api/file=" + quote(str(entry.previews[0]))
+        stamp = entry.previews[0].stat().st_mtime_ns
+        picture = f'<img src="{escape(address)}?{stamp}" alt="" loading="lazy">'
+    else:
+        picture = f'<span class="studio-card-blank">{escape(words["no_preview"])}</span>'
+    lines = [f"<strong>{escape(entry.name)}</strong>"]
+    card = entry.card
+    if card is None:
+        lines.append(f'<span class="studio-problem">{escape(words["broken"])}: {escape(entry.problem[:200])}</span>')
+    else:
+        lines += [f"<span>{escape(entry.made)}</span>", f"<span>{escape(card.base.name)} · {size_told(entry)}</span>"]
+        if card.triggers:
+            lines.append(f"<span>{escape(words['triggers'])}: {escape(', '.join(card.triggers))}</span>")
+        if card.scores:
+            lines.append(f"<span>{escape(words['scores'])}: {escape(_scores_told(card))}</span>")
+    pressed = "true" if entry.name == selected else "false"
+    return (
+        f'<li><button type="button" data-name="{escape(entry.name)}" aria-pressed="{pressed}">{picture}'
+        f'<span class="studio-card-text">{"".join(lines)}</span></button></li>'
+    )
+
+
+def _scores_told(card: AdapterCard) -> str:
+    return ", ".join(f"{name} {value:.3f}" for name, value in card.scores.items())
+
+
+def size_told(entry: Entry) -> str:
+    """Return an adapter's size on disk."""
+    size = entry.size_bytes
+    return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.1f} kB"
+
+
+def facts_of(entry: Entry) -> list[list[str]]:
+    """Return (what, value) of everything on the card."""
+    card = entry.card
+    if card is None:
+        return [["problem", entry.problem]]
+    rows = [
+        ["made", card.created],
+        ["base", f"{card.base.name} ({card.base.family}, {card.base.fingerprint[:12]})"],
+        ["triggers", ", ".join(card.triggers)],
+        *([part, _plan_told(plan.method, plan.settings)] for part, plan in card.parts.items()),
+        ["size", size_told(entry)],
+    ]
+    if card.recipe is not None:
+        rows.append(["recipe", f"{card.recipe.blend}: {card.recipe.formula()}"])
+    if card.scores:
+        rows.append(["scores", _scores_told(card)])
+    about = card.training.get("about", {})
+    rows += [[str(key), str(value)] for key, value in about.items()] if isinstance(about, dict) else []
+    for label, values in (("data", card.data), ("training", card.training)):
+        plain = [f"{key} {_plain(value)}" for key, value in values.items() if key != "about" and value is not None]
+        rows += [[label, ", ".join(plain)[:1000]]] if plain else []
+    rows.append(["versions", ", ".join(f"{name} {number}" for name, number in card.versions.items())])
+    return [row for row in rows if row[1]]
+
+
+def _plan_told(method: str, settings: Mapping[str, Any]) -> str:
+    told = ", ".join(f"{key} {_plain(value)}" for key, value in settings.items() if value is not None)
+    return f"{method}; {told}" if told else method
+
+
+def _plain(value: object) -> str:
+    return "+".join(str(item) for item in value) if isinstance(value, list | tuple) else str(value)
+
+
+def files_of(entry: Entry) -> list[list[str]]:
+    """Return (path inside the adapter, bytes) of its files."""
+    files = sorted(path for path in entry.folder.rglob("*") if path.is_file())
+    return [[str(path.relative_to(entry.folder)), f"{path.stat().st_size:,}"] for path in files]
+
+
+def lineage_html(entry: Entry) -> str:
+    """Return the tree of parents of a blend; empty for an adapter that has none."""
+    if entry.card is None or entry.card.recipe is None:
+        return ""
+    return f'<div class="studio-lineage"><p>{escape(entry.name)}</p>{_tree(entry.card.recipe, 0)}</div>'
+
+
+def _tree(recipe: RecipeCard, depth: int) -> str:
+    if depth >= _MOST_DEPTH:
+        return "<ul><li>…</li></ul>"
+    items = []
+    for parent in recipe.parents:
+        below = _tree(parent.recipe, depth + 1) if parent.recipe is not None else ""
+        made = parent.created[:10]
+        told = f"{parent.weight:g} · {escape(parent.name)} <small>{escape(made)} {escape(parent.hash[:12])}</small>"
+        items.append(f"<li>{told}{below}</li>")
+    return f"<p><em>{escape(recipe.blend)}</em></p><ul>{''.join(items)}</ul>"

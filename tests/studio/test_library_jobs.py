@@ -1,0 +1,114 @@
+"""The jobs behind the Library tab: examine, import, export, change, rename, measure."""
+
+import zipfile
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file, save_file
+
+from pipelines.families import LoadedBase
+from pipelines.recipe import content_hash
+from studio.blending import blend_into_library
+from studio.library import Library
+from studio.web.library_import import examined_lines
+from studio.web.library_shelf import cards_html, entries_of, facts_of, lineage_html, searched
+from tests.studio.test_data_folders import work
+from tests.support import draw_pictures
+from trainers.adapter import read_adapter
+from trainers.errors import UserError
+
+_WORDS = {"no_preview": "none", "broken": "broken", "triggers": "triggers", "scores": "scores"}
+
+
+def test_export_examine_and_import_agree(library: Library, tiny_base: Path, base: LoadedBase, tmp_path: Path) -> None:
+    exported = work(library, "export_adapter", name="one", format="kohya")
+    path = Path(exported["path"])
+    assert path.is_relative_to(library.folder / "outputs" / "exports")
+    assert path.name == "one.safetensors"
+    assert exported["error"] < 1e-6
+    found = work(library, "examine_file", path=str(path), base=str(tiny_base), device="cpu")
+    assert found["suggested_name"] == "one"
+    assert not found["problems"]
+    assert not found["unmatched"]
+    assert sum(found["matched"].values()) == exported["modules"]
+    assert any(line.startswith("Format: kohya") for line in examined_lines(found))
+    took = work(library, "import_adapter", path=str(path), name="back", base=str(tiny_base), device="cpu")
+    assert took["names"] == ["back"]
+    again = Path(work(library, "export_adapter", name="back", format="kohya")["path"])
+    assert again != path
+    ours, theirs = load_file(path), load_file(again)
+    assert ours.keys() == theirs.keys()
+    folder = Path(work(library, "export_adapter", name="one", format="peft", base=str(tiny_base))["path"])
+    assert folder.suffix == ".zip"
+    with zipfile.ZipFile(folder) as archive:
+        assert all(name.startswith("one/") and ".." not in name for name in archive.namelist())
+    with pytest.raises(UserError, match="Did you mean 'kohya'"):
+        work(library, "export_adapter", name="one", format="kohia")
+    with pytest.raises(UserError):
+        work(library, "export_adapter", name="one", format="textual_inversion")
+    assert len(list((library.folder / "outputs/exports").glob("*/*"))) == 3  # a failed one leaves nothing
+
+    down = next(tensor for key, tensor in ours.items() if key.endswith("lora_down.weight"))
+    nowhere = {"lora_unet_nowhere.lora_down.weight": down.clone(), "lora_unet_nowhere.lora_up.weight": down.T.clone()}
+    partly = {**ours, **nowhere}
+    save_file(partly, tmp_path / "partly.safetensors", {"ss_base_model_version": "<script>sdxl</script>"})
+    found = work(library, "examine_file", path=str(tmp_path / "partly.safetensors"), base=str(tiny_base), device="cpu")
+    assert found["unmatched"] == ("lora_unet_nowhere",)
+    assert "<script>sdxl</script>" in found["says"]
+    arguments = {
+        "path": str(tmp_path / "partly.safetensors"),
+        "name": "partly",
+        "base": str(tiny_base),
+        "device": "cpu",
+    }
+    with pytest.raises(UserError, match="1 names do"):
+        work(library, "import_adapter", **arguments)
+    assert work(library, "import_adapter", **arguments, allow_unmatched=True)["names"] == ["partly"]
+    save_file(nowhere, tmp_path / "none.safetensors")
+    found = work(library, "examine_file", path=str(tmp_path / "none.safetensors"), base=str(tiny_base), device="cpu")
+    assert found["problems"]
+
+
+def test_changes_and_names_leave_the_tensors(library: Library, tmp_path: Path) -> None:
+    before = content_hash(library.read("one"))
+    picture = draw_pictures(tmp_path / "p", 1) / "0.png"
+    values = {"triggers": ["zqx", "style"], "about": {"license": "CC0-1.0", "author": ""}, "preview": str(picture)}
+    assert work(library, "change_adapter", name="one", new_name="other", **values)["name"] == "other"
+    assert library.names() == ["foreign", "other", "two"]
+    adapter = read_adapter(library.find("other"))
+    assert adapter.card.name == "other"
+    assert adapter.card.triggers == ("zqx", "style")
+    assert adapter.card.training["about"] == {"license": "CC0-1.0"}
+    assert (library.find("other") / "previews" / "00-cover.png").is_file()
+    assert work(library, "measure_adapter", name="other")["hash"] == before
+    work(library, "change_adapter", name="other", about={"license": ""})
+    assert "about" not in library.card("other").training
+    for wrong in ("two", "../x", ".x"):
+        with pytest.raises(UserError):
+            work(library, "change_adapter", name="other", new_name=wrong)
+    (tmp_path / "bad.png").write_bytes(b"<svg onload=alert(1)>")
+    with pytest.raises(UserError, match="cannot be decoded"):
+        work(library, "change_adapter", name="other", preview=str(tmp_path / "bad.png"))
+    assert library.names() == ["foreign", "other", "two"]
+
+
+def test_cards_and_lineage_escape_everything(library: Library) -> None:
+    blend_into_library(library, {"one": 0.5, "two": -0.25}, "mixed")
+    bad = '<img src=x onerror="alert(1)">'
+    card = library.card("one").model_copy(update={"triggers": (bad,), "scores": {bad: 0.5}})
+    (library.find("one") / "adapter.json").write_text(card.model_dump_json())
+    (library.adapters_folder / bad).mkdir()
+    (library.adapters_folder / bad / "adapter.json").write_text("{")
+    entries = entries_of(library)
+    assert len(entries) == 5
+    html = cards_html(searched(entries, "", "name"), "", _WORDS)
+    assert "<img src=x" not in html
+    assert html.count("<li>") == 5
+    assert [entry.name for entry in searched(entries, "TWO", "name").entries] == ["mixed", "two"]
+    assert searched(entries, "", "score").entries[0].name == "one"
+    assert {entry.name for entry in searched(entries, "sdxl foreign", "size").entries} == {"foreign"}
+    mixed = next(entry for entry in entries if entry.name == "mixed")
+    assert "-0.25 · two" in lineage_html(mixed)
+    assert ["recipe", "exact: 0.5·one + -0.25·two"] in facts_of(mixed)
+    for sort in ("newest", "name", "size", "base", "score"):
+        assert len(searched(entries, "", sort).entries) == 5
