@@ -114,7 +114,7 @@ def parse_webui_parameters(text: str) -> PictureSettings:
         facts = {key.strip(): value.strip().strip('"') for key, value in _FACT.findall(lines.pop())}
     split = next((n for n, line in enumerate(lines) if line.startswith("Negative prompt:")), len(lines))
     prompt, negative = "\n".join(lines[:split]), "\n".join(lines[split:]).removeprefix("Negative prompt:").strip()
-    adapters, wrong = _weights({name: weight for name, weight in _TAG.findall(prompt)})
+    adapters, wrong = _weights(dict(_TAG.findall(prompt)))
     found: dict[str, Any] = {"prompt": _TAG.sub("", prompt).strip(), "negative_prompt": negative}
     found |= {"adapters": adapters} if adapters else {}
     unused = list(wrong)
