@@ -19,6 +19,7 @@ from pipelines.generate import generate
 from pipelines.judge import Judge
 from pipelines.picture_file import png_bytes
 from pipelines.recipe import Recipe, content_hash
+from studio.comparisons import span
 from studio.report import Report
 from studio.session import Session, find_references
 from studio.sheets import column_notes, sheet_cells
@@ -152,13 +153,6 @@ def _cost(cells: Sequence[Cell], store: PictureStore, session: Session) -> Cost:
         list(generate(session.attachments, [replace(left[0].request, steps=1)], recipes=session.recipes))
         seconds = (time.monotonic() - start) * sum(cell.request.steps for cell in left)
     return Cost(len(unique), len(unique) - len(left), evaluations, seconds)
-
-
-def span(seconds: float) -> str:
-    """Return a time in the largest unit that suits it."""
-    if seconds < 90:
-        return f"{max(seconds, 1):.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _write(

@@ -82,6 +82,13 @@ def read_comparison(folder: Path) -> DrawnComparison:
         raise UserError(f"The comparison {folder} is broken: {error}. Draw it again.") from error
 
 
+def span(seconds: float) -> str:
+    """Return a time in the largest unit that suits it."""
+    if seconds < 90:
+        return f"{max(seconds, 1):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
 def _table(path: Path) -> list[list[str]]:
     try:
         with open(path, encoding="utf-8", newline="") as stream:

@@ -66,7 +66,7 @@ def _build(desk: Desk) -> None:
         with gr.Column(min_width=320, scale=6):
             with gr.Row():
                 draw = gr.Button(words("generate.draw"), variant="primary", min_width=120)
-                cancel = gr.Button(words("shared.cancel"), variant="stop", min_width=120)
+                cancel = gr.Button(words("shared.cancel"), min_width=120)
             status = gr.HTML(elem_id="generate-status")
             notes = gr.Textbox(label=words("generate.notes"), interactive=False, visible=False)
             first = gr.Markdown(words("generate.first"))

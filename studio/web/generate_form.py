@@ -103,7 +103,8 @@ class GenerateForm:
     @staticmethod
     def wanted(values: Sequence[Any]) -> Wanted:
         """Return what the values of `inputs` ask for."""
-        return Wanted(*values[:11], adapters=AdapterRows.pairs(values[11:]))
+        fields, rows = values[:11], AdapterRows.pairs(values[11:])
+        return Wanted(*(*fields, rows))
 
     def filled(self, values: Mapping[str, Any]) -> tuple[list[Any], list[str]]:
         """Return updates of `outputs` for settings from elsewhere, and what of them could not be used.
@@ -139,7 +140,7 @@ class GenerateForm:
         refreshed = self.rows.refreshed()
         if not values:
             return [], [gr.skip(), *[gr.skip() for _ in self.rows.groups], *refreshed]
-        pairs = [(name, weight) for name, weight in AdapterRows.pairs(values[11:]) if name]
+        pairs = [(name, 1.0 if weight is None else weight) for name, weight in AdapterRows.pairs(values[11:]) if name]
         laid = self.rows.laid_out(self.rows.fitting(pairs)[0])
         count = 1 + len(self.rows.groups)
         return [*values[:11], *laid[count:]], [*laid[:count], *refreshed]
