@@ -92,6 +92,6 @@ def span(seconds: float) -> str:
 def _table(path: Path) -> list[list[str]]:
     try:
         with open(path, encoding="utf-8", newline="") as stream:
-            return list(csv.reader(stream))
+            return [line[:-1] for line in csv.reader(stream)]  # the last column is the judge, the same in every line
     except OSError as error:
         raise UserError(f"The table {path} cannot be read: {error.strerror}. Draw the comparison again.") from error

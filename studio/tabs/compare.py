@@ -72,12 +72,12 @@ def _build(desk: Desk) -> None:
     chosen = gr.Dropdown([], value=None, label=words("compare.drawn"), visible=False, interactive=True)
     with gr.Column(visible=False) as result:
         sheets = gr.Gallery(
-            label=words("compare.sheets"), interactive=False, columns=1, object_fit="contain", height="auto"
+            label=words("compare.sheets"), interactive=False, columns=1, object_fit="contain", preview=True, height=720
         )
         judge = gr.Markdown()
-        means = gr.Dataframe(label=words("compare.means"), interactive=False, datatype="str", wrap=True)
+        means = gr.Dataframe(label=words("compare.means"), interactive=False, datatype="str")
         with gr.Accordion(words("compare.cells"), open=False):
-            cells = gr.Dataframe(label=words("compare.cells"), interactive=False, datatype="str", wrap=True)
+            cells = gr.Dataframe(label=words("compare.cells"), interactive=False, datatype="str")
         files = gr.File(label=words("compare.files"), file_count="multiple", interactive=False)
         place_voting(desk, chosen)
     costed = gr.State(None)

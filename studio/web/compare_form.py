@@ -96,9 +96,10 @@ class CompareForm:
             )
         with_base = gr.Checkbox(True, label=words("compare.with_base"))
         with gr.Accordion(words("compare.more_axes"), open=False):
-            mixtures = gr.Textbox(label=words("compare.mixtures"), info=words("compare.mixtures_info"), lines=2)
+            mixtures = gr.Textbox("", label=words("compare.mixtures"), info=words("compare.mixtures_info"), lines=2)
             self.more = [
                 gr.Textbox(
+                    "",
                     label=words(f"compare.axis_{axis}"),
                     info=words(f"compare.axis_{axis}_info"),
                     lines=2 if axis == "blend" else 1,
@@ -109,7 +110,7 @@ class CompareForm:
             with gr.Row():
                 steps = gr.Slider(1, 150, 20, step=1, label=words("shared.steps"), min_width=180)
                 guidance = gr.Slider(0, 30, 5, step=0.5, label=words("shared.guidance"), min_width=180)
-            negative = gr.Textbox(label=words("compare.negative"))
+            negative = gr.Textbox("", label=words("compare.negative"))
             with gr.Row():
                 base = gr.Textbox("pocket", label=words("shared.base"), min_width=140)
                 judge = gr.Textbox(

@@ -55,7 +55,7 @@ class GenerateForm:
             )
         self.beside_base = gr.Checkbox(True, label=words("generate.beside"))
         with gr.Accordion(words("shared.advanced"), open=False):
-            self.negative = gr.Textbox(label=words("generate.negative"), info=words("generate.negative_info"))
+            self.negative = gr.Textbox("", label=words("generate.negative"), info=words("generate.negative_info"))
             with gr.Row():
                 self.count = gr.Number(
                     1, label=words("generate.count"), info=words("generate.count_info"), precision=0, min_width=140
