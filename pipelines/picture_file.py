@@ -4,13 +4,15 @@ import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from pipelines.generate import PictureRequest
 from trainers.storage import write_bytes
+
+if TYPE_CHECKING:
+    from pipelines.generate import PictureRequest  # loads torch; the page reads pictures' settings without it
 
 OWN_KEY = "adapter-studio"
 
@@ -25,7 +27,7 @@ def png_bytes(picture: Image.Image, texts: Mapping[str, str] | None = None) -> b
     return buffer.getvalue()
 
 
-def write_picture(path: Path, picture: Image.Image, request: PictureRequest, base: Mapping[str, Any]) -> None:
+def write_picture(path: Path, picture: Image.Image, request: "PictureRequest", base: Mapping[str, Any]) -> None:
     """Write one generated picture with its settings.
 
     Args:
@@ -58,7 +60,7 @@ def read_settings(path: Path) -> dict[str, Any] | None:
     return dict(json.loads(text)) if text else None
 
 
-def webui_parameters(picture: Image.Image, request: PictureRequest, base: Mapping[str, Any]) -> str:
+def webui_parameters(picture: Image.Image, request: "PictureRequest", base: Mapping[str, Any]) -> str:
     """Return the ``parameters`` text that AUTOMATIC1111 and its relatives read."""
     tags = "".join(f" <lora:{name}:{weight:g}>" for name, weight in request.weights.items() if weight)
     lines = [request.prompt + tags]

@@ -1,7 +1,8 @@
 """A comparison from plan to files: cost, pictures, scores, sheets, tables, and the index that votes are cast over."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,18 +10,19 @@ from PIL import Image
 from torch import Tensor
 
 from pipelines.compare.grid import Cell
+from pipelines.compare.index import Entry, write_index
 from pipelines.compare.page import Beside, grid_html
 from pipelines.compare.scores import ScoredCell, draw_cells, score_cells, summarise
 from pipelines.compare.sheet import draw_sheet
-from pipelines.compare.store import Entry, PictureStore, write_index
+from pipelines.compare.store import PictureStore
 from pipelines.compare.tables import grid_csv, judge_name, means_csv
 from pipelines.generate import generate
 from pipelines.judge import Judge
 from pipelines.picture_file import png_bytes
-from pipelines.recipe import content_hash
-from studio.library import Library
+from pipelines.recipe import Recipe, content_hash
+from studio.comparisons import span
 from studio.report import Report
-from studio.session import Session, find_references, open_session
+from studio.session import Session, find_references
 from studio.sheets import column_notes, sheet_cells
 from trainers.storage import write_bytes, write_text
 
@@ -38,7 +40,6 @@ class Comparison:
     base: str
     device: str
     precision: str
-    cost_only: bool = False
 
     @property
     def folder(self) -> Path:
@@ -46,8 +47,52 @@ class Comparison:
         return self.out.with_name(f"{self.out.stem}-cells")
 
 
-def run_comparison(library: Library, plan: Comparison, judge: Judge, report: Report) -> list[Path]:
+Sessions = Callable[[str, Sequence[str], Sequence[Recipe]], AbstractContextManager[Session]]
+"""(base, adapters, recipes) -> the base with those adapters."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What is left to do on one base."""
+
+    pictures: int
+    drawn: int
+    """How many of them are there already."""
+    evaluations: int
+    """Calls of the model, two a step with guidance."""
+    seconds: float
+    """At most, by a first step that was measured; not all pictures are drawn alone."""
+
+    def sentence(self) -> str:
+        """Return it in words."""
+        left = self.pictures - self.drawn
+        said = f"{self.pictures} pictures, {self.drawn} of them drawn already; {left} to draw: "
+        said += f"{self.evaluations} evaluations"
+        return f"{said}, at most {span(self.seconds)} by a first step just measured." if left else f"{said}."
+
+
+def comparison_costs(plan: Comparison, sessions: Sessions) -> Iterator[Cost]:
+    """Yield what is left to do, base by base; nothing is kept of what is drawn to measure it.
+
+    Raises:
+        UserError: an adapter is unknown or does not fit, or a recipe cannot be used.
+    """
+    for _, cells, opened in _by_base(plan, sessions):
+        with opened as session:
+            yield _cost(cells, _store(plan, session), session)
+
+
+def run_comparison(
+    plan: Comparison,
+    judge: Judge,
+    report: Report,
+    sessions: Sessions,
+    on_cost: Callable[[Cost], None] | None = None,
+) -> list[Path]:
     """Draw, score and write; return the files written. What was drawn before is not drawn again.
+
+    Args:
+        on_cost: is told what is left to do on each base before it is done; measuring that takes a step.
 
     Raises:
         UserError: an adapter is unknown or does not fit, or a recipe cannot be used.
@@ -55,21 +100,11 @@ def run_comparison(library: Library, plan: Comparison, judge: Judge, report: Rep
     drawn: dict[int, Image.Image] = {}
     references: dict[str, Tensor] = {}
     files: dict[int, Path] = {}
-    bases = list(dict.fromkeys(cell.base or plan.base for cell in plan.cells))
-    for base in bases:
-        own = [number for number, cell in enumerate(plan.cells) if (cell.base or plan.base) == base]
-        cells = [plan.cells[number] for number in own]
-        plain = sorted({name for cell in cells for name in cell.request.weights})
-        recipes = list({cell.request.recipe.model_dump_json(): cell.request.recipe
-                        for cell in cells if cell.request.recipe is not None}.values())  # fmt: skip
-        with open_session(
-            library, base, plain, report, device=plan.device, precision=plan.precision, recipes=recipes
-        ) as session:
-            hashes = {name: content_hash(adapter) for name, adapter in session.adapters.items()}
-            store = PictureStore(plan.folder, session.base_facts(), hashes)
-            report.say(_cost(cells, store, session))
-            if plan.cost_only:
-                continue
+    for own, cells, opened in _by_base(plan, sessions):
+        with opened as session:
+            store = _store(plan, session)
+            if on_cost is not None:
+                on_cost(_cost(cells, store, session))
             references |= find_references(session.adapters, judge, report)
             found = draw_cells(
                 session.attachments,
@@ -80,8 +115,6 @@ def run_comparison(library: Library, plan: Comparison, judge: Judge, report: Rep
             )
             drawn |= dict(zip(own, found, strict=True))
             files |= {number: store.path(cell) for number, cell in zip(own, cells, strict=True)}
-    if plan.cost_only:
-        return []
     # Scored together, because a style's references may only be known to the last base.
     pictures = [drawn[number] for number in range(len(plan.cells))]
     rescored = score_cells(plan.cells, pictures, judge, references)
@@ -94,27 +127,34 @@ def run_comparison(library: Library, plan: Comparison, judge: Judge, report: Rep
     return _write(plan, rescored, references, judge, pictures_beside)
 
 
-def _cost(cells: Sequence[Cell], store: PictureStore, session: Session) -> str:
-    """Return what is left to do: pictures, evaluations of the model, and a time from one step that is measured now."""
+def _by_base(
+    plan: Comparison, sessions: Sessions
+) -> Iterator[tuple[list[int], list[Cell], AbstractContextManager[Session]]]:
+    """Yield, for each base, the numbers of its cells, the cells, and the session that draws them."""
+    for base in dict.fromkeys(cell.base or plan.base for cell in plan.cells):
+        own = [number for number, cell in enumerate(plan.cells) if (cell.base or plan.base) == base]
+        cells = [plan.cells[number] for number in own]
+        plain = sorted({name for cell in cells for name in cell.request.weights})
+        recipes = {cell.request.recipe.model_dump_json(): cell.request.recipe
+                   for cell in cells if cell.request.recipe is not None}  # fmt: skip
+        yield own, cells, sessions(base, plain, list(recipes.values()))
+
+
+def _store(plan: Comparison, session: Session) -> PictureStore:
+    hashes = {name: content_hash(adapter) for name, adapter in session.adapters.items()}
+    return PictureStore(plan.folder, session.base_facts(), hashes)
+
+
+def _cost(cells: Sequence[Cell], store: PictureStore, session: Session) -> Cost:
     unique = list({repr(cell.request): cell for cell in cells}.values())
     left = [cell for cell in unique if store.read(cell) is None]
     evaluations = sum(cell.request.steps * (2 if cell.request.guidance > 1 else 1) for cell in left)
-    steps = sum(cell.request.steps for cell in left)
-    drawn = len(unique) - len(left)
-    said = f"{len(unique)} pictures, {drawn} of them drawn already; {len(left)} to draw: {evaluations} evaluations"
-    if not left:
-        return said + "."
-    probe = replace(left[0].request, steps=1)
-    start = time.monotonic()
-    list(generate(session.attachments, [probe], recipes=session.recipes))
-    seconds = (time.monotonic() - start) * steps
-    return f"{said}, at most {_span(seconds)} by a first step just measured."
-
-
-def _span(seconds: float) -> str:
-    if seconds < 90:
-        return f"{max(seconds, 1):.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    seconds = 0.0
+    if left:
+        start = time.monotonic()
+        list(generate(session.attachments, [replace(left[0].request, steps=1)], recipes=session.recipes))
+        seconds = (time.monotonic() - start) * sum(cell.request.steps for cell in left)
+    return Cost(len(unique), len(unique) - len(left), evaluations, seconds)
 
 
 def _write(

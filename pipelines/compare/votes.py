@@ -16,7 +16,7 @@ from typing import Literal
 
 from PIL import Image
 
-from pipelines.compare.store import Entry
+from pipelines.compare.index import Entry
 from trainers.errors import UserError
 from trainers.storage import write_text
 

@@ -1,16 +1,28 @@
 """``studio compare``: a grid over adapters, weights, blends, blocks, prompts, seeds and more, with scores."""
 
 import argparse
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from studio.commands._command import Command, add_base, add_library, add_sampling, library_of, numbers
-from studio.library import parse_adapters
+from studio.commands._command import Command, add_base, add_library, add_sampling, library_of
 from studio.report import Terminal
 from trainers.errors import UserError
-from trainers.wording import count_of
 
-_LIMIT_CELLS = 2000
+if TYPE_CHECKING:
+    from pipelines.recipe import Recipe
+    from studio.session import Session
+
+_LISTS = {
+    "method": "methods",
+    "rank": "ranks",
+    "step": "checkpoints",
+    "base": "bases",
+    "guidance": "guidances",
+    "steps": "step-counts",
+}
+"""Axis -> the option that gives its values with commas."""
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -70,88 +82,61 @@ def _run(options: argparse.Namespace) -> None:
         raise UserError(f"--out {str(out)!r} must be a .png file.")
     if out.is_dir():
         raise UserError(f"--out {str(out)!r} is a folder; give a file name ending in .png.")
-    weights = numbers(options.weights, float, "--weights")
-    seeds = [int(seed) for seed in numbers(options.seeds, int, "--seeds")]
-    mixtures = {name: {name: 1.0} for name in options.adapter}
-    mixtures |= {text: parse_adapters(text.split(",")) for text in options.mix}
-    if not mixtures:
-        raise UserError("There is nothing to compare. Give at least one --adapter, or --mix.")
-    names = [name for shares in mixtures.values() for name in shares]
-    if options.methods and not any("{method}" in name for name in names):
-        raise UserError(
-            f"--methods {options.methods} has nothing to fill: no adapter's name holds {{method}}, as in "
-            "'--adapter style-{method}'."
-        )
-    more, columns = _more_axes(options)
+    more: dict[str, list[Any]] = {
+        axis: list(dict.fromkeys(given))
+        for axis, given in (("blend", options.blend), ("block", options.block))
+        if given
+    }
 
-    from pipelines.compare.grid import plan_grid
-    from pipelines.generate import PictureRequest
-    from studio.comparing import Comparison, run_comparison
-    from studio.session import find_judge
+    from studio.comparing import comparison_costs, run_comparison
+    from studio.comparison_plan import GridOptions, axis_values
+    from studio.session import find_judge, open_session
 
-    template = PictureRequest(
-        prompt="", steps=options.steps, guidance=options.guidance, negative_prompt=options.negative_prompt
-    )
-    cells = plan_grid(
-        mixtures,
-        weights,
-        options.prompts,
-        seeds,
-        template,
-        rows=options.rows.split(","),
-        columns=columns,
-        pages=options.pages.split(",") if options.pages else (),
+    for axis, what in _LISTS.items():
+        text = getattr(options, what.replace("-", "_"))
+        if text:
+            more[axis] = axis_values(axis, text, f"--{what}")
+    grid = GridOptions(
+        prompts=options.prompts,
+        adapters=options.adapter,
+        mixtures=options.mix,
+        weights=axis_values("weight", options.weights, "--weights"),
+        seeds=axis_values("seed", options.seeds, "--seeds"),
         more=more,
-        with_base=True,
-    )
-    if len(cells) > _LIMIT_CELLS:
-        raise UserError(f"The grid would have {len(cells)} pictures, at most {_LIMIT_CELLS} are drawn.")
-    judge = find_judge(options.judge, options.base, options.device)
-    plan = Comparison(
-        cells,
-        title=options.prompts[0] if len(options.prompts) == 1 else "Comparison",
-        facts=_facts(options),
-        out=out,
+        rows=options.rows.split(","),
+        columns=options.columns.split(","),
+        pages=options.pages.split(",") if options.pages else (),
+        steps=options.steps,
+        guidance=options.guidance,
+        negative_prompt=options.negative_prompt,
         base=options.base,
         device=options.device,
         precision=options.precision,
-        cost_only=options.cost,
     )
+    plan = grid.comparison(out)
+    judge = find_judge(options.judge, options.base, options.device)
     with Terminal() as report:
-        for path in run_comparison(library_of(options), plan, judge, report):
+
+        def session(
+            base: str, adapters: Sequence[str], recipes: "Sequence[Recipe]"
+        ) -> "AbstractContextManager[Session]":
+            return open_session(
+                library_of(options),
+                base,
+                adapters,
+                report,
+                device=options.device,
+                precision=options.precision,
+                recipes=recipes,
+            )
+
+        if options.cost:
+            for cost in comparison_costs(plan, session):
+                report.say(cost.sentence())
+            return
+        for path in run_comparison(plan, judge, report, session, on_cost=lambda cost: report.say(cost.sentence())):
             report.say(f"{path}")
-        if not options.cost:
-            report.say(f"Vote blindly on it: studio vote {plan.folder}")
-
-
-def _more_axes(options: argparse.Namespace) -> tuple[dict[str, list[Any]], list[str]]:
-    """Return the values of the axes beyond the usual four, and the columns with those that found no other place."""
-    more: dict[str, list[Any]] = {}
-    for axis, given in (("blend", options.blend), ("block", options.block)):
-        if given:
-            more[axis] = list(dict.fromkeys(given))
-    for axis, text in (
-        ("method", options.methods),
-        ("rank", options.ranks),
-        ("step", options.checkpoints),
-        ("base", options.bases),
-    ):
-        if text:
-            more[axis] = list(dict.fromkeys(text.split(",")))
-    if options.guidances:
-        more["guidance"] = numbers(options.guidances, float, "--guidances")
-    if options.step_counts:
-        more["steps"] = [int(count) for count in numbers(options.step_counts, int, "--step-counts")]
-    columns = options.columns.split(",")
-    placed = {*options.rows.split(","), *columns, *options.pages.split(",")}
-    columns += [axis for axis, values in more.items() if len(values) > 1 and axis not in placed]
-    return more, columns
-
-
-def _facts(options: argparse.Namespace) -> str:
-    base = f"bases {options.bases}" if options.bases else f"base {Path(options.base).name}"
-    steps = f"{options.step_counts} steps" if options.step_counts else count_of(options.steps, "step")
-    return f"{base} · {steps} · guidance {options.guidances or f'{options.guidance:g}'}"
+        report.say(f"Vote blindly on it: studio vote {plan.folder}")
 
 
 COMMAND = Command(

@@ -23,7 +23,7 @@ def _run(options: argparse.Namespace) -> None:
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder. Give the -cells folder that studio compare wrote.")
 
-    from pipelines.compare.store import read_index
+    from pipelines.compare.index import read_index
     from pipelines.compare.votes import Choice, cast, draw_pair, pairs_to_vote, read_votes, tally
     from pipelines.picture_file import png_bytes
     from trainers.storage import write_bytes

@@ -64,7 +64,14 @@ class Engine:
         Raises:
             UserError: the job's own sentence, or that the process died.
         """
-        ticket = self.submit(job, arguments)
+        yield from self.follow(self.submit(job, arguments))
+
+    def follow(self, ticket: Ticket) -> Iterator[dict[str, Any]]:
+        """Yield the events of a job that was handed in, as `run` does; for those who keep the ticket to cancel it.
+
+        Raises:
+            UserError: as `run`.
+        """
         started = False
         try:
             while True:
@@ -141,7 +148,8 @@ class Engine:
 
     def _listen(self, process: "subprocess.Popen[str]") -> None:
         assert process.stdout is not None
-        _deliver(process.stdout, self._open)
+        with process.stdout:
+            _deliver(process.stdout, self._open)
         code = process.wait()
         with self._lock:
             if self._process is not process and self._process is not None:

@@ -9,6 +9,7 @@ footer { display: none !important; }
 .studio-head h1 { font-size: 1.25rem; margin: 0.2rem 0 0 0; }
 .studio-head p { margin: 0; opacity: 0.85; }
 .studio-log textarea { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; font-size: 0.8rem; }
+.studio-weight .tab-like-container { display: none !important; }  /* the row's own number box has no limits */
 .studio-problem { border-left: 3px solid #c0392b; padding-left: 0.7rem; }
 @media (max-width: 640px) {
   .gradio-container { padding: 0.4rem !important; }

@@ -14,8 +14,9 @@ from PIL import Image
 
 from pipelines.attach import attached
 from pipelines.compare.grid import AXES, Cell, plan_grid
+from pipelines.compare.index import Entry, read_index, write_index
 from pipelines.compare.scores import ScoredCell, draw_cells, half_width, summarise
-from pipelines.compare.store import Entry, PictureStore, read_index, write_index
+from pipelines.compare.store import PictureStore
 from pipelines.compare.votes import cast, draw_pair, pairs_to_vote, read_votes, tally, wilson
 from pipelines.families import LoadedBase
 from pipelines.generate import PictureRequest

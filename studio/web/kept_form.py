@@ -1,0 +1,59 @@
+"""Keep a form's values in the browser, so that they survive a reload of the page and a restart of the app.
+
+Both directions run in the browser alone: what a user types while the page still loads is never overwritten by an answer
+that was under way.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import gradio as gr
+from gradio.context import Context
+
+_SAVE = """(saved, ...now) => {
+  const ready = (window.studioKept = window.studioKept || {})[%(key)s];
+  return [ready ? now : saved];
+}"""
+_RESTORE = """(saved, ...now) => {
+  (window.studioKept = window.studioKept || {})[%(key)s] = true;
+  const first = %(first)s;
+  if (!Array.isArray(saved) || saved.length !== now.length) return now;
+  const same = (a, b) => JSON.stringify(a ?? null) === JSON.stringify(b ?? null);
+  return now.map((value, place) => same(value, first[place]) ? saved[place] : value);
+}"""
+
+Check = Callable[[list[Any]], tuple[list[Any], list[Any]]]
+"""(saved values) -> (values that can be used, updates of `further`); also called with none, when nothing is saved."""
+
+
+def keep_form(key: str, components: Sequence[Any], further: Sequence[Any], check: Check) -> None:
+    """Save the components' values on every change, and put them back when the page is opened.
+
+    Args:
+        key: the form's name; forms of other names are kept apart.
+        further: what has to change along with restored values, such as what is visible.
+        check: leaves out what no longer exists.
+    """
+    saved = gr.BrowserState(None, storage_key=f"studio-{key}", secret="studio")  # noqa: S106 - hides nothing
+    first = [component.value for component in components]
+    words = {"key": json.dumps(key), "first": json.dumps(first)}
+    root = Context.root_block
+    assert root is not None, "a form stands on a page"
+    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+
+    def checked(values: list[Any] | None) -> list[Any]:
+        usable = isinstance(values, list) and len(values) == len(components)
+        found, updates = check(list(values) if usable and values is not None else [])
+        return [found or None, *updates]
+
+    opened = root.load(checked, [saved], [saved, *further], **quiet)
+    opened.then(None, [saved, *components], list(components), js=_RESTORE % words, **quiet)
+    gr.on(
+        [component.change for component in components],
+        None,
+        [saved, *components],
+        [saved],
+        js=_SAVE % words,
+        **quiet,
+    )
