@@ -1,7 +1,7 @@
 """Measure one adapter, or where two fight, and write it as a table and a heat map."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from PIL import Image
@@ -45,15 +45,24 @@ class Inspection:
     lines: tuple[str, ...]
     notes: tuple[str, ...]
     picture: Image.Image
+    measures: tuple[Measure, ...]
+    rows: Mapping[str, Sequence[float]]
+    """Block -> its mean of each measure: the numbers of the picture."""
 
 
 def open_base(adapters: list[Adapter], base_name: str | None, device: str, precision: str) -> LoadedBase | None:
-    """Load the base when it is named, when a method needs it, or when it is the shipped one, which takes a second."""
+    """Load the base that `wanted_base` names."""
+    wanted = wanted_base(adapters, base_name)
+    return load_base(wanted, device=device, precision=precision) if wanted else None
+
+
+def wanted_base(adapters: list[Adapter], base_name: str | None) -> str | None:
+    """Return the base that is named, else the shipped one when a method needs it or all adapters are of it."""
     needed = any(needs_base(part) for adapter in adapters for part in adapter.parts.values()
                  if kind_of(part) not in TOKEN_KINDS)  # fmt: skip
     if base_name is None and not needed and any(adapter.card.base.name != POCKET for adapter in adapters):
         return None
-    return load_base(base_name or POCKET, device=device, precision=precision)
+    return base_name or POCKET
 
 
 def inspect_adapters(names: list[str], adapters: list[Adapter], base: LoadedBase | None) -> Inspection:
@@ -111,7 +120,8 @@ def _one(name: str, rooms: list[Room]) -> Inspection:
     if used < stored / 2:
         notes.append("Less than half of the rank is used: --blend svd --setting energy=0.99 makes the file smaller.")
     title = f"What {name} changes"
-    return Inspection(tuple(lines), tuple(notes), draw_heat_map(rows, ONE_MEASURES, title=title, subtitle=notes[0]))
+    picture = draw_heat_map(rows, ONE_MEASURES, title=title, subtitle=notes[0])
+    return Inspection(tuple(lines), tuple(notes), picture, ONE_MEASURES, rows)
 
 
 def _two(first: str, second: str, meetings: list[Meeting]) -> Inspection:
@@ -135,9 +145,8 @@ def _two(first: str, second: str, meetings: list[Meeting]) -> Inspection:
             louder = first if ratio > 1 else second
             notes.append(f"{block}: {louder} is {max(ratio, 1 / ratio):.1f} times as strong; lower its weight there.")
     title = f"{first} and {second}"
-    return Inspection(
-        tuple(lines), tuple(notes), draw_heat_map(rows, TWO_MEASURES, title=title, subtitle=" ".join(notes[:2]))
-    )
+    picture = draw_heat_map(rows, TWO_MEASURES, title=title, subtitle=" ".join(notes[:2]))
+    return Inspection(tuple(lines), tuple(notes), picture, TWO_MEASURES, rows)
 
 
 def _values(item: Meeting) -> tuple[float, ...]:
