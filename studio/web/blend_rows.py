@@ -43,7 +43,7 @@ def build_rows(desk: Desk) -> Rows:
     words = desk.words
     groups, adapters, sliders, weights, removes = [], [], [], [], []
     for number in range(MOST_ROWS):
-        with gr.Row(visible=number < _LEAST_ROWS, elem_classes="studio-blend-row", equal_height=True) as group:
+        with gr.Row(visible=number < _LEAST_ROWS, elem_classes="studio-centred") as group:
             adapters.append(
                 gr.Dropdown([], label=words("blend.adapter"), allow_custom_value=True, scale=3, min_width=170)
             )

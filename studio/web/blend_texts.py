@@ -59,7 +59,10 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "blend.parents": ("Draw each alone, and the base", "繪製各個轉接器與基礎模型"),
     "blend.preview": ("The blend", "混合結果"),
     "blend.beside": ("Each alone at weight 1, and the base", "各自單獨（權重 1）與基礎模型"),
-    "blend.drawing": ("Drawing: {done} of {total} steps.", "繪製中：第 {done} 步，共 {total} 步。"),
+    "blend.not_drawn": (
+        "The blend is drawn here as soon as an adapter is chosen; the first time takes longer, while the models load.",
+        "選擇轉接器後，混合結果會立即繪製於此；第一次需載入模型，會久一點。",
+    ),
     "blend.drawn": ("Drawn with {formula}.", "已繪製：{formula}。"),
     "blend.base_picture": ("the base alone", "僅基礎模型"),
     "blend.saving": ("Save as an adapter", "存成轉接器"),

@@ -32,8 +32,7 @@ class Bench:
         Raises:
             UserError: the job's own sentence.
         """
-        chosen = read_settings(self.desk.library)
-        yield from self.desk.engine.run(job, {**arguments, "device": chosen.device, "precision": chosen.precision})
+        yield from self.desk.engine.run(job, {**arguments, **device_and_precision(self.desk)})
 
     def said(self, event: Mapping[str, Any], request: gr.Request) -> str:
         """Return an event of a working job as a line for its status, or nothing."""
@@ -43,6 +42,11 @@ class Bench:
         if event["event"] == "progress":
             return say(request, "blend.working", what=event["what"], done=event["done"], total=event["total"])
         return html.escape(event["text"]) if event["event"] == "said" else ""
+
+
+def device_and_precision(desk: Desk) -> dict[str, str]:
+    """Return what the settings name, as arguments of a job."""
+    return read_settings(desk.library).model_dump(include={"device", "precision"})
 
 
 def recipe_in(view: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -59,7 +63,7 @@ def recipe_in(view: Mapping[str, Any] | None) -> dict[str, Any]:
 def build_save(bench: Bench) -> Any:
     """Place name, button and proof; return the name's box."""
     desk, words = bench.desk, bench.desk.words
-    with gr.Row(equal_height=True):
+    with gr.Row(elem_classes="studio-centred"):
         name = gr.Textbox("mix", label=words("blend.name"), scale=3, min_width=140)
         save = gr.Button(words("blend.save"), variant="primary", scale=2, min_width=140)
     status, saved = gr.Markdown(), gr.State()
@@ -154,7 +158,7 @@ def build_map(bench: Bench) -> None:
     """Place the choice of adapters and the map with its tables."""
     desk, words = bench.desk, bench.desk.words
     gr.Markdown(words("blend.map_info"))
-    with gr.Row(equal_height=True):
+    with gr.Row(elem_classes="studio-centred"):
         names = gr.Dropdown(
             [], label=words("blend.map_adapters"), multiselect=True, max_choices=2, scale=3, min_width=200
         )
@@ -188,7 +192,7 @@ def build_take_out(bench: Bench) -> None:
     """Place what cuts a parent out of a saved blend."""
     desk, words = bench.desk, bench.desk.words
     gr.Markdown(words("blend.take_out_info"))
-    with gr.Row(equal_height=True):
+    with gr.Row(elem_classes="studio-centred"):
         blend = gr.Dropdown([], label=words("blend.which_blend"), min_width=160)
         parent = gr.Dropdown([], label=words("blend.which_parent"), min_width=160)
         name = gr.Textbox("rest", label=words("shared.name"), min_width=120)
