@@ -46,8 +46,22 @@ def build_preview(desk: Desk) -> Preview:
         parents = gr.Button(words("blend.parents"), size="sm", min_width=160)
     status = gr.Markdown(words("blend.not_drawn"))
     with gr.Row():
-        picture = gr.Image(label=words("blend.preview"), interactive=False, height=300, min_width=200, type="filepath")
-        beside = gr.Gallery(label=words("blend.beside"), height=300, columns=2, min_width=200, object_fit="contain")
+        picture = gr.Image(
+            label=words("blend.preview"),
+            interactive=False,
+            height=300,
+            min_width=200,
+            type="filepath",
+            buttons=["download", "fullscreen"],
+        )
+        beside = gr.Gallery(
+            label=words("blend.beside"),
+            height=300,
+            columns=2,
+            min_width=200,
+            object_fit="contain",
+            buttons=["download", "fullscreen"],
+        )
     settings = {"prompt": prompt, "picture_seed": seed, "steps": steps, "guidance": guidance}
     return Preview(settings, live, again, parents, status, picture, beside)
 

@@ -165,7 +165,9 @@ def build_map(bench: Bench) -> None:
         measure = gr.Button(words("blend.measure"), scale=1, min_width=120)
     status = gr.Markdown()
     with gr.Column(visible=False) as shown:
-        picture = gr.Image(label=words("blend.map_picture"), interactive=False, type="filepath")
+        picture = gr.Image(
+            label=words("blend.map_picture"), interactive=False, type="filepath", buttons=["download", "fullscreen"]
+        )
         table = _table(words("blend.map_table"))
         with gr.Accordion(words("blend.map_layers"), open=False):
             lines = gr.Textbox(label=words("blend.map_layers"), lines=12, max_lines=24, elem_classes="studio-log",

@@ -10,6 +10,7 @@ footer { display: none !important; }
 .studio-head p { margin: 0; opacity: 0.85; }
 .studio-log textarea { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; font-size: 0.8rem; }
 .studio-problem { border-left: 3px solid #c0392b; padding-left: 0.7rem; }
+.studio-heading { font-weight: 600; }
 .studio-centred { align-items: center; }
 .studio-slider-alone input[type="number"] { display: none; }
 @media (max-width: 640px) {
