@@ -15,7 +15,15 @@ from studio.web.blend_form import MOST_ROWS, command_line, form_of, recipe_of, r
 from studio.web.blend_preview import build_preview, view_key, wire_preview
 from studio.web.blend_rows import Rows, build_rows, filled, pairs
 from studio.web.blend_texts import TEXTS
-from studio.web.blend_tools import Bench, build_map, build_save, build_search, build_take_out, device_and_precision
+from studio.web.blend_tools import (
+    Bench,
+    blends_in,
+    build_map,
+    build_save,
+    build_search,
+    build_take_out,
+    device_and_precision,
+)
 from studio.web.desk import Desk, told
 from studio.web.newest import Newest
 from trainers.errors import UserError
@@ -70,7 +78,7 @@ class _Form:
 
 def _build(desk: Desk) -> None:
     words, newest = desk.words, Newest()
-    tab = gr.context.Context.block
+    tab: Any = gr.context.Context.block
     notice = gr.Markdown()
     with gr.Row():
         with gr.Column(scale=5, min_width=330):
@@ -82,13 +90,12 @@ def _build(desk: Desk) -> None:
     form = _Form(rows, choice, details, gr.State({}), {**plain, **preview.settings, "name": name})
     with gr.Accordion(words("blend.recipe"), open=False):
         text = gr.Textbox(label=words("blend.yaml"), info=words("blend.yaml_info"), lines=8, max_lines=24,
-                          elem_classes="studio-log", buttons=["copy"])  # fmt: skip
+                          elem_classes="studio-log",)  # fmt: skip
         with gr.Row():
             apply = gr.Button(words("blend.apply"), size="sm")
             upload = gr.UploadButton(words("blend.upload"), file_types=[".yaml", ".yml", ".json"], size="sm")
             download = gr.Button(words("blend.download"), size="sm")
-        line = gr.Textbox(label=words("blend.command"), interactive=False, lines=2, elem_classes="studio-log",
-                          buttons=["copy"])  # fmt: skip
+        line = gr.Textbox(label=words("blend.command"), interactive=False, lines=2, elem_classes="studio-log",)  # fmt: skip
     with gr.Accordion(words("blend.map"), open=False):
         build_map(bench)
     with gr.Accordion(words("blend.search"), open=False):
@@ -206,7 +213,8 @@ def _wire_filling(
 
     def restore(before: dict[str, Any] | None) -> list[Any]:
         names = desk.library.names()
-        first = {"rows": [[name, 0.5] for name in names[:2]]}
+        mixed = blends_in(desk.library)
+        first = {"rows": [[name, 0.5] for name in [name for name in names if name not in mixed][:2]]}
         usable = isinstance(before, dict) and isinstance(before.get("rows"), list) and any(n for n, _ in before["rows"])
         return form.show(before if usable and before is not None else first, {}, names)
 

@@ -46,8 +46,8 @@ _CHOOSE_THEME = """(choice) => {
 
 def _build(desk: Desk) -> None:
     words = desk.words
-    tab, page = gr.context.Context.block, gr.context.Context.root_block
-    assert tab is not None, "a tab is built inside the page"
+    tab: Any = gr.context.Context.block
+    page = gr.context.Context.root_block
     assert page is not None, "a tab is built inside the page"
     with gr.Row():
         with gr.Column(min_width=320):
@@ -68,7 +68,7 @@ def _build(desk: Desk) -> None:
                 look = gr.Button(words("shared.refresh"), size="sm", min_width=120)
             said = gr.Markdown()
             log = gr.Textbox(label=words("settings.log"), lines=10, max_lines=10, interactive=False,
-                             elem_classes="studio-log", buttons=["copy"], autoscroll=True)  # fmt: skip
+                             elem_classes="studio-log", autoscroll=True)  # fmt: skip
         with gr.Column(min_width=320):
             gr.Markdown(words("settings.library"), elem_classes="studio-heading")
             gr.Textbox(str(desk.library.folder.resolve()), label=words("settings.folder"),

@@ -53,7 +53,7 @@ def build_choice(desk: Desk) -> BlendChoice:
         if not fields:
             return
         given = (panel or {}).get("values", {})
-        with gr.Group():
+        with gr.Row():
             boxes = [_box(name, schema, given.get(name, schema.get("default"))) for name, schema in fields.items()]
 
         def changed(*values: Any) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def settings_of(fields: Mapping[str, Any], values: tuple[Any, ...]) -> dict[str,
     found = {}
     for (name, schema), value in zip(fields.items(), values, strict=True):
         given = value
-        if _kind(schema) == "yaml":
+        if _kind(schema) in ("yaml", "optional"):
             try:
                 given = yaml.safe_load(value) if value and value.strip() else schema.get("default")
             except yaml.YAMLError as error:
@@ -109,26 +109,31 @@ def _kind(schema: Mapping[str, Any]) -> str:
     types = [schema.get("type"), *(item.get("type") for item in schema.get("anyOf", []))]
     if "enum" in schema:
         return "choice"
+    if "null" in types:
+        return "optional"
     found = next((kind for kind in ("boolean", "integer", "number", "string") if kind in types), "")
     return {"boolean": "switch", "integer": "integer", "number": "number", "string": "text"}.get(found, "yaml")
 
 
 def _box(name: str, schema: Mapping[str, Any], value: Any) -> Any:
     label, info = name.replace("_", " "), schema.get("description", "")
+    common: dict[str, Any] = {"label": label, "info": info, "min_width": 180}
     match _kind(schema):
         case "choice":
-            return gr.Dropdown(schema["enum"], value=value, label=label, info=info)
+            return gr.Dropdown(schema["enum"], value=value, **common)
         case "switch":
-            return gr.Checkbox(value, label=label, info=info)
+            return gr.Checkbox(value, **common)
         case "integer":
-            return gr.Number(value, label=label, info=info, precision=0)
+            return gr.Number(value, **common, precision=0)
         case "number":
-            return gr.Number(value, label=label, info=info, step=0.05)
+            return gr.Number(value, **common, step=0.05)
         case "text":
-            return gr.Textbox(value, label=label, info=info)
+            return gr.Textbox(value, **common)
+        case "optional":
+            return gr.Textbox("" if value is None else str(value), placeholder="–", **common)
         case _:
             shown = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True).strip() if value else ""
-            return gr.Textbox(shown, label=label, info=info)
+            return gr.Textbox(shown, **common)
 
 
 def build_details(desk: Desk) -> Details:

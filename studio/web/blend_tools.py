@@ -150,8 +150,8 @@ def _rows(desk: Desk, heads: Sequence[str], rows: list[list[str]], request: gr.R
     return gr.Dataframe(rows, headers=[desk.words.say(request, f"blend.{head}") for head in heads])
 
 
-def _table(label: Any) -> Any:
-    return gr.Dataframe([], label=label, interactive=False, datatype="str", wrap=True, max_height=360)
+def _table(label: Any, *, visible: bool = True) -> Any:
+    return gr.Dataframe([], label=label, interactive=False, datatype="str", wrap=True, max_height=360, visible=visible)
 
 
 def build_map(bench: Bench) -> None:
@@ -162,7 +162,7 @@ def build_map(bench: Bench) -> None:
         names = gr.Dropdown(
             [], label=words("blend.map_adapters"), multiselect=True, max_choices=2, scale=3, min_width=200
         )
-        measure = gr.Button(words("blend.measure"), scale=1, min_width=120)
+        measure = gr.Button(words("blend.measure"), size="md", scale=1, min_width=120)
     status = gr.Markdown()
     with gr.Column(visible=False) as shown:
         picture = gr.Image(
@@ -198,7 +198,7 @@ def build_take_out(bench: Bench) -> None:
         blend = gr.Dropdown([], label=words("blend.which_blend"), min_width=160)
         parent = gr.Dropdown([], label=words("blend.which_parent"), min_width=160)
         name = gr.Textbox("rest", label=words("shared.name"), min_width=120)
-        take = gr.Button(words("blend.take"), min_width=120)
+        take = gr.Button(words("blend.take"), size="md", min_width=120)
     status = gr.Markdown(words("blend.no_blends") if not blends_in(desk.library) else "")
 
     def there(request: gr.Request) -> tuple[Any, Any]:
@@ -256,11 +256,11 @@ def build_search(bench: Bench) -> Best:
         prompts = gr.Textbox("a red boat, sea", label=words("blend.search_prompts"), lines=2, min_width=200)
         goals = gr.Textbox("", label=words("blend.goals"), lines=2, min_width=200)
     with gr.Row():
-        start = gr.Button(words("blend.start_search"), min_width=110)
-        cancel = gr.Button(words("shared.cancel"), min_width=110)
-        use = gr.Button(words("blend.use_best"), min_width=160)
+        start = gr.Button(words("blend.start_search"), size="md", min_width=110)
+        cancel = gr.Button(words("shared.cancel"), size="md", min_width=110)
+        use = gr.Button(words("blend.use_best"), size="md", min_width=160)
     status, best = gr.Markdown(), gr.State()
-    table = _table(words("blend.trial_table"))
+    table = _table(words("blend.trial_table"), visible=False)
 
     def search(
         view: dict[str, Any] | None, name: str, trials: int, steps: int, seeds: str, prompts: str, goals: str,
@@ -332,4 +332,4 @@ def trial_table(desk: Desk, trials: Sequence[Mapping[str, Any]], request: gr.Req
         ]
         for trial in sorted(trials, key=lambda trial: -trial["score"])
     ]
-    return gr.Dataframe(rows, headers=heads)
+    return gr.Dataframe(rows, headers=heads, visible=True)
