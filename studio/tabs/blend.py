@@ -89,13 +89,14 @@ def _build(desk: Desk) -> None:
             preview = build_preview(desk)
     form = _Form(rows, choice, details, gr.State({}), {**plain, **preview.settings, "name": name})
     with gr.Accordion(words("blend.recipe"), open=False):
-        text = gr.Textbox(label=words("blend.yaml"), info=words("blend.yaml_info"), lines=8, max_lines=24,
-                          elem_classes="studio-log",)  # fmt: skip
+        text = gr.Textbox(
+            label=words("blend.yaml"), info=words("blend.yaml_info"), lines=8, max_lines=24, elem_classes="studio-log"
+        )
         with gr.Row():
             apply = gr.Button(words("blend.apply"), size="sm")
             upload = gr.UploadButton(words("blend.upload"), file_types=[".yaml", ".yml", ".json"], size="sm")
             download = gr.Button(words("blend.download"), size="sm")
-        line = gr.Textbox(label=words("blend.command"), interactive=False, lines=2, elem_classes="studio-log",)  # fmt: skip
+        line = gr.Textbox(label=words("blend.command"), interactive=False, lines=2, elem_classes="studio-log")
     with gr.Accordion(words("blend.map"), open=False):
         build_map(bench)
     with gr.Accordion(words("blend.search"), open=False):

@@ -61,8 +61,8 @@ def blend_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
 def blend_page(blend_app: RunningApp, open_page: Callable[..., Page]) -> Page:
     """The tab with one sampling step, so that a picture costs little."""
     page = open_page(f"{blend_app.url}/?tab=blend", locale="en-US")
-    expect(page.get_by_label("Adapter").first).to_have_value("north")
-    page.get_by_label("Steps").first.fill("1")
+    expect(page.locator("#tab-blend").get_by_label("Adapter").first).to_have_value("north")
+    page.locator("#tab-blend").get_by_label("Steps").first.fill("1")
     return page
 
 
@@ -131,7 +131,7 @@ def test_the_search_fills_the_sliders(blend_page: Page, blend_app: RunningApp) -
     page.get_by_label("Draw as I move the sliders").uncheck()
     page.get_by_role("button", name="Search the weights").click()
     page.get_by_label("Trials").first.fill("2")
-    page.get_by_label("Steps").last.fill("1")
+    page.locator("#tab-blend").get_by_label("Steps").last.fill("1")
     page.get_by_role("button", name="Search", exact=True).click()
     expect(page.get_by_text("Best of 2 trials")).to_be_visible()
     lines = (blend_app.folder / "searches" / "search" / "trials.jsonl").read_text().splitlines()
