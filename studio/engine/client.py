@@ -145,7 +145,8 @@ class Engine:
 
     def _listen(self, process: "subprocess.Popen[str]") -> None:
         assert process.stdout is not None
-        _deliver(process.stdout, self._open)
+        with process.stdout:
+            _deliver(process.stdout, self._open)
         code = process.wait()
         with self._lock:
             if self._process is not process and self._process is not None:

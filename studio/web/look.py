@@ -25,9 +25,15 @@ def theme() -> Any:
     import gradio as gr
 
     system = ["ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Noto Sans", "Noto Sans CJK TC", "sans-serif"]
+    readable = {  # the theme's own are below the contrast that small text needs on white
+        "body_text_color_subdued": "*neutral_500",
+        "block_info_text_color": "*neutral_500",
+        "button_primary_background_fill": "*primary_600",
+        "button_primary_background_fill_hover": "*primary_700",
+    }
     return gr.themes.Default(
         primary_hue="indigo",
         neutral_hue="slate",
         font=system,
         font_mono=["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"],
-    )
+    ).set(**readable)

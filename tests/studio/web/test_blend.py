@@ -24,6 +24,8 @@ from tests.support import random_adapter
 from trainers.adapter import Adapter, read_adapter, write_adapter
 from trainers.errors import UserError
 
+_LOADING_MS = 180_000
+"""How long the first use of the inference process may take: it loads the model libraries and the base."""
 FULL = {
     "blend": "ties",
     "part_blends": {"text_encoder": "exact"},
@@ -74,7 +76,7 @@ def _picture(page: Page) -> bytes:
 
 def test_a_moved_slider_draws_another_picture_and_the_file_is_proved(blend_page: Page, blend_app: RunningApp) -> None:
     page = blend_page
-    expect(page.get_by_text("Drawn with 0.5·north + 0.5·south")).to_be_visible()
+    expect(page.get_by_text("Drawn with 0.5·north + 0.5·south")).to_be_visible(timeout=_LOADING_MS)
     before = _picture(page)
     slider = page.get_by_role("slider", name="Weight, −2 to 2").first
     slider.focus()
@@ -112,7 +114,7 @@ def test_a_recipe_goes_out_and_comes_in_again(blend_page: Page, tmp_path: Path) 
     given = {**FULL, "inputs": [{**FULL["inputs"][0]}, {"adapter": "south", "schedule": {"stop": 0.7}}]}  # type: ignore[dict-item]
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(given))
     page.locator("input[type=file][accept*=yaml]").first.set_input_files(tmp_path / "mine.yaml")
-    expect(text).to_have_value(recipe_text(given))
+    expect(text).to_have_value(recipe_text(given), timeout=_LOADING_MS)
     expect(page.get_by_label("Weight", exact=True).first).to_have_value("0.6")
     expect(page.get_by_label("density")).to_have_value("0.4")
     with page.expect_download() as download:
@@ -133,7 +135,7 @@ def test_the_search_fills_the_sliders(blend_page: Page, blend_app: RunningApp) -
     page.get_by_label("Trials").first.fill("2")
     page.locator("#tab-blend").get_by_label("Steps").last.fill("1")
     page.get_by_role("button", name="Search", exact=True).click()
-    expect(page.get_by_text("Best of 2 trials")).to_be_visible()
+    expect(page.get_by_text("Best of 2 trials")).to_be_visible(timeout=_LOADING_MS)
     lines = (blend_app.folder / "searches" / "search" / "trials.jsonl").read_text().splitlines()
     best = max((json.loads(line) for line in lines), key=lambda trial: trial["score"])
     page.get_by_role("button", name="Put the best weights on the sliders").click()
