@@ -50,15 +50,24 @@ class Inspection:
     lines: Sequence[str]
     notes: Sequence[str]
     picture: Image.Image
+    measures: tuple[Measure, ...]
+    rows: Mapping[str, Sequence[float]]
+    """Block -> its mean of each measure: the numbers of the picture."""
 
 
 def open_base(adapters: list[Adapter], base_name: str | None, device: str, precision: str) -> LoadedBase | None:
-    """Load the base when it is named, when a method needs it, or when it is the shipped one, which takes a second."""
+    """Load the base that `wanted_base` names."""
+    wanted = wanted_base(adapters, base_name)
+    return load_base(wanted, device=device, precision=precision) if wanted else None
+
+
+def wanted_base(adapters: list[Adapter], base_name: str | None) -> str | None:
+    """Return the base that is named, else the shipped one when a method needs it or all adapters are of it."""
     needed = any(needs_base(part) for adapter in adapters for part in adapter.parts.values()
                  if kind_of(part) not in TOKEN_KINDS)  # fmt: skip
     if base_name is None and not needed and any(adapter.card.base.name != POCKET for adapter in adapters):
         return None
-    return load_base(base_name or POCKET, device=device, precision=precision)
+    return base_name or POCKET
 
 
 def inspect_adapters(
@@ -123,7 +132,7 @@ def _one(name: str, rooms: list[Room], *, every_layer: bool) -> Inspection:
         notes.append("Less than half of the rank is used: --blend svd --setting energy=0.99 makes the file smaller.")
     title = f"What {name} changes"
     picture = draw_heat_map(rows, ONE_MEASURES, title=title, subtitle=notes[0])
-    return Inspection(layer_table(rooms, columns, every_layer=every_layer), notes, picture)
+    return Inspection(layer_table(rooms, columns, every_layer=every_layer), notes, picture, ONE_MEASURES, rows)
 
 
 def _two(first: str, second: str, meetings: list[Meeting], *, every_layer: bool) -> Inspection:
@@ -139,7 +148,7 @@ def _two(first: str, second: str, meetings: list[Meeting], *, every_layer: bool)
     notes += _remarks(rows, first, second)
     title = f"{first} and {second}"
     picture = draw_heat_map(rows, TWO_MEASURES, title=title, subtitle=" ".join(notes[:2]))
-    return Inspection(layer_table(meetings, columns, every_layer=every_layer), notes, picture)
+    return Inspection(layer_table(meetings, columns, every_layer=every_layer), notes, picture, TWO_MEASURES, rows)
 
 
 def _remarks(rows: Mapping[str, Sequence[float]], first: str, second: str) -> list[str]:

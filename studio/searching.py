@@ -8,7 +8,7 @@ other. The first trials are spread evenly (Sobol 1967), the others lie around th
 import argparse
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,11 +17,12 @@ import torch
 from pipelines.compare.grid import plan_grid
 from pipelines.compare.scores import LookSummary, render_grid, summarise
 from pipelines.generate import PictureRequest
+from pipelines.judge import Judge
 from pipelines.recipe import Recipe, content_hash
 from studio.commands._command import numbers
 from studio.library import Library, parse_adapters
 from studio.report import Report
-from studio.session import find_judge, find_references, open_session
+from studio.session import Session, find_judge, find_references, open_session
 from trainers.card import check_name
 from trainers.errors import UserError
 from trainers.storage import write_text
@@ -53,51 +54,110 @@ def search_weights(library: Library, recipe: Recipe, options: argparse.Namespace
         UserError: no prompt, fewer than one trial, a recipe that changes more than weights, or an adapter without
             embeddings of its training pictures.
     """
-    names = [item.adapter for item in recipe.inputs]
     if options.negative_prompt:
         raise UserError("--search draws without a negative prompt; leave --negative-prompt away.")
     if not options.prompts or options.search < 1:
         raise UserError("--search needs at least one trial and one --prompt to draw with.")
-    if recipe.blend != "exact" or any(i.blocks or i.parts or i.schedule for i in recipe.inputs):
-        raise UserError("--search tries weights of the exact sum; leave out --blend, --blocks and --part-weight.")
+    names = check_searchable(recipe)
     goals = _goals(options.goal, names)
     seeds = [int(seed) for seed in numbers(options.seeds, int, "--seeds")]
-    path = library.folder / "searches" / check_name(options.name) / "trials.jsonl"
+    search = Search(
+        trials_file(library, options.name),
+        names,
+        goals,
+        options.prompts,
+        seeds,
+        options.steps,
+        options.guidance,
+        options.search,
+    )
     judge = find_judge(options.judge, options.base, options.device)
     with open_session(
         library, options.base, names, report, device=options.device, precision=options.precision
     ) as session:
+        trials = list(search.run(session, judge, report))
+    best = best_of(trials)
+    report.say(f"Best: {_shown(best.weights)} with {best.score:.3f}. Trials: {search.path}")
+    inputs = tuple(item.model_copy(update={"weight": best.weights[item.adapter]}) for item in recipe.inputs)
+    return recipe.model_copy(update={"inputs": inputs})
+
+
+def trials_file(library: Library, name: str) -> Path:
+    """Return where a search of that name keeps its trials."""
+    return library.folder / "searches" / check_name(name) / "trials.jsonl"
+
+
+def check_searchable(recipe: Recipe) -> list[str]:
+    """Return the adapters whose weights are searched.
+
+    Raises:
+        UserError: the recipe changes more than weights.
+    """
+    if recipe.blend != "exact" or any(i.blocks or i.parts or i.schedule for i in recipe.inputs):
+        raise UserError("--search tries weights of the exact sum; leave out --blend, --blocks and --part-weight.")
+    return [item.adapter for item in recipe.inputs]
+
+
+def best_of(trials: Sequence[Trial]) -> Trial:
+    """Return the trial with the highest score; of equal ones the first."""
+    return max(trials, key=lambda trial: trial.score)
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is searched, with what it is drawn and scored; trials of the same search are used again."""
+
+    path: Path
+    """The file of trials."""
+    names: Sequence[str]
+    goals: Mapping[str, float]
+    prompts: Sequence[str]
+    seeds: Sequence[int]
+    steps: int
+    guidance: float
+    count: int
+    """Trials in all, those of earlier calls included."""
+
+    def run(self, session: Session, judge: Judge, report: Report) -> Iterator[Trial]:
+        """Yield every trial, first those that are on disk; each new one is on disk before it is yielded.
+
+        Raises:
+            UserError: an adapter has no embeddings of its training pictures.
+        """
         references = find_references(session.adapters, judge, report)
-        missing = [name for name in names if name not in references]
+        missing = [name for name in self.names if name not in references]
         if missing:
             raise UserError(
                 f"{', '.join(missing)} has no embeddings of its training pictures, so no score to search by."
             )
-        drawn_with = [options.prompts, seeds, options.steps, options.guidance, session.attachments.base.fingerprint]
-        contents = {name: content_hash(session.adapters[name]) for name in names}
-        key = json.dumps([*drawn_with, contents, goals, judge.fingerprint, _MEASURE])
-        trials = [trial for trial in _read_trials(path) if trial.key == key]
-        pictures, said = len(options.prompts) * len(seeds), False
-        report.say(f"{options.search} trials of {pictures} pictures, {len(trials)} of them done; judge {judge.name}.")
-        while len(trials) < options.search:
-            weights = _propose(trials, names, options.search)
-            template = PictureRequest("", steps=options.steps, guidance=options.guidance)
-            cells = plan_grid({"trial": weights}, [0.0, 1.0], options.prompts, seeds, template)
-            scored = render_grid(session.attachments, cells, judge, references)
+        drawn_with = [self.prompts, self.seeds, self.steps, self.guidance, session.attachments.base.fingerprint]
+        contents = {name: content_hash(session.adapters[name]) for name in self.names}
+        key = json.dumps([*drawn_with, contents, self.goals, judge.fingerprint, _MEASURE])
+        trials = [trial for trial in _read_trials(self.path) if trial.key == key]
+        pictures, said = len(self.prompts) * len(self.seeds), False
+        report.say(f"{self.count} trials of {pictures} pictures, {len(trials)} of them done; judge {judge.name}.")
+        yield from trials
+        while len(trials) < self.count:
+            weights = _propose(trials, self.names, self.count)
+            template = PictureRequest("", steps=self.steps, guidance=self.guidance)
+            cells = plan_grid({"trial": weights}, [0.0, 1.0], self.prompts, self.seeds, template)
+            scored = render_grid(
+                session.attachments,
+                cells,
+                judge,
+                references,
+                on_step=lambda done, total: report.progress(f"trial {len(trials) + 1} of {self.count}", done, total),
+            )
             summary = summarise(scored, references)[-1]
             if summary.prompt_kept is None and not said:
                 said = True
                 report.say("The judge sees little of the prompts in the base's own pictures, so that no share of its "
                            "CLIP-T can be given; the prompt counts as 1 + CLIP-T - CLIP-T of the base.")  # fmt: skip
             scores = {**summary.style_shares, PROMPT: prompt_share(summary)}
-            trial = Trial(weights, scores, _score(scores, goals), key)
-            trials.append(trial)
-            _write_trials(path, trials)
-            report.say(f"{len(trials):>3}  {_shown(weights)}  →  {_shown(scores)}  ·  {trial.score:.3f}")
-    best = max(trials, key=lambda trial: trial.score)
-    report.say(f"Best: {_shown(best.weights)} with {best.score:.3f}. Trials: {path}")
-    inputs = tuple(item.model_copy(update={"weight": best.weights[item.adapter]}) for item in recipe.inputs)
-    return recipe.model_copy(update={"inputs": inputs})
+            trials.append(Trial(weights, scores, _score(scores, self.goals), key))
+            _write_trials(self.path, trials)
+            report.say(f"{len(trials):>3}  {_shown(weights)}  →  {_shown(scores)}  ·  {trials[-1].score:.3f}")
+            yield trials[-1]
 
 
 def prompt_share(summary: LookSummary) -> float:

@@ -107,18 +107,22 @@ class Engine:
         with self._lock:
             self._ensure()
 
+    def restart(self) -> None:
+        """Start the process again: its memory is freed, and every open job fails with a sentence that says so."""
+        with self._lock:
+            process, self._process = self._process, None
+            lost, self._open = self._open, {}
+        for ticket in lost.values():
+            problem = "The inference process was started again from the settings, which ended this. Ask again."
+            ticket.events.put({"event": "failed", "problem": problem})
+        _end(process)
+        self.warm()
+
     def close(self) -> None:
         """End the process, at once if it does not end by itself."""
         with self._lock:
             process, self._process = self._process, None
-        if process is not None and process.stdin is not None:
-            with contextlib.suppress(OSError):
-                process.stdin.close()
-            try:
-                process.wait(timeout=1)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        _end(process)
 
     def _send(self, message: Mapping[str, Any]) -> None:
         process = self._ensure()
@@ -161,6 +165,17 @@ class Engine:
         for ticket in lost.values():
             problem = f"The inference process {cause}.{hint} It is started again with the next request."
             ticket.events.put({"event": "failed", "problem": problem})
+
+
+def _end(process: "subprocess.Popen[str] | None") -> None:
+    if process is not None and process.stdin is not None:
+        with contextlib.suppress(OSError):
+            process.stdin.close()
+        try:
+            process.wait(timeout=1)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def _deliver(stream: IO[str], tickets: dict[int, Ticket]) -> None:

@@ -11,6 +11,9 @@ footer { display: none !important; }
 .studio-log textarea { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; font-size: 0.8rem; }
 .studio-weight .tab-like-container { display: none !important; }  /* the row's own number box has no limits */
 .studio-problem { border-left: 3px solid #c0392b; padding-left: 0.7rem; }
+.studio-heading { font-weight: 600; }
+.studio-centred { align-items: center; }
+.studio-slider-alone input[type="number"] { display: none; }
 @media (max-width: 640px) {
   .gradio-container { padding: 0.4rem !important; }
   .studio-wide-only { display: none !important; }
@@ -23,9 +26,15 @@ def theme() -> Any:
     import gradio as gr
 
     system = ["ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Noto Sans", "Noto Sans CJK TC", "sans-serif"]
+    readable = {  # the theme's own are below the contrast that small text needs on white
+        "body_text_color_subdued": "*neutral_500",
+        "block_info_text_color": "*neutral_500",
+        "button_primary_background_fill": "*primary_600",
+        "button_primary_background_fill_hover": "*primary_700",
+    }
     return gr.themes.Default(
         primary_hue="indigo",
         neutral_hue="slate",
         font=system,
         font_mono=["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"],
-    )
+    ).set(**readable)
