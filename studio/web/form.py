@@ -119,12 +119,16 @@ class Form:
             return
         recommended = method["recommended"].get(part, {"learning_rate": None, "settings": {}})
         rate = recommended["learning_rate"]
-        advice = {True: f"留空使用建議值（pocket 為 {rate:g}）。", False: f"Empty: as recommended, {rate:g} on pocket."}
+        advice = None
+        if rate is not None:
+            advice = (f"Empty: as recommended, {rate:g} on pocket.", f"留空使用建議值（pocket 為 {rate:g}）。")[
+                self.chinese
+            ]
         self._keep(
             gr.Textbox(
                 shown(_PART_FIELDS["learning_rate"], plan.get("learning_rate")),
                 label=f"{title}: {self._label('learning_rate').lower()}",
-                info=advice[self.chinese] if rate is not None else None,
+                info=advice,
                 interactive=True,
             ),
             part,
