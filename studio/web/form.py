@@ -130,6 +130,7 @@ class Form:
                 label=f"{title}: {self._label('learning_rate').lower()}",
                 info=advice,
                 interactive=True,
+                elem_id=f"field-{part}-learning_rate",
             ),
             part,
             "learning_rate",
@@ -147,6 +148,7 @@ class Form:
     def _field(self, part: str, shape: Shape, value: Any, *, prefix: str = "", title: str = "") -> None:
         label = title + self._label(shape["name"])
         common = {"label": label, "info": self._help(shape), "min_width": 250, "interactive": True}
+        common["elem_id"] = f"field-{part or 'run'}-{shape['name']}"
         value = shown(shape, value)
         if shape["kind"] == "yes_no":
             component: Any = gr.Checkbox(bool(value), **common)
