@@ -148,7 +148,7 @@ def test_a_run_that_cannot_begin_says_why(own: Library, make: Callable[..., Run]
     (tmp_path / "pictures").rename(tmp_path / "moved")
     for run in (gone, broken):
         queue.add(run.name)
-        until(lambda run=run: run.status() == "failed", scheduler)
+        until(lambda run=run: run.status() == "failed" and not scheduler._started, scheduler)
     assert str(tmp_path / "pictures") in row_of(own, "gone").problem
     assert "stepz" in row_of(own, "broken").problem
     assert row_of(own, "gone").startable
@@ -171,6 +171,7 @@ def test_of_two_schedulers_on_a_library_one_works(own: Library, make: Callable[.
             assert run.status() != "failed", run.state()
             time.sleep(0.05)
         assert len(seen) == 1
+        until(lambda: not any(scheduler._started for scheduler in schedulers))
     finally:
         for scheduler in schedulers:
             scheduler.close()

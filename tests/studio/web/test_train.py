@@ -49,7 +49,7 @@ def wait_for(true: Callable[[], bool]) -> None:
 
 def open_run(page: Page, app: RunningApp, name: str) -> None:
     page.goto(f"{app.url}/?tab=runs")
-    page.locator("#runs-table").get_by_text(name, exact=True).first.click()
+    page.locator("#runs-table").get_by_text(name, exact=True).filter(visible=True).first.click()
     expect(page.locator("#runs-head")).to_contain_text(name)
 
 
