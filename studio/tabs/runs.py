@@ -22,6 +22,7 @@ _ACTIONS = ("start", "stop", "kill", "save", "sample", "up", "down", "remove")
 def _build(desk: Desk) -> None:
     words, shelf = desk.words, MetricsShelf()
     seen = gr.State({})
+    looked_back = gr.State("")  # the run of which an older sample than the newest was chosen
     none = gr.Markdown(words("runs.none"))
     with gr.Column(visible=False) as details:
         headers = ("run", "state", "progress", "kind", "updated")
@@ -55,7 +56,7 @@ def _build(desk: Desk) -> None:
                 no = gr.Button(words("runs.no"), min_width=140)
         with gr.Row():
             with gr.Column(min_width=320, scale=3):
-                loss = gr.LinePlot(x=COLUMNS[0], y=COLUMNS[1], color=COLUMNS[2], label=words("runs.loss"), height=320)
+                loss = gr.LinePlot(x=COLUMNS[0], y=COLUMNS[1], color=COLUMNS[2], label=words("runs.loss"), height=380)
                 with gr.Row():
                     smoothing = gr.Slider(0, 0.99, 0.9, step=0.01, label=words("runs.smoothing"), min_width=180)
                     logarithmic = gr.Checkbox(False, label=words("runs.logarithmic"), min_width=140)
@@ -66,11 +67,13 @@ def _build(desk: Desk) -> None:
             with gr.Column(min_width=320, scale=2):
                 place = gr.Slider(0, 1, 0, step=1, label=words("runs.sample_place"), elem_id="runs-place")
                 every = gr.Checkbox(False, label=words("runs.every_step"))
-                gallery = gr.Gallery(label=words("runs.samples"), columns=4, height=300, interactive=False)
+                gallery = gr.Gallery(
+                    label=words("runs.samples"), columns=2, height=420, object_fit="contain", interactive=False
+                )
                 answers = gr.Dataframe(label=words("runs.answers"), interactive=False, wrap=True, visible=False)
         log = gr.Textbox(label=words("runs.log"), lines=10, max_lines=10, interactive=False, elem_classes="studio-log")
 
-    inputs = [chosen, beside, smoothing, logarithmic, place, every, seen]
+    inputs = [chosen, beside, smoothing, logarithmic, place, every, looked_back, seen]
     shown = [none, details, table, chosen, beside, head, *buttons.values(), *onward.values(), loss, rates]
     shown += [place, gallery, answers, log, seen]
 
@@ -87,6 +90,7 @@ def _build(desk: Desk) -> None:
         log_scale: bool,
         at: float,
         all_steps: bool,
+        held: str,
         before: dict[str, Any],
         request: gr.Request,
     ) -> list[Any]:
@@ -122,10 +126,7 @@ def _build(desk: Desk) -> None:
             changed[rates] = panel.rates(others) if panel else None
         steps = panel.sample_steps() if panel else []
         newest = max(0, len(steps) - 1)
-        other_run = before.get("samples", (None,))[0] != (row.name if row else None)
-        if other_run or int(at) == before.get("newest", 0):
-            at = newest  # it follows the newest sample until somebody looks back
-        at = min(int(at), newest)
+        at = min(int(at), newest) if row and held == row.name else newest  # else it follows the newest
         now["newest"] = newest
         now["samples"] = (row.name if row else None, steps, at, all_steps, row.works if row else False)
         if now["samples"] != before.get("samples"):
@@ -140,7 +141,9 @@ def _build(desk: Desk) -> None:
         step = steps[at] if steps else 0
         pictures = panel.gallery(-1 if all_steps else step, partial(say_caption, request)) if panel else []
         texts = panel.texts(step) if panel else []
-        columns = max(1, len(pictures) // max(1, min(24, len(steps)))) if all_steps else 4
+        columns = (
+            max(1, len(pictures) // max(1, min(24, len(steps)))) if all_steps else min(4, max(2, len(pictures) // 2))
+        )
         title = words.say(request, "runs.at_steps") if all_steps else words.say(request, "runs.at_step", step=step)
         heads = [words.say(request, "shared.prompt"), words.say(request, "runs.answer")]
         return {
@@ -154,8 +157,15 @@ def _build(desk: Desk) -> None:
     assert page is not None
     gr.Timer(1).tick(look, inputs, shown, **quiet)
     page.load(look, inputs, shown, **quiet)
-    changes = [chosen.change, beside.change, smoothing.change, logarithmic.change, place.release, every.change]
+    changes = [chosen.change, beside.change, smoothing.change, logarithmic.change, every.change]
     gr.on(changes, look, inputs, shown, trigger_mode="always_last", **quiet)
+    place.input(
+        lambda at, name, before: name if at < before.get("newest", 0) else "",
+        [place, chosen, seen],
+        [looked_back],
+        trigger_mode="always_last",
+        **quiet,
+    ).then(look, inputs, shown, **quiet)
     table.select(_picked, None, [chosen], **quiet)
     desk.inbox("runs").change(lambda sent: sent["name"] if sent else gr.skip(), [desk.inbox("runs")], [chosen], **quiet)
 

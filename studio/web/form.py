@@ -119,13 +119,18 @@ class Form:
             return
         recommended = method["recommended"].get(part, {"learning_rate": None, "settings": {}})
         rate = recommended["learning_rate"]
-        advice = {True: f"留空使用建議值（pocket 為 {rate:g}）。", False: f"Empty: as recommended, {rate:g} on pocket."}
+        advice = None
+        if rate is not None:
+            advice = (f"Empty: as recommended, {rate:g} on pocket.", f"留空使用建議值（pocket 為 {rate:g}）。")[
+                self.chinese
+            ]
         self._keep(
             gr.Textbox(
                 shown(_PART_FIELDS["learning_rate"], plan.get("learning_rate")),
                 label=f"{title}: {self._label('learning_rate').lower()}",
-                info=advice[self.chinese] if rate is not None else None,
+                info=advice,
                 interactive=True,
+                elem_id=f"field-{part}-learning_rate",
             ),
             part,
             "learning_rate",
@@ -143,6 +148,7 @@ class Form:
     def _field(self, part: str, shape: Shape, value: Any, *, prefix: str = "", title: str = "") -> None:
         label = title + self._label(shape["name"])
         common = {"label": label, "info": self._help(shape), "min_width": 250, "interactive": True}
+        common["elem_id"] = f"field-{part or 'run'}-{shape['name']}"
         value = shown(shape, value)
         if shape["kind"] == "yes_no":
             component: Any = gr.Checkbox(bool(value), **common)

@@ -14,6 +14,15 @@ footer { display: none !important; }
 .studio-heading { font-weight: 600; }
 .studio-centred { align-items: center; }
 .studio-slider-alone input[type="number"] { display: none; }
+.studio-facts { width: 100%; border-collapse: collapse; }
+.studio-facts th { text-align: left; white-space: nowrap; vertical-align: top; padding: 0.2rem 0.8rem 0.2rem 0; }
+.studio-facts td { padding: 0.2rem 0; overflow-wrap: anywhere; }
+.studio-facts tr { border-bottom: 1px solid var(--border-color-primary); }
+.studio-facts th, .studio-facts td { border: 0 !important; }
+progress { appearance: none; width: 10rem; max-width: 40%; height: 0.7rem; vertical-align: middle; border: 0; }
+progress, progress::-webkit-progress-bar { background: var(--border-color-primary); border-radius: 0.35rem; }
+progress::-webkit-progress-value { background: var(--color-accent); border-radius: 0.35rem; }
+progress::-moz-progress-bar { background: var(--color-accent); border-radius: 0.35rem; }
 @media (max-width: 640px) {
   .gradio-container { padding: 0.4rem !important; }
   .studio-wide-only { display: none !important; }

@@ -51,8 +51,10 @@ def rate_lines(runs: Mapping[str, Metrics]) -> list[Line]:
     ]
 
 
-def frame_of(lines: Sequence[Line], *, logarithmic: bool = False, points: int = MOST_POINTS) -> pd.DataFrame:
+def frame_of(lines: Sequence[Line], *, logarithmic: bool = False, points: int = MOST_POINTS) -> pd.DataFrame | None:
     """Return what `gr.LinePlot` draws, at most so many points in all; without values that are not finite.
+
+    None stands for no points.
 
     Args:
         logarithmic: the values' base-10 logarithms; values that have none are left out.
@@ -66,7 +68,7 @@ def frame_of(lines: Sequence[Line], *, logarithmic: bool = False, points: int = 
                 columns["step"].append(step)
                 columns["value"].append(math.log10(value) if logarithmic else value)
                 columns["series"].append(line.title)
-    return pd.DataFrame(columns)
+    return pd.DataFrame(columns) if columns["step"] else None  # the chart takes an empty column for one of numbers
 
 
 def _smooth(values: np.ndarray, smoothing: float) -> np.ndarray:
