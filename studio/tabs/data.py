@@ -84,8 +84,11 @@ def _build(desk: Desk) -> None:
     page = Context.root_block
     assert page is not None
     page.load(
-        lambda kept: (gr.Dropdown(choices=dataset_choices(desk.library)), kept or ""),
-        shelf.memory,
+        lambda kept, typed: (
+            gr.Dropdown(choices=dataset_choices(desk.library)),
+            kept if kept and not typed else gr.skip(),
+        ),
+        [shelf.memory, folder],
         [choice, folder],
         api_visibility="private",
         show_progress="hidden",

@@ -89,8 +89,8 @@ def _build(desk: Desk) -> None:
         return str(event._data["adapter"])
 
     again(cards.click(chosen, None, selected, **_QUIET))
-    for event in (search.input, sort.input):
-        event(show, [search, sort, selected], listing, **_QUIET)
+    for event in (search.change, search.submit, sort.change):
+        event(show, [search, sort, selected], listing, trigger_mode="always_last", **_QUIET)
     again(refresh.click(lambda: None, None, None, **_QUIET))
     again(
         desk.inbox("library").change(

@@ -94,7 +94,7 @@ def _build_bulk(desk: Desk, shelf: Shelf) -> None:
     planning = [plan, apply, table, outcome]
     how.change(lambda how: gr.Textbox(visible=how == "replace"), how, replacement, **_QUIET)
     for field in (how, text, replacement):
-        field.input(forget, None, planning, **_QUIET)
+        field.change(forget, None, planning, **_QUIET)
     shelf.opened.change(forget, None, planning, **_QUIET)
     preview.click(show, [shelf.opened, how, text, replacement], planning, **_QUIET)
     shelf.wire_later(

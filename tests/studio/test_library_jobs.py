@@ -49,7 +49,10 @@ def test_export_examine_and_import_agree(library: Library, tiny_base: Path, base
     assert len(list((library.folder / "outputs/exports").glob("*/*"))) == 3  # a failed one leaves nothing
 
     down = next(tensor for key, tensor in ours.items() if key.endswith("lora_down.weight"))
-    nowhere = {"lora_unet_nowhere.lora_down.weight": down.clone(), "lora_unet_nowhere.lora_up.weight": down.T.clone()}
+    nowhere = {
+        "lora_unet_nowhere.lora_down.weight": down.clone(),
+        "lora_unet_nowhere.lora_up.weight": down.T.contiguous().clone(),
+    }
     partly = {**ours, **nowhere}
     save_file(partly, tmp_path / "partly.safetensors", {"ss_base_model_version": "<script>sdxl</script>"})
     found = work(library, "examine_file", path=str(tmp_path / "partly.safetensors"), base=str(tiny_base), device="cpu")

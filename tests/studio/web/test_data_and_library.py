@@ -1,4 +1,4 @@
-"""The Data and the Library tab in a real browser: captions by keys, bulk and undo, uploads, cards, import, export."""
+"""The Data and Library tabs in a real browser: captions by keys, bulk and undo, uploads, import, export, removal."""
 
 import re
 import shutil
