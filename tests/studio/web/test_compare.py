@@ -55,7 +55,9 @@ def test_a_grid_is_costed_drawn_scored_and_voted_on(drawing: RunningApp, page: P
     assert votes[0].chosen == votes[0].left
 
     page.reload()
+    page.wait_for_function("window.studioKept && window.studioKept.compare")
     expect(page.get_by_text("Means over prompts and seeds").first).to_be_visible()
+    expect(page.get_by_label("Prompts, one a line")).to_have_value("a red boat, sea")
     page.get_by_role("button", name="Work out the cost").click()
     expect(page.get_by_text("4 pictures, 4 of them drawn already; 0 to draw")).to_be_visible()
 
