@@ -72,7 +72,13 @@ def _build(desk: Desk) -> None:
     chosen = gr.Dropdown([], value=None, label=words("compare.drawn"), visible=False, interactive=True)
     with gr.Column(visible=False) as result:
         sheets = gr.Gallery(
-            label=words("compare.sheets"), interactive=False, columns=1, object_fit="contain", preview=True, height=720
+            label=words("compare.sheets"),
+            interactive=False,
+            columns=1,
+            object_fit="contain",
+            preview=True,
+            height=720,
+            buttons=["download", "fullscreen"],
         )
         judge = gr.Markdown()
         means = gr.Dataframe(label=words("compare.means"), interactive=False, datatype="str")

@@ -79,6 +79,7 @@ def _build(desk: Desk) -> None:
                 visible=False,
                 columns=4,
                 height="auto",
+                buttons=["download", "fullscreen"],
                 elem_id="generate-gallery",
             )
             chosen = gr.State("")
@@ -93,7 +94,13 @@ def _build(desk: Desk) -> None:
                 _send_to(desk, form)
             with gr.Accordion(words("generate.today"), open=False) as today:
                 none_today = gr.Markdown(words("generate.none_today"))
-                history = gr.Gallery(label=words("generate.today"), interactive=False, visible=False, columns=6)
+                history = gr.Gallery(
+                    label=words("generate.today"),
+                    interactive=False,
+                    visible=False,
+                    columns=6,
+                    buttons=["download", "fullscreen"],
+                )
                 refresh = gr.Button(words("shared.refresh"), size="sm")
     drawn, listed, last_seed = gr.State(Drawn()), gr.State([]), gr.State(None)
     tickets = Tickets(desk.engine)

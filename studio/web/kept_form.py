@@ -11,9 +11,12 @@ from typing import Any
 import gradio as gr
 from gradio.context import Context
 
-_SAVE = """(saved, ...now) => {
-  const ready = (window.studioKept = window.studioKept || {})[%(key)s];
-  return [ready ? now : saved];
+_SAVE = """(...now) => {
+  if ((window.studioKept || {})[%(key)s]) localStorage.setItem(%(place)s, JSON.stringify(now));
+  return [];
+}"""
+_READ = """() => {
+  try { return [JSON.parse(localStorage.getItem(%(place)s))]; } catch { return [null]; }
 }"""
 _RESTORE = """(saved, ...now) => {
   (window.studioKept = window.studioKept || {})[%(key)s] = true;
@@ -35,9 +38,11 @@ def keep_form(key: str, components: Sequence[Any], further: Sequence[Any], check
         further: what has to change along with restored values, such as what is visible.
         check: leaves out what no longer exists.
     """
-    saved = gr.BrowserState(None, storage_key=f"studio-{key}", secret="studio")  # noqa: S106 - hides nothing
+    # Written by the script above and not as a BrowserState: that one is still empty when the first changes come in, and
+    # would be overwritten with nothing. Here it only carries the checked values back to the browser.
+    saved = gr.BrowserState(None, storage_key=f"studio-{key}-read", secret="studio")  # noqa: S106 - hides nothing
     first = [component.value for component in components]
-    words = {"key": json.dumps(key), "first": json.dumps(first)}
+    words = {"key": json.dumps(key), "place": json.dumps(f"studio-{key}"), "first": json.dumps(first)}
     root = Context.root_block
     assert root is not None, "a form stands on a page"
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
@@ -47,13 +52,13 @@ def keep_form(key: str, components: Sequence[Any], further: Sequence[Any], check
         found, updates = check(list(values) if usable and values is not None else [])
         return [found or None, *updates]
 
-    opened = root.load(checked, [saved], [saved, *further], **quiet)
+    opened = root.load(checked, [saved], [saved, *further], js=_READ % words, **quiet)
     opened.then(None, [saved, *components], list(components), js=_RESTORE % words, **quiet)
     gr.on(
         [component.change for component in components],
         None,
-        [saved, *components],
-        [saved],
+        list(components),
+        None,
         js=_SAVE % words,
         **quiet,
     )
