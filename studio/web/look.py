@@ -12,7 +12,7 @@ footer { display: none !important; }
 .studio-problem { border-left: 3px solid #c0392b; padding-left: 0.7rem; }
 .studio-heading { font-weight: 600; }
 .studio-centred { align-items: center; }
-.studio-slider-alone input[type="number"] { display: none; }
+.studio-slider-alone .tab-like-container { display: none; }
 @media (max-width: 640px) {
   .gradio-container { padding: 0.4rem !important; }
   .studio-wide-only { display: none !important; }
