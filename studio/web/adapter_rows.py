@@ -59,7 +59,7 @@ class AdapterRows:
                         min_width=160,
                         scale=3,
                         buttons=[],
-                        elem_classes="studio-weight",
+                        elem_classes="studio-slider-alone",
                     )
                 )
                 self.weights.append(

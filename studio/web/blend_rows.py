@@ -60,7 +60,7 @@ def build_rows(desk: Desk) -> Rows:
                     elem_classes="studio-slider-alone",
                 )
             )
-            weights.append(gr.Number(0.5, label=words("blend.number"), scale=1, min_width=80, step=0.05))
+            weights.append(gr.Number(0.5, label=words("blend.number"), scale=1, min_width=100, step=0.05))
             removes.append(gr.Button(words("blend.remove"), scale=0, min_width=90, size="sm"))
         groups.append(group)
     rows = Rows(groups, adapters, sliders, weights, removes, gr.State(_LEAST_ROWS))

@@ -9,11 +9,9 @@ footer { display: none !important; }
 .studio-head h1 { font-size: 1.25rem; margin: 0.2rem 0 0 0; }
 .studio-head p { margin: 0; opacity: 0.85; }
 .studio-log textarea { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; font-size: 0.8rem; }
-.studio-weight .tab-like-container { display: none !important; }  /* the row's own number box has no limits */
 .studio-problem { border-left: 3px solid #c0392b; padding-left: 0.7rem; }
 .studio-heading { font-weight: 600; }
 .studio-centred { align-items: center; }
-.studio-slider-alone input[type="number"] { display: none; }
 .studio-facts { width: 100%; border-collapse: collapse; }
 .studio-facts th { text-align: left; white-space: nowrap; vertical-align: top; padding: 0.2rem 0.8rem 0.2rem 0; }
 .studio-facts td { padding: 0.2rem 0; overflow-wrap: anywhere; }
@@ -23,6 +21,8 @@ progress { appearance: none; width: 10rem; max-width: 40%; height: 0.7rem; verti
 progress, progress::-webkit-progress-bar { background: var(--border-color-primary); border-radius: 0.35rem; }
 progress::-webkit-progress-value { background: var(--color-accent); border-radius: 0.35rem; }
 progress::-moz-progress-bar { background: var(--color-accent); border-radius: 0.35rem; }
+/* the row has a number box of its own, without limits */
+.studio-slider-alone .tab-like-container { display: none !important; }
 @media (max-width: 640px) {
   .gradio-container { padding: 0.4rem !important; }
   .studio-wide-only { display: none !important; }

@@ -24,7 +24,7 @@ def test_settings_are_shown_and_stored(app: RunningApp, open_page: Callable[...,
     os.utime(old, (1, 1))
     page = open_page(f"{app.url}/?tab=settings", locale="en-US")
     expect(page.get_by_label("Folder")).to_have_value(str(app.folder.resolve()))
-    expect(page.get_by_text("outputs: pictures and sheets").first).to_be_visible()
+    expect(page.get_by_text("outputs: pictures and sheets").last).to_be_visible()
     page.get_by_label("Precision").click()
     page.get_by_role("option", name="bf16").click()
     expect(page.get_by_text("Stored in")).to_be_visible()
