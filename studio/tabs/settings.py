@@ -31,17 +31,22 @@ _PACKAGES = (
 )
 _LOG_BYTES = 32_768
 _SHOWN_FILES = 200
-_SET_THEME = """(choice) => {
+# The theme is the browser's own matter, and stays there; an address with __theme wins over it.
+_PUT_ON = """(choice) => {
+  const system = matchMedia("(prefers-color-scheme: dark)").matches;
+  document.body.classList.toggle("dark", choice === "dark" || (choice !== "light" && system));
+}"""
+_RECALL_THEME = f"""() => {{
+  const kept = localStorage.getItem("studio-theme") || "system";
   const asked = new URLSearchParams(location.search).get("__theme");
-  const wanted = asked === "light" || asked === "dark" ? asked : choice;
-  const system = matchMedia("(prefers-color-scheme: dark)").matches;
-  document.body.classList.toggle("dark", wanted === "dark" || (wanted !== "light" && system));
-}"""
-_CHOOSE_THEME = """(choice) => {
-  const system = matchMedia("(prefers-color-scheme: dark)").matches;
-  document.body.classList.toggle("dark", choice === "dark" || (choice === "system" && system));
-  return choice;
-}"""
+  ({_PUT_ON})(["light", "dark"].includes(asked) ? asked : kept);
+  return kept;
+}}"""
+_CHOOSE_THEME = f"""(choice) => {{
+  localStorage.setItem("studio-theme", choice);
+  ({_PUT_ON})(choice);
+  return [];
+}}"""
 
 
 def _build(desk: Desk) -> None:
@@ -96,10 +101,8 @@ def _build(desk: Desk) -> None:
     def tail(request: gr.Request) -> str:
         return _log(desk, request)
 
-    kept = gr.BrowserState("system", storage_key="studio-theme", secret="studio")  # noqa: S106 - no secret is in it
-    page.load(None, kept, None, js=_SET_THEME, **_QUIET)
-    page.load(lambda choice: choice, kept, theme, **_QUIET)
-    theme.input(None, theme, kept, js=_CHOOSE_THEME, **_QUIET)
+    page.load(None, None, theme, js=_RECALL_THEME, **_QUIET)
+    theme.input(None, theme, None, js=_CHOOSE_THEME, **_QUIET)
     tab.select(opened, None, [device, precision, use, total, log], **_QUIET)
     for box in (device, precision):
         box.input(choose, [device, precision], stored, **_QUIET)
