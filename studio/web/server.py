@@ -108,7 +108,7 @@ def serve(
 
 def guarded_app(library: Library, engine: Engine, address: Address) -> Any:
     """Return the whole web application, ready for a server."""
-    from studio.web.gradio_import import import_gradio_quickly
+    from studio.web.gradio_import import building_quickly, import_gradio_quickly
 
     import_gradio_quickly()
     import gradio as gr
@@ -118,8 +118,9 @@ def guarded_app(library: Library, engine: Engine, address: Address) -> Any:
     from studio.web.guard import Guard
     from studio.web.look import CSS, theme
 
-    page, desk = build_app(library, engine)
-    page.queue(default_concurrency_limit=8, max_size=200)
+    with building_quickly():
+        page, desk = build_app(library, engine)
+        page.queue(default_concurrency_limit=8, max_size=200)
     for folder in (desk.outputs, Path(os.environ["GRADIO_TEMP_DIR"])):
         folder.mkdir(parents=True, exist_ok=True)
     app = gr.mount_gradio_app(
