@@ -145,6 +145,7 @@ def guarded_app(library: Library, engine: Engine, address: Address) -> Any:
         theme=theme(),
         css=CSS,
     )
+    page.has_launched = True  # a mounted page does not say so itself, and until then Gradio lets events read any file
     host = f"[{address.host}]" if ":" in address.host else address.host
     served = ServedFiles((desk.outputs, uploads), pictures)
     return Guard(app, {*_LOOPBACK, host, *address.names}, address.port, served.serves)
