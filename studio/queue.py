@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,8 +44,13 @@ class RunQueue:
         if not self._file.exists():
             return []
         names = read_json(self._file, "queue")
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise UserError(
+                f"The queue {self._file} is damaged: it is no list of names. Delete that file and queue the runs "
+                "again; they are all there."
+            )
         there = set(open_run_names(self.library))
-        return [name for name in names if name in there and _run(self.library, name).status() in _OPEN]
+        return [name for name in dict.fromkeys(names) if name in there and _status(self.library, name) in _OPEN]
 
     def add(self, name: str) -> None:
         """Put a run at the end.
@@ -126,7 +132,7 @@ def kill_run(library: Library, name: str) -> None:
     """
     run = _working(library, name)
     process = run.state().get("process") if folder_is_locked(run.folder) else started_process(run.folder)
-    if not isinstance(process, int):
+    if not isinstance(process, int) or process <= 1:  # 0 and less would mean whole groups of processes
         return
     note_kill(run.folder)  # before it dies, so that nobody takes it for an accident
     with contextlib.suppress(ProcessLookupError):
@@ -169,11 +175,15 @@ class Scheduler:
         """Schedule until `close` is called; meant for a thread."""
         place = self.library.folder / "queue" / "scheduler"
         while not self._end.is_set():
-            with contextlib.suppress(UserError, OSError):  # another app schedules, or the disk is full: look again
+            try:
                 place.mkdir(parents=True, exist_ok=True)
                 with folder_lock(place):
                     while not self._end.wait(self.pause_seconds):
                         self.tick()
+            except (UserError, OSError):  # another app schedules, or the disk is full: look again
+                pass
+            except Exception:  # a queue that stands still for good is worse than a mistake that is told twice a second
+                traceback.print_exc()
             self._end.wait(self.pause_seconds)
 
     def close(self) -> None:
@@ -189,11 +199,17 @@ class Scheduler:
         waiting = self.queue.waiting()
         taken = {self._lane(name) for name in self._working()}
         for name in waiting:
-            device = self._lane(name)
-            if device not in taken:
+            device, run = self._lane(name), _run(self.library, name)
+            if is_starting(run):  # by an app that was killed before it could take the run out
+                self._take_out(name)
+            elif device not in taken:
                 taken.add(device)
-                self.queue.remove(name)
-                self._start(_run(self.library, name))
+                self._start(run)
+                self._take_out(name)  # last: a run is in the queue or has a process, whenever the app is killed
+
+    def _take_out(self, name: str) -> None:
+        with contextlib.suppress(UserError):  # somebody just did
+            self.queue.remove(name)
 
     def _start(self, run: Run) -> None:
         try:
@@ -206,8 +222,11 @@ class Scheduler:
         return [name for name in names if name in self._started or self._works(name)]
 
     def _works(self, name: str) -> bool:
-        run = _run(self.library, name)
-        return run.status() == "running" or is_starting(run)
+        try:
+            run = _run(self.library, name)
+            return run.status() == "running" or is_starting(run)
+        except UserError:  # its state is damaged: whether it works is told by its lock
+            return folder_is_locked(run.folder)
 
     def _lane(self, name: str) -> str:
         try:  # unchecked: checking loads the model libraries, which the page's process never does
@@ -218,7 +237,7 @@ class Scheduler:
     def _note_end(self, name: str, code: int) -> None:
         """Write down a process that ended without a word: it could not begin, or was killed."""
         run = _run(self.library, name)
-        if not run.folder.exists() or run.status() not in ("created", "interrupted"):
+        if not run.folder.exists() or _status(self.library, name) not in ("created", "interrupted"):
             return
         if was_killed(run.folder):
             _note_killed(run)
@@ -242,12 +261,21 @@ def start_worker(run: Run) -> subprocess.Popen[bytes]:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    note_start(run.folder, process.pid)
+    with contextlib.suppress(UserError):  # no room for the note: until the run takes its lock, it seems to wait
+        note_start(run.folder, process.pid)
     return process
 
 
 def _run(library: Library, name: str) -> Run:
     return Run(library.runs_folder / name, library)
+
+
+def _status(library: Library, name: str) -> str:
+    """Return a run's status, or damaged: one run that cannot be read does not stop the others."""
+    try:
+        return _run(library, name).status()
+    except UserError:
+        return "damaged"
 
 
 def _working(library: Library, name: str) -> Run:

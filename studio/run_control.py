@@ -44,9 +44,18 @@ def started_process(run_folder: Path) -> int | None:
             return None
         process = int(path.read_text(encoding="utf-8"))
         os.kill(process, 0)
-    except (OSError, ValueError):
+    except (OSError, ValueError, OverflowError):
         return None
-    return process
+    return None if _is_zombie(process) else process
+
+
+def _is_zombie(process: int) -> bool:
+    """Return whether a process has ended and only its parent has not noticed; signals still reach such a one."""
+    try:
+        facts = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:  # it has just gone, or the system has no such files
+        return False
+    return facts.rpartition(")")[2].split()[0] in ("Z", "X")
 
 
 def note_kill(run_folder: Path) -> None:

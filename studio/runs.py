@@ -43,6 +43,7 @@ from trainers.storage import (
 CONFIG_NAME = "config.yaml"
 STATE_NAME = "state.json"
 METRICS_NAME = "metrics.jsonl"
+_SAID = ("created", "running", "stopped", "failed", "done")
 
 
 @dataclass(frozen=True)
@@ -77,14 +78,37 @@ class Run:
         return "interrupted" if said == "running" and not folder_is_locked(self.folder) else said
 
     def state(self) -> dict[str, Any]:
-        """Read the run's status; empty before its first."""
+        """Read the run's status; empty before its first.
+
+        Raises:
+            UserError: the file is damaged; the sentence says what to do.
+        """
         path = self.folder / STATE_NAME
-        return dict(read_json(path, "run state")) if path.exists() else {}
+        if not path.exists():
+            return {}
+        mend = "Delete that file to go on from the run's last checkpoint, or remove the run."
+        try:
+            values = read_json(path, "run state")
+        except UserError as error:
+            raise UserError(f"{error} {mend}") from error
+        problem = _state_problem(values)
+        if problem:
+            raise UserError(f"The run state {path} is damaged: {problem}. {mend}")
+        return dict(values)
 
     def update(self, **values: Any) -> None:
         """Change the run's status."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
         write_json(self.folder / STATE_NAME, {**self.state(), **values, "updated": now})
+
+
+def _state_problem(values: Any) -> str:
+    if not isinstance(values, dict):
+        return "it holds no settings by name"
+    if values.get("status", "created") not in _SAID:
+        return f"the status {values['status']!r} is none of {', '.join(_SAID)}"
+    wrong = [name for name in ("step", "total") if type(values.get(name) or 0) is not int]
+    return f"{' and '.join(wrong)} must be whole numbers" if wrong else ""
 
 
 @dataclass

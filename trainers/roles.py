@@ -4,12 +4,13 @@ Letters: b batch, c latent channels, h w latent rows and columns, t tokens, d wi
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import torch
-from torch import Tensor, nn
+if TYPE_CHECKING:  # settings are read where torch is not wanted, and they know of these roles
+    import torch
+    from torch import Tensor, nn
 
-Conditioning = Mapping[str, Tensor]
+Conditioning = Mapping[str, "Tensor"]
 """What the denoiser is told about the prompts, one row per picture in every tensor."""
 
 
@@ -17,12 +18,12 @@ class Learnable(Protocol):
     """A base of any kind, as far as attaching and training an adapter goes."""
 
     @property
-    def parts(self) -> Mapping[str, nn.Module]:
+    def parts(self) -> "Mapping[str, nn.Module]":
         """The modules that a method can attach to, by part."""
         ...
 
     @property
-    def device(self) -> torch.device:
+    def device(self) -> "torch.device":
         """Where the model lives."""
         ...
 
@@ -55,7 +56,7 @@ class Task(Protocol):
         """Return how much a batch counts beside the others of its step, such as its number of tokens; above 0."""
         ...
 
-    def loss(self, batch_number: int, generator: torch.Generator) -> Tensor:
+    def loss(self, batch_number: int, generator: "torch.Generator") -> "Tensor":
         """Return a batch's loss, a scalar: a pure function of the number, the generator and the weights.
 
         Args:
@@ -88,7 +89,7 @@ class Denoiser(Learnable, Protocol):
         """Number of noise levels; 0 is the cleanest."""
         ...
 
-    def encode_pictures(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+    def encode_pictures(self, pixels: "Tensor") -> "tuple[Tensor, Tensor]":
         """Encode pixels [b, 3, height, width] in -1 to 1 into the mean and deviation of scaled latents [b, c, h, w]."""
         ...
 
@@ -96,18 +97,18 @@ class Denoiser(Learnable, Protocol):
         """Encode captions, cut at the text encoder's limit. Gradients reach the text encoder."""
         ...
 
-    def add_noise(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+    def add_noise(self, latents: "Tensor", noise: "Tensor", timesteps: "Tensor") -> "Tensor":
         """Mix latents with noise at the given levels [b]."""
         ...
 
-    def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
+    def predict(self, noisy: "Tensor", timesteps: "Tensor", conditioning: Conditioning) -> "Tensor":
         """Return the model's output [b, c, h, w] for noisy latents."""
         ...
 
-    def target(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+    def target(self, latents: "Tensor", noise: "Tensor", timesteps: "Tensor") -> "Tensor":
         """Return what `predict` should have said: the noise, or the velocity, as the base was trained."""
         ...
 
-    def loss_weight(self, timesteps: Tensor, snr_gamma: float | None) -> Tensor:
+    def loss_weight(self, timesteps: "Tensor", snr_gamma: float | None) -> "Tensor":
         """Return the weight [b] of the squared error at each level."""
         ...

@@ -25,6 +25,8 @@ class Ticket:
     number: int
     job: str
     arguments: Mapping[str, Any]
+    process: "subprocess.Popen[str]"
+    """Which process it was handed to; it fails with that one, also when the next is running already."""
     events: "queue.SimpleQueue[dict[str, Any]]" = field(default_factory=queue.SimpleQueue)
 
 
@@ -39,11 +41,16 @@ class Engine:
         self._open: dict[int, Ticket] = {}
 
     def submit(self, job: str, arguments: Mapping[str, Any]) -> Ticket:
-        """Hand in a job; it waits behind those that were handed in before."""
+        """Hand in a job; it waits behind those that were handed in before.
+
+        Raises:
+            UserError: the process cannot be started.
+        """
         with self._lock:
-            ticket = Ticket(next(self._numbers), job, arguments)
+            process = self._ensure()
+            ticket = Ticket(next(self._numbers), job, arguments, process)
             self._open[ticket.number] = ticket
-            self._send({"id": ticket.number, "job": job, "arguments": dict(arguments)})
+            _send(process, {"id": ticket.number, "job": job, "arguments": dict(arguments)})
         return ticket
 
     def ahead(self, ticket: Ticket) -> int:
@@ -54,7 +61,7 @@ class Engine:
         """Take a job back: a waiting one never starts, a working one ends between two steps."""
         with self._lock:
             if ticket.number in self._open:
-                self._send({"cancel": ticket.number})
+                _send(ticket.process, {"cancel": ticket.number})
 
     def run(self, job: str, arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """Hand in a job and yield its events until it is done. Leaving the loop early takes the job back.
@@ -124,13 +131,6 @@ class Engine:
             process, self._process = self._process, None
         _end(process)
 
-    def _send(self, message: Mapping[str, Any]) -> None:
-        process = self._ensure()
-        assert process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # it just died; the listener tells every open job
-            process.stdin.write(json.dumps(message) + "\n")
-            process.stdin.flush()
-
     def _ensure(self) -> "subprocess.Popen[str]":
         if self._process is None or self._process.poll() is not None:
             log = self._folder / "logs"
@@ -156,15 +156,23 @@ class Engine:
             _deliver(process.stdout, self._open)
         code = process.wait()
         with self._lock:
-            if self._process is not process and self._process is not None:
-                return
-            lost, self._open = self._open, {}
-            self._process = None
+            lost = [ticket for ticket in self._open.values() if ticket.process is process]
+            for ticket in lost:
+                del self._open[ticket.number]
+            if self._process is process:
+                self._process = None
         cause = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
         hint = " Most likely memory ran out: take a smaller picture, or fewer at once." if code == -9 else ""
-        for ticket in lost.values():
+        for ticket in lost:
             problem = f"The inference process {cause}.{hint} It is started again with the next request."
             ticket.events.put({"event": "failed", "problem": problem})
+
+
+def _send(process: "subprocess.Popen[str]", message: Mapping[str, Any]) -> None:
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError, ValueError):  # it just died; the listener tells every open job
+        process.stdin.write(json.dumps(message) + "\n")
+        process.stdin.flush()
 
 
 def _end(process: "subprocess.Popen[str] | None") -> None:

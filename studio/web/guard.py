@@ -1,8 +1,8 @@
 """What stands before the app on the network: only our own names and pages are answered.
 
 A page of another site can make a browser send requests here, and by a name that resolves to this machine can even read
-the answers (DNS rebinding). So a request whose ``Host`` or ``Origin`` is not one of ours is refused, and nothing that
-came in as a file is ever shown as a page.
+the answers (DNS rebinding). So a request is refused whose ``Host`` is not one of ours, or which a browser says another
+page has sent. Files are handed out by our own rule, never as a page, and our page may load and ask nothing elsewhere.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
@@ -15,22 +15,45 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-_ACTIVE = (b"text/html", b"image/svg", b"application/xhtml", b"text/xml", b"application/xml")
-_FILE_ROUTES = ("/gradio_api/file", "/file")
+_SHOWN = (b"image/png", b"image/jpeg", b"image/webp")
+"""Files that a browser may show by themselves; every other is only ever saved."""
+_FILE = "/gradio_api/file="
+_NEVER = (
+    *("/file", "/proxy", "/monitoring", "/svelte"),
+    *(f"/gradio_api/{name}" for name in ("file/", "proxy", "stream", "process_recording", "custom_component", "mcp")),
+    *(f"/gradio_api/{name}" for name in ("vibe", "undo-vibe", "dev", "deep_link", "run-history", "runs", "profiling")),
+)
+"""Routes of Gradio that the studio has no use for; several fetch from elsewhere, write, or tell what goes on."""
+_POLICY = (
+    b"default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
+    b"img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:; "
+    b"connect-src 'self' data: blob:; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
+)
+"""The page has scripts inside it, so these are allowed; nothing may be loaded from or sent to another place."""
 _ALWAYS: Mapping[bytes, bytes] = {
     b"x-content-type-options": b"nosniff",
     b"x-frame-options": b"DENY",
     b"referrer-policy": b"no-referrer",
     b"cross-origin-resource-policy": b"same-origin",
+    b"cross-origin-opener-policy": b"same-origin",
+    b"content-security-policy": _POLICY,
 }
+_Headers = Sequence[tuple[bytes, bytes]]
 
 
 class Guard:
-    """Refuses foreign hosts and origins, and adds headers; wraps any ASGI app."""
+    """Refuses what is foreign, and adds headers; wraps any ASGI app."""
 
-    def __init__(self, app: App, names: Iterable[str], port: int) -> None:
+    def __init__(self, app: App, names: Iterable[str], port: int, serves: Callable[[str], bool]) -> None:
+        """Wrap an app.
+
+        Args:
+            names: by which the studio is reached, without a port.
+            serves: (absolute path) -> whether that file may be fetched.
+        """
         self._app = app
-        self._hosts = {form for name in names for form in (f"{name}:{port}", name)}
+        self._serves = serves
+        self._hosts = {form for name in names for form in (f"{name.lower()}:{port}", name.lower())}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -38,37 +61,51 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = [(key.lower(), value) for key, value in scope["headers"]]
-        problem = self._problem(headers)
-        if problem:
-            await _refuse(scope, send, problem)
+        path = scope.get("path", "")
+        problem = self._foreign(scope, headers)
+        if problem or not self._offered(path):
+            await _refuse(scope, send, problem or "This is not handed out.")
             return
-        served_file = scope.get("path", "").startswith(_FILE_ROUTES)
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = _with_headers(message.get("headers", []), served_file=served_file)
+                message["headers"] = _with_headers(message.get("headers", []), served_file=path.startswith(_FILE))
             await send(message)
 
         await self._app(scope, receive, guarded)
 
-    def _problem(self, headers: Sequence[tuple[bytes, bytes]]) -> str:
-        hosts = [value.decode("latin-1").lower() for key, value in headers if key == b"host"]
+    def _foreign(self, scope: Scope, headers: _Headers) -> str:
+        hosts = _values(headers, b"host")
         if len(hosts) != 1 or hosts[0] not in self._hosts:
             return (
                 f"The host {', '.join(hosts) or 'none'} is not this studio's. Give it with --name when it is started."
             )
-        for key, value in headers:
-            if key == b"origin" and urlsplit(value.decode("latin-1").lower()).netloc not in self._hosts:
-                return f"The origin {value.decode('latin-1')} is not this studio's page."
+        for origin in _values(headers, b"origin"):
+            if urlsplit(origin).netloc != hosts[0]:  # also another port of this machine, where others may serve
+                return f"The origin {origin} is not this studio's page."
+        if any(site not in ("same-origin", "none") for site in _values(headers, b"sec-fetch-site")):
+            opened = scope.get("method") == "GET" and _values(headers, b"sec-fetch-dest") == ["document"]
+            if not opened or scope.get("path", "") != "/":  # a link to the studio may be followed
+                return "Another page has sent this. Open the studio's own page."
         return ""
 
+    def _offered(self, path: str) -> bool:
+        if path.startswith(_FILE):
+            return self._serves(path.removeprefix(_FILE))
+        return not path.startswith(_NEVER)
 
-def _with_headers(headers: Sequence[tuple[bytes, bytes]], *, served_file: bool) -> list[tuple[bytes, bytes]]:
+
+def _values(headers: _Headers, name: bytes) -> list[str]:
+    return [value.decode("latin-1").lower() for key, value in headers if key == name]
+
+
+def _with_headers(headers: _Headers, *, served_file: bool) -> list[tuple[bytes, bytes]]:
     kept = [(key, value) for key, value in headers if key.lower() not in _ALWAYS]
     kind = next((value for key, value in kept if key.lower() == b"content-type"), b"")
-    if served_file and kind.startswith(_ACTIVE):
+    if served_file and not kind.startswith(_SHOWN):
+        named = [value for key, value in kept if key.lower() == b"content-disposition" and value[:10] == b"attachment"]
         kept = [(key, value) for key, value in kept if key.lower() not in (b"content-type", b"content-disposition")]
-        kept += [(b"content-type", b"application/octet-stream"), (b"content-disposition", b"attachment")]
+        kept += [(b"content-type", b"application/octet-stream"), (b"content-disposition", (*named, b"attachment")[0])]
     return [*kept, *_ALWAYS.items()]
 
 

@@ -14,8 +14,8 @@ from trainers.errors import UserError
 
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _UPLOAD_LIMIT = "4gb"
-_SERVED = ("adapters", "runs", "cache/thumbnails")
-"""Folders of the library whose pictures the page shows, besides its own outputs."""
+_PICTURES = {"adapters": "previews", "runs": "samples", "cache/thumbnails": ""}
+"""Folders of the library whose pictures the page shows, besides its own outputs; and where inside them they lie."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def serve(
 
 def guarded_app(library: Library, engine: Engine, address: Address) -> Any:
     """Return the whole web application, ready for a server."""
-    from studio.web.gradio_import import import_gradio_quickly
+    from studio.web.gradio_import import building_quickly, import_gradio_quickly
 
     import_gradio_quickly()
     import gradio as gr
@@ -117,11 +117,15 @@ def guarded_app(library: Library, engine: Engine, address: Address) -> Any:
     from studio.web.app import build_app
     from studio.web.guard import Guard
     from studio.web.look import CSS, theme
+    from studio.web.served_files import ServedFiles
 
-    page, desk = build_app(library, engine)
-    page.queue(default_concurrency_limit=8, max_size=200)
-    for folder in (desk.outputs, Path(os.environ["GRADIO_TEMP_DIR"])):
+    with building_quickly():
+        page, desk = build_app(library, engine)
+        page.queue(default_concurrency_limit=8, max_size=200)
+    uploads = Path(os.environ["GRADIO_TEMP_DIR"])
+    for folder in (desk.outputs, uploads):
         folder.mkdir(parents=True, exist_ok=True)
+    pictures = {library.folder / name: inside for name, inside in _PICTURES.items()}
     app = gr.mount_gradio_app(
         FastAPI(docs_url=None, redoc_url=None, openapi_url=None),
         page,
@@ -131,7 +135,7 @@ def guarded_app(library: Library, engine: Engine, address: Address) -> Any:
         footer_links=[],
         run_history=False,
         auth=(address.user, address.password) if address.password else None,
-        allowed_paths=[str(place) for place in (desk.outputs, *(library.folder / name for name in _SERVED))],
+        allowed_paths=[str(place) for place in (desk.outputs, *pictures)],
         max_file_size=_UPLOAD_LIMIT,
         show_error=True,
         ssr_mode=False,
@@ -141,4 +145,7 @@ def guarded_app(library: Library, engine: Engine, address: Address) -> Any:
         theme=theme(),
         css=CSS,
     )
-    return Guard(app, {*_LOOPBACK, address.host, *address.names}, address.port)
+    page.has_launched = True  # a mounted page does not say so itself, and until then Gradio lets events read any file
+    host = f"[{address.host}]" if ":" in address.host else address.host
+    served = ServedFiles((desk.outputs, uploads), pictures)
+    return Guard(app, {*_LOOPBACK, host, *address.names}, address.port, served.serves)
