@@ -13,8 +13,8 @@ from trainers.text_config import TextConfig
 def _run(workbench: Workbench, arguments: Mapping[str, Any]) -> Iterator[Event]:
     """Arguments: settings of a run on texts (`data` is enough), rows (how many), first (from which on, 0 is the first).
 
-    Yields a result with ``facts`` (label -> finding), ``notes``, ``rows`` (where, tokens, trained_tokens and pieces, each
-    a text and whether it is learned from), ``histogram`` (fewest, most, rows) and ``count`` of all rows.
+    Yields a result with ``facts`` (label -> finding), ``notes``, ``rows`` (where, tokens, trained_tokens and pieces,
+    each a text and whether it is learned from), ``histogram`` (fewest, most, rows) and ``count`` of all rows.
     """
     workbench.progress("reading", 0, 1)
 

@@ -66,7 +66,12 @@ def _build(desk: Desk) -> None:
                         x=COLUMNS[0], y=COLUMNS[1], color=COLUMNS[2], label=words("runs.rates"), height=240
                     )
                 measures = gr.LinePlot(
-                    x=COLUMNS[0], y=COLUMNS[1], color=COLUMNS[2], label=words("runs.measures"), height=240, visible=False
+                    x=COLUMNS[0],
+                    y=COLUMNS[1],
+                    color=COLUMNS[2],
+                    label=words("runs.measures"),
+                    height=240,
+                    visible=False,
                 )
             with gr.Column(min_width=320, scale=2):
                 place = gr.Slider(0, 1, 0, step=1, label=words("runs.sample_place"), elem_id="runs-place")

@@ -109,7 +109,7 @@ class Form:
         return {**found, "parts": plans} if self.kind.parts else found
 
     def _nested(self, run: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-        """Return the settings that hold settings; what was placed for another choice than the present one is left out."""
+        """Return the settings that hold settings, without what was placed for another choice than the present one."""
         found: dict[str, dict[str, Any]] = {}
         for setting, (name, fields) in self.nested.items():
             own = {key.partition(".")[2]: value for key, value in run.items() if key.startswith(f"{setting}.")}
