@@ -78,6 +78,15 @@ def load_text_base(
     return cast(TextBase, _of_role("text", name, **options))
 
 
+def role_of(name: str) -> str:
+    """Return what a base is for, ``picture`` or ``text``, without loading it.
+
+    Raises:
+        UserError: it does not exist, or is of no known family.
+    """
+    return _found(name, False)[1].role
+
+
 def _of_role(role: str, name: str, **options: Any) -> LoadedBase:
     _, family = _found(name, bool(options.get("trust_remote_code")))
     if family.role != role:

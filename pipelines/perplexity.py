@@ -4,7 +4,7 @@ Perplexity is exp of the mean −log p of a token, over the tokens that training
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -37,9 +37,17 @@ class Perplexity:
 
 @torch.no_grad()
 def perplexity(
-    attachments: Attachments, rows: Sequence[TextRow], weights: Mapping[str, float], *, assistant_only: bool = True
+    attachments: Attachments,
+    rows: Sequence[TextRow],
+    weights: Mapping[str, float],
+    *,
+    assistant_only: bool = True,
+    on_batch: Callable[[int, int], None] = lambda done, total: None,
 ) -> Perplexity:
     """Measure texts with adapters at these weights; what is longer than the base reads is cut.
+
+    Args:
+        on_batch: is told how many rows of how many are done; it may raise to stop.
 
     Raises:
         UserError: an adapter is not attached, or a row cannot be encoded.
@@ -58,6 +66,7 @@ def perplexity(
             learned = wanted != IGNORED
             losses = functional.cross_entropy(logits[:, :-1][learned].float(), wanted[learned], reduction="none")
             total, tokens = total + float(losses.double().sum()), tokens + len(losses)
+            on_batch(min(start + _BATCH, len(encoded)), len(encoded))
     finally:
         attachments.set_weights({})
     return Perplexity(tokens, total / tokens)

@@ -20,7 +20,7 @@ from pipelines.text_request import TextRequest
 from trainers.data.chat import ChatEncoder
 from trainers.errors import UserError
 
-__all__ = ["Answer", "Piece", "TextRequest", "generate_texts", "stream_text"]
+__all__ = ["Answer", "Piece", "TextRequest", "generate_texts", "stream_text", "stream_texts"]
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,45 @@ def generate_texts(
                     yield number, Answer(piece.text, piece.tokens, piece.ended)
                 continue
             yield from zip(batch, _answers(base, [prompts[n] for n in batch], chosen, on_token), strict=True)
+
+
+def stream_texts(
+    attachments: Attachments,
+    requests: Sequence[TextRequest],
+    *,
+    recipes: LiveRecipes | None = None,
+    batch_size: int = 8,
+) -> Iterator[tuple[int, Piece]]:
+    """Write texts at once, in batches as `generate_texts`; yield (number of the request, piece). Stop by closing it.
+
+    Raises:
+        UserError: as for `stream_text`.
+    """
+    base = _text_base(attachments)
+    prompts = _prompts(base, requests)
+    for batch in _batches(attachments, requests, batch_size):
+        chosen = [requests[number] for number in batch]
+        with _acting_by_row(attachments, recipes, chosen):
+            if chosen[0].beams > 1:
+                for number, request in zip(batch, chosen, strict=True):
+                    yield from ((number, piece) for piece in _beams(base, prompts[number], request))
+            else:
+                pieces = _pieces(base, [prompts[number] for number in batch], chosen)
+                yield from ((batch[row], piece) for row, piece in pieces)
+
+
+def _pieces(
+    base: TextBase, prompts: Sequence[list[int]], requests: Sequence[TextRequest]
+) -> Iterator[tuple[int, Piece]]:
+    writers = [Writer(base, request) for request in requests]
+    ended = [False for _ in requests]
+    for step in decode(base, prompts, requests, done=lambda row: ended[row]):
+        for row, token in enumerate(step):
+            for piece in writers[row].take(token) if not ended[row] else ():
+                ended[row] = bool(piece.ended)
+                yield row, piece
+        if all(ended):
+            return
 
 
 def _answers(

@@ -1,4 +1,4 @@
-"""What can be chosen, as plain JSON: methods with their settings, blends, formats.
+"""What can be chosen, as plain JSON: methods and stages with their settings, blends, formats.
 
 Reading it takes the model libraries and many seconds, so the inference process does that once and leaves the result in
 the library's cache, under a key that changes with the files that it was read from.
@@ -15,8 +15,8 @@ from studio.library import Library
 from studio.settings_schema import shapes_of
 from trainers.storage import write_text
 
-_PACKAGES = ("trainers.methods", "pipelines.blends", "pipelines.formats")
-_VERSION = "2"
+_PACKAGES = ("trainers.methods", "trainers.stages", "pipelines.blends", "pipelines.formats")
+_VERSION = "3"
 """Part of the key: what the entries hold."""
 
 
@@ -44,7 +44,13 @@ def cached_catalogue(library: Library) -> Mapping[str, Any] | None:
 
 def read_catalogue(library: Library) -> Mapping[str, Any]:
     """Read the catalogue from the registries, and keep it. Loads the model libraries."""
-    found = {"key": catalogue_key(), "methods": _methods(), "blends": _blends(), "formats": _formats()}
+    found = {
+        "key": catalogue_key(),
+        "methods": _methods(),
+        "stages": _stages(),
+        "blends": _blends(),
+        "formats": _formats(),
+    }
     write_text(_place(library), json.dumps(found, ensure_ascii=False))
     return found
 
@@ -73,6 +79,15 @@ def _methods() -> list[dict[str, Any]]:
             "lacks": dict(method.lacks),
         }
         for method in methods().values()
+    ]
+
+
+def _stages() -> list[dict[str, Any]]:
+    from trainers.stages import stages
+
+    return [
+        {"name": stage.name, "title": stage.title, "forms": list(stage.forms), "fields": shapes_of(stage.settings)}
+        for stage in stages().values()
     ]
 
 

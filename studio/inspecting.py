@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from pipelines.bases import POCKET, load_base
+from pipelines.bases import POCKET, load_base, shipped_base_of
 from pipelines.blocks import by_block
 from pipelines.compare.heat_map import Measure, draw_heat_map
 from pipelines.deltas import BIAS, kind_of, needs_base
@@ -62,12 +62,11 @@ def open_base(adapters: list[Adapter], base_name: str | None, device: str, preci
 
 
 def wanted_base(adapters: list[Adapter], base_name: str | None) -> str | None:
-    """Return the base that is named, else the shipped one when a method needs it or all adapters are of it."""
+    """Return the base that is named, else the shipped one that all adapters are of, else `pocket` if one is needed."""
     needed = any(needs_base(part) for adapter in adapters for part in adapter.parts.values()
                  if kind_of(part) not in TOKEN_KINDS)  # fmt: skip
-    if base_name is None and not needed and any(adapter.card.base.name != POCKET for adapter in adapters):
-        return None
-    return base_name or POCKET
+    shipped = shipped_base_of(adapter.card.base.name for adapter in adapters)
+    return base_name or shipped or (POCKET if needed else None)
 
 
 def inspect_adapters(

@@ -56,6 +56,8 @@ def _field_words(name: str, value: Any) -> list[str]:
         return [flag if value else f"--no-{flag[2:]}"]
     if isinstance(value, list | tuple):
         return [f"{flag}={item}" for item in value]
+    if isinstance(value, Mapping):
+        return [f"{flag.removesuffix('s')}={key}={_text(item)}" for key, item in value.items()]
     return [f"{flag}={_text(value)}"]
 
 

@@ -21,6 +21,9 @@ def shapes_of(model: type[BaseModel]) -> list[Shape]:
 
 def _shape(name: str, field: Any) -> Shape:
     kind, choices, optional = _kind(field.annotation)
+    extra = field.json_schema_extra if isinstance(field.json_schema_extra, Mapping) else {}
+    if kind == "text" and extra.get("enum"):
+        kind, choices = "choice", list(extra["enum"])
     default = None if field.is_required() else field.get_default(call_default_factory=True)
     return {
         "name": name,
@@ -30,9 +33,7 @@ def _shape(name: str, field: Any) -> Shape:
         "required": field.is_required(),
         "default": _plain(default),
         "description": field.description or "",
-        "adapters": bool((field.json_schema_extra or {}).get("adapters"))
-        if isinstance(field.json_schema_extra, Mapping)
-        else False,
+        "adapters": bool(extra.get("adapters")),
     }
 
 

@@ -1,10 +1,11 @@
 """Rows of a data set as the model will see them in training; the command line and the page show them their own way."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+from pipelines.families import TextBase
 from studio.text_worker import load_base_of, read_training_texts
 from trainers.config import parse_config
 from trainers.data.chat import Encoded
@@ -57,13 +58,20 @@ class TextPreview:
     """Tokens of every row, before anything is cut."""
 
 
-def preview_texts(values: Mapping[str, Any], *, rows: int = 3, first: int = 0) -> TextPreview:
+def preview_texts(
+    values: Mapping[str, Any],
+    *,
+    rows: int = 3,
+    first: int = 0,
+    load: Callable[[TextConfig], TextBase] = load_base_of,
+) -> TextPreview:
     """Return some rows as training with these settings would see them.
 
     Args:
         values: plain settings of a run on texts; `data` is enough.
         rows: how many.
         first: from which row on.
+        load: gives the base; another than `load_base_of` where one is loaded already.
 
     Raises:
         UserError: the settings, the data or the base cannot be used. Rows that are too long are shown cut, and noted.
@@ -72,7 +80,7 @@ def preview_texts(values: Mapping[str, Any], *, rows: int = 3, first: int = 0) -
         raise UserError(f"{rows} rows from row {first} on cannot be shown; neither can be below 0.")
     config = parse_config({"name": "preview", **values, "cut_long": True}, TextConfig)
     texts = read_training_texts(config)
-    base = load_base_of(config)
+    base = load(config)
     task = make_task(config, base, texts.training.rows)
     shown = [
         PreviewRow(place, pieces_of(one, base.tokenizer))

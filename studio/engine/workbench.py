@@ -1,4 +1,4 @@
-"""What stays loaded between jobs of the inference process: one base, and the adapters that were used last."""
+"""What stays loaded between jobs of the inference process: a base for pictures, one for texts, and their adapters."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -7,16 +7,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipelines.attach import Attachments, loading_notices, other_weights_notice
-from pipelines.bases import load_base
+from pipelines.bases import load_picture_base, load_text_base, role_of
 from pipelines.families import LoadedBase
 from pipelines.judge import Judge
 from pipelines.live import LiveRecipes
 from pipelines.recipe import Recipe
+from studio.engine.kept_base import KEPT_ADAPTERS, KeptBase
 from studio.library import Library
 from studio.session import Session, find_judge
+from studio.text_session import TextSession
 from trainers.adapter import Adapter
-
-_KEPT_ADAPTERS = 8
 
 
 @dataclass
@@ -28,8 +28,9 @@ class Workbench:
     """Sends an event of the running job."""
     check: Callable[[], None]
     """Raises `Cancelled` when the running job was taken back."""
-    _base_key: tuple[str, str, str] | None = None
-    _attachments: Attachments | None = None
+    _bases: dict[str, KeptBase] = field(
+        default_factory=lambda: {"picture": KeptBase(load_picture_base), "text": KeptBase(load_text_base)}
+    )
     _read: dict[str, tuple[str, Adapter]] = field(default_factory=dict)
     _judges: dict[tuple[str, str, str], Judge] = field(default_factory=dict)
 
@@ -43,12 +44,12 @@ class Workbench:
         self.tell({"event": "progress", "what": what, "done": done, "total": total, "note": note})
 
     def bare(self, base: str, device: str = "auto", precision: str = "auto") -> LoadedBase:
-        """Return a loaded base that carries no adapter.
+        """Return a loaded base of either kind that carries no adapter.
 
         Raises:
             UserError: it cannot be loaded.
         """
-        attachments = self._loaded(base, device, precision)
+        attachments = self._bases[role_of(base)].attachments(base, device, precision, self.say)
         for name in list(attachments.slots):
             attachments.remove(name)
         return attachments.base
@@ -62,34 +63,51 @@ class Workbench:
         device: str = "auto",
         precision: str = "auto",
     ) -> Session:
-        """Return a base with adapters attached at weight 0; those of earlier jobs stay attached while there is room.
+        """Return a base that draws, with adapters attached at weight 0; those of earlier jobs stay attached.
 
         Raises:
-            UserError: an adapter is unknown, broken, or belongs to another base.
+            UserError: an adapter is unknown, broken, or belongs to another base; or the base is a language model.
         """
+        return Session(*self._opened("picture", base, adapters, recipes, device, precision))
+
+    def text_session(
+        self,
+        base: str,
+        adapters: Sequence[str],
+        *,
+        recipes: Sequence[Recipe] = (),
+        device: str = "auto",
+        precision: str = "auto",
+    ) -> TextSession:
+        """Return a language model with adapters, as `session` does; it has room beside the base that draws.
+
+        Raises:
+            UserError: as `session`, or the base draws.
+        """
+        return TextSession(*self._opened("text", base, adapters, recipes, device, precision))
+
+    def _opened(
+        self, role: str, base: str, adapters: Sequence[str], recipes: Sequence[Recipe], device: str, precision: str
+    ) -> tuple[Attachments, dict[str, Adapter], LiveRecipes | None]:
         wanted = {name: self.read(name) for name in adapters}
         blended = {item.adapter: self.read(item.adapter) for recipe in recipes for item in recipe.active()}
+        kept = self._bases[role]
+        attachments = kept.attachments(base, device, precision, self.say)
         live = None
         if recipes:
-            live = LiveRecipes(self.bare(base, device, precision), blended)
-        attachments = self._loaded(base, device, precision)
-        changed = [name for name in attachments.slots if name in wanted and not self._is_attached(name, wanted[name])]
-        spare = [name for name in attachments.slots if name not in wanted]
-        for name in (*changed, *spare[: max(0, len(spare) + len(wanted) - _KEPT_ADAPTERS)]):
-            attachments.remove(name)
-        for name, adapter in wanted.items():
-            if name not in attachments.slots:
-                attachments.add(name, adapter)
-                self._attached_from[name] = adapter
+            for name in list(attachments.slots):  # a recipe reads the base's own weights
+                attachments.remove(name)
+            live = LiveRecipes(attachments.base, blended)
+        kept.attach(attachments, wanted)
         cards = [adapter.card for adapter in {**blended, **wanted}.values()]
         for sentence in (*loading_notices(cards), *other_weights_notice(attachments.base, cards)):
             self.say(sentence)
-        return Session(attachments, {**blended, **wanted}, live)
+        return attachments, {**blended, **wanted}, live
 
     def release(self) -> None:
-        """Let go of the base, so that another may take its room."""
-        self._attachments, self._base_key = None, None
-        self._attached_from.clear()
+        """Let go of the bases, so that another may take their room."""
+        for kept in self._bases.values():
+            kept.release()
 
     def read(self, name: str) -> Adapter:
         """Return an adapter of the library; read again only when its card has changed."""
@@ -98,7 +116,7 @@ class Workbench:
         stamp = str((self.library.find(name) / "adapter.json").stat().st_mtime_ns)
         if name not in self._read or self._read[name][0] != stamp:
             self._read[name] = (stamp, self.library.read(name))
-            while len(self._read) > 2 * _KEPT_ADAPTERS:
+            while len(self._read) > 2 * KEPT_ADAPTERS:
                 del self._read[next(iter(self._read))]
         return self._read[name][1]
 
@@ -125,19 +143,3 @@ class Workbench:
                 return path
             except FileExistsError:
                 number += 1
-
-    _attached_from: dict[str, Adapter] = field(default_factory=dict)
-
-    def _is_attached(self, name: str, adapter: Adapter) -> bool:
-        return self._attached_from.get(name) is adapter
-
-    def _loaded(self, base: str, device: str, precision: str) -> Attachments:
-        key = (base, device, precision)
-        if self._attachments is None or self._base_key != key:
-            self._attachments, self._base_key = None, None  # the old base goes before the new one comes
-            self.say(f"Loading the base {base} …")
-            self._attachments, self._base_key = (
-                Attachments(load_base(base, device=device, precision=precision)),
-                key,
-            )
-        return self._attachments

@@ -46,6 +46,11 @@ class RunKind:
     """The settings that a form shows unfolded, in order."""
     parts: Sequence[str] = ()
     """The parts that its methods can attach to; empty for a kind that trains no adapter."""
+    variants: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """A setting that holds settings of its own -> (the setting whose choice says which ones, the catalogue's list where
+    they stand)."""
+    tried_in: str = ""
+    """Name of the tab in which the result is tried; empty where there is none."""
     examples: Sequence[str] = ()
     """The groups of example data that it can learn from, such as ``styles``: folders of `examples/`."""
     command: str = ""

@@ -68,5 +68,6 @@ RUN_KIND = RunKind(
     front=("name", "base", "data", "trigger", "steps", "batch_size", "resolution_px", "sample_every"),
     parts=("unet", "text_encoder", "text_encoder_2"),
     examples=("styles", "subjects"),
+    tried_in="generate",
     command="train",
 )

@@ -48,5 +48,8 @@ RUN_KIND = RunKind(
     work=_work,
     front=("name", "base", "data", "stage", "steps", "batch_size", "max_length", "sample_every"),
     parts=(PART,),
+    variants={"stage_settings": ("stage", "stages")},
+    examples=("texts",),
+    tried_in="text",
     command="text train",
 )

@@ -16,6 +16,8 @@ from studio.web.run_panel import RunPanel
 from studio.web.run_texts import TEXTS
 from trainers.errors import UserError
 
+_TRIED_IN = ("generate", "text")
+"""Tabs in which results are tried; a run's kind says which."""
 _ACTIONS = ("start", "stop", "kill", "save", "sample", "up", "down", "remove")
 
 
@@ -46,7 +48,7 @@ def _build(desk: Desk) -> None:
             clone = gr.Button(words("runs.clone"), size="sm", min_width=140)
             onward = {
                 name: gr.Button(words(f"runs.{name}"), size="sm", min_width=140, interactive=False)
-                for name in ("generate", "library")
+                for name in (*_TRIED_IN, "library")
                 if name in desk.inboxes
             }
         with gr.Group(visible=False) as asking:
@@ -64,6 +66,14 @@ def _build(desk: Desk) -> None:
                     rates = gr.LinePlot(
                         x=COLUMNS[0], y=COLUMNS[1], color=COLUMNS[2], label=words("runs.rates"), height=240
                     )
+                measures = gr.LinePlot(
+                    x=COLUMNS[0],
+                    y=COLUMNS[1],
+                    color=COLUMNS[2],
+                    label=words("runs.measures"),
+                    height=240,
+                    visible=False,
+                )
             with gr.Column(min_width=320, scale=2):
                 place = gr.Slider(0, 1, 0, step=1, label=words("runs.sample_place"), elem_id="runs-place")
                 every = gr.Checkbox(False, label=words("runs.every_step"))
@@ -74,7 +84,7 @@ def _build(desk: Desk) -> None:
         log = gr.Textbox(label=words("runs.log"), lines=10, max_lines=10, interactive=False, elem_classes="studio-log")
 
     inputs = [chosen, beside, smoothing, logarithmic, place, every, looked_back, seen]
-    shown = [none, details, table, chosen, beside, head, *buttons.values(), *onward.values(), loss, rates]
+    shown = [none, details, table, chosen, beside, head, *buttons.values(), *onward.values(), loss, rates, measures]
     shown += [place, gallery, answers, log, seen]
 
     def say_left(request: gr.Request, time: str) -> str:
@@ -115,8 +125,9 @@ def _build(desk: Desk) -> None:
             changed[log] = panel.log() if panel else ""
             for action, usable in _usable(row).items():
                 changed[buttons[action]] = gr.Button(interactive=usable)
-            for button in onward.values():
-                changed[button] = gr.Button(interactive=row is not None and row.status == "done")
+            for to, button in onward.items():
+                fits = to not in _TRIED_IN or (panel is not None and to == panel.tried_in())
+                changed[button] = gr.Button(interactive=row is not None and row.status == "done", visible=fits)
         now["chart"] = (stamp, stamps, smooth, log_scale)
         if now["chart"] != before.get("chart"):
             lines = [words.say(request, f"runs.{key}") for key in ("raw", "smoothed", "validation")]
@@ -124,6 +135,8 @@ def _build(desk: Desk) -> None:
             points = panel.loss(others, smooth, lines, logarithmic=log_scale) if panel else None
             changed[loss] = gr.LinePlot(points, y_title=title, x_title=words.say(request, "runs.step"))
             changed[rates] = panel.rates(others) if panel else None
+            further = panel.measures(others) if panel else None
+            changed[measures] = gr.LinePlot(further, visible=further is not None)
         steps = panel.sample_steps() if panel else []
         newest = max(0, len(steps) - 1)
         at = min(int(at), newest) if row and held == row.name else newest  # else it follows the newest
@@ -140,16 +153,16 @@ def _build(desk: Desk) -> None:
     ) -> dict[Any, Any]:
         step = steps[at] if steps else 0
         pictures = panel.gallery(-1 if all_steps else step, partial(say_caption, request)) if panel else []
-        texts = panel.texts(step) if panel else []
+        texts = panel.texts(-1 if all_steps else step) if panel else []
         columns = (
             max(1, len(pictures) // max(1, min(24, len(steps)))) if all_steps else min(4, max(2, len(pictures) // 2))
         )
         title = words.say(request, "runs.at_steps") if all_steps else words.say(request, "runs.at_step", step=step)
-        heads = [words.say(request, "shared.prompt"), words.say(request, "runs.answer")]
+        heads = [words.say(request, key) for key in ("runs.step", "shared.prompt", "runs.answer")]
         return {
             place: gr.Slider(maximum=max(1, len(steps) - 1), value=at, interactive=len(steps) > 1),
             gallery: gr.Gallery(pictures, label=title, columns=columns, visible=bool(pictures) or not texts),
-            answers: gr.Dataframe([list(pair) for pair in texts], headers=heads, visible=bool(texts)),
+            answers: gr.Dataframe([list(row) for row in texts], headers=heads, visible=bool(texts)),
         }
 
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
@@ -189,8 +202,9 @@ def _build(desk: Desk) -> None:
 
     if "train" in desk.inboxes:
         desk.send(clone.click, lambda name: {"config": panel_of(name).settings()}, [chosen], to="train")
-    if "generate" in onward:
-        desk.send(onward["generate"].click, lambda name: panel_of(name).for_generate(), [chosen], to="generate")
+    for tab in _TRIED_IN:
+        if tab in onward:
+            desk.send(onward[tab].click, lambda name: panel_of(name).for_trial(), [chosen], to=tab)
     if "library" in onward:
         desk.send(onward["library"].click, lambda name: {"name": name}, [chosen], to="library")
 

@@ -12,7 +12,7 @@ from studio.resources import example_datasets
 from studio.run_kinds import kind_of, run_kinds
 from studio.tabs._tab import Tab
 from studio.web.desk import Desk, told
-from studio.web.form import Form, with_method
+from studio.web.form import Form, with_method, with_variant
 from studio.web.run_api import place_endpoints, queue_run
 from studio.web.run_report import forecast_html, problems_html
 from trainers.errors import UserError
@@ -97,6 +97,7 @@ def _build(desk: Desk) -> None:
                 visible=bool(examples),
             )
         form.front()
+        form.variants()
         form.parts()
         form.folded()
         with gr.Row():
@@ -105,7 +106,8 @@ def _build(desk: Desk) -> None:
 
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         fields = form.components
-        changes = [component.change for component in fields if component not in form.methods.values()]
+        choosing = [*form.methods.values(), *form.choosers.values()]
+        changes = [component.change for component in fields if component not in choosing]
         gr.on(changes, lambda *values: form.settings(values), fields, [draft], trigger_mode="always_last", **quiet)
         for part, chooser in form.methods.items():
 
@@ -114,6 +116,13 @@ def _build(desk: Desk) -> None:
                 return show(settings), settings
 
             chooser.input(changed, [chooser, *fields], [shown, draft], **quiet)
+        for setting, chooser in form.choosers.items():
+
+            def chosen(value: str, *values: Any, setting: str = setting) -> tuple[Any, Any]:
+                settings = with_variant(kind, form.settings(values), setting, value)
+                return show(settings), settings
+
+            chooser.input(chosen, [chooser, *fields], [shown, draft], **quiet)
         kinds.input(lambda name: (show(s := _first_settings(name)), s), [kinds], [shown, draft], **quiet)
 
         def use_preset(name: str, *values: Any) -> tuple[Any, Any]:

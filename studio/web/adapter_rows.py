@@ -1,6 +1,7 @@
 """Rows of an adapter and its weight: a dropdown, and a slider and a number box that follow each other."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -27,10 +28,23 @@ _QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"
 class AdapterRows:
     """The rows; `inputs` are the dropdowns and then the number boxes, which hold the weights."""
 
-    def __init__(self, library: Library, words: Words) -> None:
-        self._library = library
-        names = library.names()
-        self.empty = gr.Markdown(words("generate.row_none"), visible=not names)
+    def __init__(
+        self,
+        library: Library,
+        words: Words,
+        *,
+        names_in: Callable[[Library], list[str]] = Library.names,
+        none: str = "generate.row_none",
+    ) -> None:
+        """Place the rows.
+
+        Args:
+            names_in: gives the adapters that can be chosen.
+            none: key of what is said where there are none.
+        """
+        self._names = partial(names_in, library)
+        names = self._names()
+        self.empty = gr.Markdown(words(none), visible=not names)
         self.shown = gr.State(1)
         self.groups: list[gr.Row] = []
         self.names: list[gr.Dropdown] = []
@@ -102,14 +116,14 @@ class AdapterRows:
 
     def fitting(self, pairs: Sequence[tuple[str, float]]) -> tuple[list[tuple[str, float]], list[str]]:
         """Return the rows that can be shown, and the names that are not in the library or find no row."""
-        names = set(self._library.names())
+        names = set(self._names())
         known = [(name, weight) for name, weight in pairs if name.partition("@")[0] in names]
         left = [name for name, _ in pairs if name.partition("@")[0] not in names]
         return known[:_MOST], [*left, *(name for name, _ in known[_MOST:])]
 
     def refreshed(self) -> list[Any]:
         """Return updates of `names` and `empty` with what the library holds now."""
-        names = self._library.names()
+        names = self._names()
         return [*(gr.update(choices=names) for _ in range(_MOST)), gr.update(visible=not names)]
 
     def _added(self, shown: int, *values: Any) -> list[Any]:

@@ -60,8 +60,12 @@ def recipe_in(view: Mapping[str, Any] | None) -> dict[str, Any]:
     return dict(view["recipe"])
 
 
-def build_save(bench: Bench) -> Any:
-    """Place name, button and proof; return the name's box."""
+def build_save(bench: Bench, onward: Sequence[str] = ("generate", "compare", "library")) -> Any:
+    """Place name, button and proof; return the name's box.
+
+    Args:
+        onward: the tabs to which the saved blend can be sent.
+    """
     desk, words = bench.desk, bench.desk.words
     with gr.Row(elem_classes="studio-centred"):
         name = gr.Textbox("mix", label=words("blend.name"), scale=3, min_width=140)
@@ -72,9 +76,9 @@ def build_save(bench: Bench) -> Any:
         with gr.Accordion(words("blend.proof_layers"), open=False):
             layers = _table(words("blend.proof_layers"))
         with gr.Row():
-            for to, key in (("generate", "to_generate"), ("compare", "to_compare"), ("library", "to_library")):
+            for to in onward:
                 if to in desk.inboxes:
-                    button = gr.Button(words(f"blend.{key}"), size="sm", min_width=110)
+                    button = gr.Button(words(f"blend.to_{to}"), size="sm", min_width=110)
                     desk.send(button.click, _sender(to), [saved, bench.view], to=to)
 
     def keep(view: dict[str, Any] | None, name: str, request: gr.Request) -> Iterator[tuple[Any, ...]]:

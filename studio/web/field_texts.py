@@ -38,6 +38,19 @@ CHINESE: Mapping[str, tuple[str, str]] = {
     "skip_bad": ("略過壞檔", "遇到讀不出的圖片時略過並繼續。"),
     "snr_gamma": ("SNR gamma", "訊噪比權重的上限（min-SNR），常用 5；留空則各步權重相同。"),
     "steps": ("步數", "最佳化的步數。"),
+    "stage": ("階段", "要拿這些文字做什麼。"),
+    "max_length": ("最大長度（詞元）", "一個範例最長幾個詞元；留空則取基礎模型讀得下的長度。"),
+    "cut_long": ("截斷過長的範例", "截去過長範例的尾端，而不是拒絕它們。"),
+    "packing": ("合併短範例", "把數個短範例放進同一列，彼此看不見；長短不一時較快。"),
+    "assistant_only": ("只學助理的回答", "只從助理的發言學習，不學問題。"),
+    "validation": ("驗證資料", "不參與訓練、用來計算驗證損失的文字檔；留空則取資料旁的 held_out.jsonl。"),
+    "quantise": ("量化", "以 4 位元保存凍結的基礎模型（QLoRA）。"),
+    "trust_remote_code": ("執行基礎模型附帶的程式碼", "只用於您信任的基礎模型。"),
+    "sample_tokens": ("取樣長度（詞元）", "取樣的回答最長幾個詞元。"),
+    "beta": ("Beta", "模型被拉住、不偏離基礎模型的強度；常用 0.1 到 0.5。"),
+    "label_smoothing": ("標籤平滑", "估計有多少比例的偏好對是反的。"),
+    "text.base": ("基礎模型", "pocket-lm、語言模型的資料夾，或 hub 上的名稱（或 名稱@版本）。"),
+    "text.data": ("資料", "文字檔（.jsonl、.json、.csv、.txt），或內有 train.jsonl 的資料夾。"),
     "targets": ("目標層", "每行一個：attention、feed_forward、convolution，或模組名稱。"),
     "trigger": ("觸發詞", "放在每個描述前面、用來呼叫此風格的詞；留空則用方法自己學的詞（若有）。"),
     "warmup_steps": ("暖身步數", "學習率從零升起的步數。"),
@@ -59,10 +72,11 @@ GROUPS: Mapping[tuple[str, str], tuple[str, ...]] = {
         *("maximum_gradient_norm", "seed", "snr_gamma", "caption_dropout"),
     ),
     ("Data and captions", "資料與描述"): ("trigger", "prompt", "skip_bad", "flip", "resolution_px", "judge"),
+    ("Texts", "文字"): ("validation", "assistant_only", "max_length", "cut_long", "packing"),
     ("Samples and checkpoints", "取樣與檢查點"): (
-        *("sample_prompts", "sample_every", "checkpoint_every", "keep_checkpoints"),
+        *("sample_prompts", "sample_tokens", "sample_every", "checkpoint_every", "keep_checkpoints"),
     ),
-    ("Device and memory", "裝置與記憶體"): ("device", "precision", "gradient_checkpointing"),
+    ("Device and memory", "裝置與記憶體"): ("device", "precision", "gradient_checkpointing", "quantise"),
 }
 """Title -> the settings that stand folded under it."""
 

@@ -33,6 +33,8 @@ class Form:
     """Of each component: the part it belongs to (empty for the run itself), the setting, and its shape."""
     methods: dict[str, Any] = field(default_factory=dict)
     """Part -> the component that chooses its method."""
+    nested: dict[str, tuple[str, Sequence[Shape]]] = field(default_factory=dict)
+    """A setting that holds settings -> the choice that they were placed for, and their shapes."""
 
     def front(self) -> None:
         """Place the settings that stand unfolded."""
@@ -51,6 +53,29 @@ class Form:
             for part in self.kind.parts:
                 with gr.Column(min_width=280), gr.Group():
                     self._part(part, chosen.get(part))
+
+    def variants(self) -> None:
+        """Place the settings that only the chosen stage, or the like, asks."""
+        for setting, (chooser, listed) in self.kind.variants.items():
+            if self.catalogue is None:
+                continue
+            shape = self._own()[chooser]
+            name = self.initial.get(chooser, shape["default"])
+            found = next((one for one in self.catalogue[listed] if one["name"] == name), None)
+            fields = found["fields"] if found else []
+            self.nested[setting] = (name, fields)
+            if found and fields:
+                caption = (f"Settings of {found['title']}", f"{found['title']} 的設定")[self.chinese]
+                with gr.Accordion(caption, open=True), gr.Row():
+                    for own in fields:
+                        value = (self.initial.get(setting) or {}).get(own["name"], own["default"])
+                        self._field("", own, value, prefix=f"{setting}.")
+
+    @property
+    def choosers(self) -> dict[str, Any]:
+        """Return the components whose choice says which fields there are, by setting: `with_variant` changes them."""
+        found = {chooser: self.component(chooser) for chooser, _ in self.kind.variants.values()}
+        return {name: component for name, component in found.items() if component is not None}
 
     def folded(self) -> None:
         """Place all other settings, in groups."""
@@ -75,12 +100,23 @@ class Form:
         parts: dict[str, dict[str, Any]] = {}
         for (part, name, shape), value in zip(self.addresses, values, strict=True):
             (parts.setdefault(part, {}) if part else run)[name] = plain(shape, value)
-        hidden = {key: value for key, value in self.initial.items() if key not in (*self._own(), "kind", "parts")}
-        found = {"kind": self.kind.name, **hidden, **given(self._own().values(), run)}
+        apart = (*self._own(), *self.nested, "kind", "parts")
+        hidden = {key: value for key, value in self.initial.items() if key not in apart}
+        found = {"kind": self.kind.name, **hidden, **given(self._own().values(), run), **self._nested(run)}
         if self.catalogue is None:
             return {**found, **{key: self.initial[key] for key in ("parts",) if key in self.initial}}
         plans = {part: plan for part in self.kind.parts if (plan := self._plan(part, parts.get(part, {}))) is not None}
         return {**found, "parts": plans} if self.kind.parts else found
+
+    def _nested(self, run: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """Return the settings that hold settings, without what was placed for another choice than the present one."""
+        found: dict[str, dict[str, Any]] = {}
+        for setting, (name, fields) in self.nested.items():
+            own = {key.partition(".")[2]: value for key, value in run.items() if key.startswith(f"{setting}.")}
+            chooser = self.kind.variants[setting][0]
+            settings = given(fields, own) if run.get(chooser, name) == name else {}
+            found |= {setting: settings} if settings else {}
+        return found
 
     def _plan(self, part: str, values: Mapping[str, Any]) -> dict[str, Any] | None:
         if not values.get("method"):
@@ -185,12 +221,17 @@ class Form:
         return next((method for method in methods if method["name"] == name), None)
 
     def _label(self, name: str) -> str:
-        return CHINESE[name][0] if self.chinese and name in CHINESE else label_of(name)
+        return self._translated(name)[0] or label_of(name)
 
     def _help(self, shape: Shape) -> str | None:
-        own = CHINESE.get(shape["name"], ("", ""))[1] if self.chinese else ""
+        own = self._translated(shape["name"])[1]
         more = ("One a line.", "每行一個。")[self.chinese] if shape["kind"] == "lines" and not own else ""
         return f"{own or shape['description']} {more}".strip() or None
+
+    def _translated(self, name: str) -> tuple[str, str]:
+        """Return label and help in Chinese, those of this kind of run before those of all; empty in English."""
+        known = CHINESE.get(f"{self.kind.name}.{name}", CHINESE.get(name, ("", "")))
+        return known if self.chinese else ("", "")
 
 
 def with_method(settings: Settings, part: str, method: str) -> dict[str, Any]:
@@ -199,3 +240,9 @@ def with_method(settings: Settings, part: str, method: str) -> dict[str, Any]:
     if method:
         parts[part] = {"method": method}
     return {**settings, "parts": parts}
+
+
+def with_variant(kind: RunKind, settings: Settings, chooser: str, value: str) -> dict[str, Any]:
+    """Return settings with another stage or the like; what was set for the old one goes with it."""
+    gone = [setting for setting, (own, _) in kind.variants.items() if own == chooser]
+    return {**{key: old for key, old in settings.items() if key not in gone}, chooser: value}

@@ -10,6 +10,20 @@ footer { display: none !important; }
 .studio-head p { margin: 0; opacity: 0.85; }
 .studio-log textarea { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; font-size: 0.8rem; }
 .studio-problem { border-left: 3px solid #c0392b; padding-left: 0.7rem; }
+.studio-columns { display: grid; gap: 0.6rem; grid-template-columns: repeat(auto-fit, minmax(min(15rem, 100%), 1fr)); }
+.studio-answer, .studio-row {
+  border: 1px solid var(--border-color-primary); border-radius: 0.4rem; padding: 0.5rem 0.7rem;
+}
+.studio-answer h4 { margin: 0 0 0.3rem 0; overflow-wrap: anywhere; }
+.studio-turn + .studio-turn { margin-top: 1.2rem; }
+.studio-row + .studio-row { margin-top: 0.6rem; }
+.studio-said { white-space: pre-wrap; overflow-wrap: anywhere; margin: 0.2rem 0; }
+.studio-facts-line { font-size: 0.8rem; margin: 0; color: var(--body-text-color-subdued); }
+.studio-masked { color: var(--body-text-color-subdued); }
+.studio-histogram { width: 100%; font-size: 0.85rem; }
+.studio-histogram th, .studio-histogram td { text-align: left; padding: 0.1rem 0.5rem 0.1rem 0; white-space: nowrap; }
+.studio-bar { width: 60%; }
+.studio-bar span { display: block; height: 0.8rem; background: var(--color-accent); border-radius: 2px; }
 .studio-heading { font-weight: 600; }
 .studio-centred { align-items: center; }
 .studio-facts { width: 100%; border-collapse: collapse; }

@@ -36,9 +36,20 @@ def loss_lines(runs: Mapping[str, Metrics], smoothing: float, raw: str, smoothed
             lines.append(Line(f"{name}: {raw}", steps, values))
             if smoothing > 0:
                 lines.append(Line(f"{name}: {smoothed}", steps, _smooth(values, smoothing)))
-        for key in sorted(key for key in metrics.series if key.startswith("validation")):
-            lines.append(Line(f"{name}: {validation}", *metrics.points(key)))
+        if "validation_loss" in metrics.series:
+            lines.append(Line(f"{name}: {validation}", *metrics.points("validation_loss")))
     return lines
+
+
+def measure_lines(runs: Mapping[str, Metrics]) -> list[Line]:
+    """Return whatever else a kind of run measures on its way, such as an accuracy."""
+    drawn = ("loss", "validation_loss", "gradient_norm")
+    return [
+        Line(f"{name}: {key.replace('_', ' ')}", *metrics.points(key))
+        for name, metrics in runs.items()
+        for key in metrics.series
+        if key not in drawn and not key.startswith("learning_rates.")
+    ]
 
 
 def rate_lines(runs: Mapping[str, Metrics]) -> list[Line]:

@@ -10,6 +10,7 @@ from typing import Any
 from studio.library import Library
 from studio.measure_step import duration
 from studio.metrics import MetricsShelf
+from studio.run_kinds import run_kinds
 from studio.run_watch import (
     RunRow,
     log_tail,
@@ -22,7 +23,7 @@ from studio.run_watch import (
     stamp_of,
 )
 from studio.runs import Run
-from studio.web.run_chart import frame_of, loss_lines, rate_lines
+from studio.web.run_chart import frame_of, loss_lines, measure_lines, rate_lines
 from studio.web.run_report import problems_html
 from trainers.errors import UserError
 
@@ -74,6 +75,11 @@ class RunPanel:
         """Return the points of the learning rates."""
         return frame_of(rate_lines(self._metrics(beside)))
 
+    def measures(self, beside: Sequence[str]) -> Any:
+        """Return the points of whatever else is measured; None where nothing is."""
+        lines = measure_lines(self._metrics(beside))
+        return frame_of(lines) if lines else None
+
     def sample_steps(self) -> list[int]:
         """Return the steps that there are samples of."""
         return sample_steps(self.run)
@@ -87,9 +93,12 @@ class RunPanel:
         steps = [step] if step >= 0 else evenly(self.sample_steps(), _MOST_STEPS)
         return [(str(path), caption(own, prompt_of(path))) for own in steps for path in sample_pictures(self.run, own)]
 
-    def texts(self, step: int) -> list[tuple[str, str]]:
-        """Return the answers of a step with their prompts."""
-        return sample_texts(self.run, step)
+    def texts(self, step: int) -> list[tuple[str, str, str]]:
+        """Return step, prompt and answer of the samples of a step, or prompt by prompt of all steps (-1)."""
+        steps = [step] if step >= 0 else evenly(self.sample_steps(), _MOST_STEPS)
+        found = [(str(own), *pair) for own in steps for pair in sample_texts(self.run, own)]
+        places = {prompt: place for place, prompt in enumerate(dict.fromkeys(prompt for _, prompt, _ in found))}
+        return sorted(found, key=lambda row: places[row[1]])
 
     def settings(self) -> dict[str, Any]:
         """Return the settings for another run like this one, under a free name.
@@ -103,8 +112,13 @@ class RunPanel:
             number += 1
         return {**settings_of(self.run), "name": f"{self.row.name}-{number}"}
 
-    def for_generate(self) -> dict[str, Any]:
-        """Return what the Generate tab needs to draw with the result.
+    def tried_in(self) -> str:
+        """Return the tab in which the result is tried; empty where there is none."""
+        kind = run_kinds().get(self.row.kind)
+        return kind.tried_in if kind is not None else ""
+
+    def for_trial(self) -> dict[str, Any]:
+        """Return what the tab in which the result is tried needs for it.
 
         Raises:
             UserError: there is no result yet, or the settings cannot be read.
@@ -114,6 +128,7 @@ class RunPanel:
             raise UserError(f"The run {name!r} has left no adapter yet; it is {self.row.status}. Let it finish first.")
         settings, steps = settings_of(self.run), self.sample_steps()
         prompts = [prompt_of(path) for path in sample_pictures(self.run, steps[-1])] if steps else []
+        prompts += [prompt for prompt, _ in sample_texts(self.run, steps[-1])] if steps else []
         first = {"prompt": prompts[0]} if prompts and prompts[0] else {}
         return {**first, "adapters": [[name, 1.0]], "base": settings.get("base", "pocket")}
 

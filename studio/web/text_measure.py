@@ -1,0 +1,87 @@
+"""The Text tab's table of how well each column foresees texts that it was not trained on."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import gradio as gr
+
+from studio.web.blend_tools import device_and_precision
+from studio.web.desk import Desk, told
+from studio.web.progress_line import problem_line, progress_line
+from studio.web.tables import filled, text_table
+from studio.web.text_data import example_texts
+from studio.web.text_form import TextForm
+from studio.web.tickets import Tickets
+from trainers.errors import UserError
+
+_HEADS = ("text.column", "text.value", "text.against", "text.loss", "text.tokens")
+_QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+
+
+def build_measure(desk: Desk, form: TextForm) -> None:
+    """Place the choice of texts, the buttons and the table."""
+    words, tickets, examples = desk.words, Tickets(desk.engine), example_texts()
+    gr.Markdown(words("text.perplexity_info"))
+    with gr.Row(elem_classes="studio-centred"):
+        data = gr.Dropdown(
+            examples,
+            value=next((folder for title, folder in examples if title == "pirate"), None),
+            label=words("text.held_out"),
+            info=words("text.held_out_info"),
+            allow_custom_value=True,
+            scale=3,
+            min_width=220,
+        )
+        measure = gr.Button(words("text.measure"), min_width=110, elem_id="text-measure")
+        cancel = gr.Button(words("shared.cancel"), min_width=90)
+    status = gr.HTML(elem_id="text-measure-status")
+    table = text_table(words, "text.measured", *_HEADS, visible=False)
+
+    def look(path: str | None, request: gr.Request, *given: Any) -> Iterator[tuple[Any, Any]]:
+        found: list[Mapping[str, Any]] = []
+        with told():
+            try:
+                if not (path or "").strip():
+                    raise UserError("No texts are chosen. Choose an example, or write the path of a held-out file.")
+                values = TextForm.values(given)
+                columns = TextForm.columns(values, words.say(request, "text.base_column"))
+                asked: dict[str, Any] = {"data": str(path).strip(), "base": values["base"] or ""}
+                asked["columns"] = [{"title": own.title, "weights": dict(own.weights)} for own in columns]
+                yield progress_line(words.say(request, "shared.loading")), gr.skip()
+                for event in tickets.run(request, "text_perplexity", {**asked, **device_and_precision(desk)}):
+                    if event["event"] == "measured":
+                        found.append(event)
+                        rows = filled(words, request, measured_rows(found), *_HEADS)
+                        yield gr.skip(), gr.update(value=rows, visible=True)
+                    elif event["event"] == "progress":
+                        counts = {"done": event["done"], "total": event["total"]}
+                        said = words.say(request, "text.measuring", title=event["note"], **counts)
+                        yield progress_line(said, **counts), gr.skip()
+                    elif event["event"] == "cancelled":
+                        yield progress_line(words.say(request, "shared.cancelled")), gr.skip()
+                        return
+            except UserError as error:
+                yield problem_line(str(error)), gr.skip()
+                raise
+            yield progress_line(words.say(request, "shared.done")), gr.skip()
+
+    def take_back(request: gr.Request) -> Any:
+        return gr.skip() if tickets.cancel(request) else progress_line(words.say(request, "text.nothing_to_stop"))
+
+    measure.click(look, [data, *form.inputs], [status, table], concurrency_limit=16, **_QUIET)
+    cancel.click(take_back, None, status, **_QUIET)
+
+
+def measured_rows(found: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """Return title, perplexity, its change against the first one, loss and tokens of each column."""
+    first = found[0]["perplexity"]
+    return [
+        [
+            str(one["title"]),
+            f"{one['perplexity']:,.2f}",
+            f"{one['perplexity'] / first - 1:+.1%}" if one is not found[0] else "",
+            f"{one['loss']:.4f}",
+            f"{one['tokens']:,}",
+        ]
+        for one in found
+    ]
