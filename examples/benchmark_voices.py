@@ -18,8 +18,9 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
+from functools import cache
 from itertools import combinations
 from multiprocessing import get_context
 from pathlib import Path
@@ -74,31 +75,24 @@ def _cell(options: argparse.Namespace, values: Mapping[str, Any], voice: str, fa
     )
 
 
-class Worker:
-    """What a process measures jobs with."""
+def line_of(bench: Bench, job: Job) -> dict[str, Any]:
+    """Measure a job; return its line: what it is, and what was found or why nothing was."""
+    try:
+        return {**job, **_figures(bench, job)}
+    except Exception as error:  # the other jobs are still to be measured
+        text = " ".join(str(error).split())[:400]
+        return {**job, "error": text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"}
 
-    def __init__(self, adapters: str, device: str, threads: int) -> None:
-        torch.set_num_threads(threads)
-        self._bench = Bench(Path(adapters), device=device)
 
-    def measure(self, job: Job) -> dict[str, Any]:
-        """Return a job's line: what it is, and what was found or why nothing was."""
-        try:
-            return {**job, **self._figures(job)}
-        except Exception as error:  # the other jobs are still to be measured
-            text = " ".join(str(error).split())[:400]
-            return {**job, "error": text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"}
-
-    def _figures(self, job: Job) -> dict[str, Any]:
-        if job["kind"] == "base":
-            return self._bench.measure_base(job["voices"], job["examples"])
-        if job["kind"] == "blend":
-            folders = {voice: adapter_name(job["method"], voice, job["run"]) for voice in job["pair"]}
-            weights = dict.fromkeys(job["pair"], 0.5)
-            return dict(self._bench.measure_blend(folders, weights, job["blend"], job["examples"]))
-        cell = Cell(**{key: value for key, value in job.items() if key != "kind"})
-        plain = cell == Cell(cell.voice, cell.method, run=cell.run, examples=cell.examples)
-        return self._bench.measure(cell, keep_as=adapter_name(cell.method, cell.voice, cell.run) if plain else None)
+def _figures(bench: Bench, job: Job) -> dict[str, Any]:
+    if job["kind"] == "base":
+        return bench.measure_base(job["voices"], job["examples"])
+    if job["kind"] == "blend":
+        folders = {voice: adapter_name(job["method"], voice, job["run"]) for voice in job["pair"]}
+        return bench.measure_blend(folders, dict.fromkeys(job["pair"], 0.5), job["blend"], job["examples"])
+    cell = Cell(**{key: value for key, value in job.items() if key != "kind"})
+    plain = cell == Cell(cell.voice, cell.method, run=cell.run, examples=cell.examples)
+    return bench.measure(cell, keep_as=adapter_name(cell.method, cell.voice, cell.run) if plain else None)
 
 
 def adapter_name(method: str, voice: str, run: str) -> str:
@@ -110,27 +104,23 @@ def measured(jobs: Sequence[Job], options: argparse.Namespace) -> Iterator[dict[
     """Yield each job's line as it is ready, from this process or from several."""
     made_with = (str(options.adapters), options.device, options.threads)
     if options.processes <= 1:
-        worker = Worker(*made_with)
-        yield from map(worker.measure, jobs)
+        yield from (_measure(job, *made_with) for job in jobs)
         return
     context = get_context("spawn")
-    with ProcessPoolExecutor(min(options.processes, len(jobs)), context, _begin, made_with) as pool:
-        waiting: list[Future[dict[str, Any]]] = [pool.submit(_measure, job) for job in jobs]
+    with ProcessPoolExecutor(min(options.processes, len(jobs)), context) as pool:
+        waiting = [pool.submit(_measure, job, *made_with) for job in jobs]
         yield from (future.result() for future in as_completed(waiting))
 
 
-def _begin(*made_with: Any) -> None:
-    _Process.worker = Worker(*made_with)
+def _measure(job: Job, *made_with: Any) -> dict[str, Any]:
+    return line_of(_bench(*made_with), job)
 
 
-def _measure(job: Job) -> dict[str, Any]:
-    return _Process.worker.measure(job)
-
-
-class _Process:
-    """What a process of the pool keeps between its jobs."""
-
-    worker: Worker
+@cache
+def _bench(adapters: str, device: str, threads: int) -> Bench:
+    """Return what measures, made once in every process."""
+    torch.set_num_threads(threads)
+    return Bench(Path(adapters), device=device)
 
 
 def main() -> int:

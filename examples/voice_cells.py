@@ -1,4 +1,4 @@
-"""One cell of the voices benchmark: teach a voice, write it, read it back, answer unseen questions, score the answers."""
+"""One cell of the voices benchmark: teach a voice, write it, read it back, answer unseen questions, score that."""
 
 import json
 import sys
@@ -149,7 +149,12 @@ class Bench:
         name, *settings = blend.split()
         recipe = plain_recipe(weights, name, **{key: json.loads(value) for key, value in map(_pair, settings)})
         scores = self._score(
-            Attachments(base), list(weights), {}, (recipe, LiveRecipes(base, adapters)), examples // len(weights)
+            Attachments(base),
+            list(weights),
+            {},
+            (recipe, LiveRecipes(base, adapters)),
+            examples,
+            examples // len(weights),
         )
         return vars(scores)
 
@@ -159,10 +164,11 @@ class Bench:
         voices: Sequence[str],
         weights: Mapping[str, float],
         live: tuple[Recipe, LiveRecipes] | None,
-        examples: int,
+        measured_rows: int,
+        questions: int | None = None,
     ) -> Scores:
-        """Answer the first questions of each voice and judge the answers."""
-        lines = [line for voice in voices for line in self._lines[voice][:examples]]
+        """Answer the first questions of each voice and judge the answers; as many as are measured, if not said."""
+        lines = [line for voice in voices for line in self._lines[voice][: questions or measured_rows]]
         recipe, recipes = live or (None, None)
         asked = [
             TextRequest(line["messages"][0]["content"], weights=weights, recipe=recipe, maximum_tokens=_ANSWER_TOKENS)
@@ -176,11 +182,11 @@ class Bench:
         values: dict[str, float] = {}
         for voice in voices:
             if recipe is None:
-                values[voice] = perplexity(attachments, self._held_out[voice], weights).value
+                values[voice] = perplexity(attachments, self._held_out[voice][:measured_rows], weights).value
             else:
                 assert recipes is not None
                 with recipes.acting(recipe, 1):
-                    values[voice] = perplexity(attachments, self._held_out[voice], {}).value
+                    values[voice] = perplexity(attachments, self._held_out[voice][:measured_rows], {}).value
         shares = {voice: called.count(voice) / len(called) for voice in (*VOICES, PLAIN)}
         return Scores(shares, sum(right) / len(right), values, [*answers[:3], *wrong[:3]])
 
@@ -203,7 +209,7 @@ class Bench:
         return figures
 
     def _config(self, cell: Cell, built_on: Sequence[str]) -> TextConfig:
-        naming = dict.fromkeys(find_method(cell.method).settings.naming_adapters(), list(built_on))
+        naming = {key: list(built_on) for key in find_method(cell.method).settings.naming_adapters()}
         plan = {"method": cell.method, "settings": {**naming, **json.loads(cell.settings)}}
         if cell.learning_rate is not None:
             plan["learning_rate"] = cell.learning_rate
