@@ -34,6 +34,8 @@ class PictureRequest:
     width_px: int | None = None
     """Empty takes the base's own size."""
     height_px: int | None = None
+    expansion: Mapping[str, Any] | None = None
+    """Where a language model wrote the prompt: the ``wish`` that it was given, its ``base`` and ``adapters``."""
 
     def __post_init__(self) -> None:
         """Refuse values that no sampler can use."""

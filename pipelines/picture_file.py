@@ -46,6 +46,8 @@ def write_picture(path: Path, picture: Image.Image, request: "PictureRequest", b
     }
     if request.recipe is not None:
         own["recipe"] = request.recipe.model_dump(mode="json", exclude_defaults=True)
+    if request.expansion is not None:
+        own["expansion"] = dict(request.expansion)
     texts = {
         "parameters": webui_parameters(picture, request, base),
         OWN_KEY: json.dumps(own, ensure_ascii=False),

@@ -101,6 +101,8 @@ def checked_settings(found: Mapping[str, Any]) -> PictureSettings:
             values["base"] = value["name"]
         elif key == "recipe":
             unused.append("recipe: adapters combined by a recipe belong to Blend")
+        elif key == "expansion" and isinstance(value, Mapping):
+            unused.append(f"the wish that the prompt was expanded from: {str(value.get('wish'))[:60]}")
         else:
             unused.append(f"{key[:60]}: {str(value)[:60]}")
     return PictureSettings(values, tuple(unused))

@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from studio.commands._command import Command, add_base, add_library, add_sampling, library_of
 from studio.library import parse_adapters
@@ -20,6 +21,17 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--recipe", metavar="FILE", help="YAML or JSON: adapters, blend and schedules, live; instead of --adapter"
+    )
+    parser.add_argument(
+        "--expand",
+        nargs="?",
+        const="",
+        metavar="NAME:WEIGHT",
+        help="let a language model write a full prompt from these few words first, if wished with a text adapter; "
+        "write it behind the prompt",
+    )
+    parser.add_argument(
+        "--text-base", default="pocket-lm", metavar="BASE", help="language model of --expand (default pocket-lm)"
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of the first picture (default 0)")
     parser.add_argument("--count", type=int, default=1, help="pictures, with seeds counting up (default 1)")
@@ -51,9 +63,13 @@ def _run(options: argparse.Namespace) -> None:
     from studio.session import open_session
 
     recipe = read_recipe(Path(options.recipe).expanduser()) if options.recipe else None
+    names = list(weights) if recipe is None else [item.adapter for item in recipe.active()]
+    prompt, expansion = options.prompt, None
+    if options.expand is not None:
+        prompt, expansion = _expanded(options, names)
     requests = [
         PictureRequest(
-            prompt=options.prompt,
+            prompt=prompt,
             seed=options.seed + number,
             weights=weights,
             recipe=recipe,
@@ -62,6 +78,7 @@ def _run(options: argparse.Namespace) -> None:
             guidance=options.guidance,
             width_px=options.width,
             height_px=options.height,
+            expansion=expansion,
         )
         for number in range(options.count)
     ]
@@ -78,7 +95,7 @@ def _run(options: argparse.Namespace) -> None:
         ) as session,
     ):
         session.attachments.drop_blocks(dict(options.drop_blocks))
-        for sentence in session.attachments.prompt_notes(options.prompt, weights):
+        for sentence in session.attachments.prompt_notes(prompt, weights):
             report.say(sentence)
         pictures = generate(
             session.attachments,
@@ -89,6 +106,26 @@ def _run(options: argparse.Namespace) -> None:
         for number, picture in pictures:
             write_picture(paths[number], picture, requests[number], session.base_facts())
             report.say(f"{paths[number]}")
+
+
+def _expanded(options: argparse.Namespace, names: list[str]) -> tuple[str, dict[str, Any]]:
+    """Return the prompt that a language model writes, and what it was written from; print it."""
+    from pipelines.expansion import expand_prompt
+    from studio.text_session import open_text_session
+
+    library, weights = library_of(options), parse_adapters([options.expand] if options.expand else [])
+    triggers = [trigger for name in names for trigger in library.card(name).triggers]
+    with (
+        Terminal() as report,
+        open_text_session(
+            library, options.text_base, list(weights), report, device=options.device, precision=options.precision
+        ) as session,
+    ):
+        prompt = expand_prompt(session.attachments, options.prompt, weights, keep=triggers)
+        base = session.attachments.base
+        report.say(f"expanded prompt: {prompt}")
+    written_by = {"name": base.name, "fingerprint": base.fingerprint}
+    return prompt, {"wish": options.prompt, "base": written_by, "adapters": weights}
 
 
 def _dropped(text: str) -> tuple[str, int]:

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from pipelines.picture_file import read_settings
+from pipelines.picture_settings import read_picture_settings
 from studio.cli import main
 from studio.library import Library
 from studio.report import Quiet
@@ -206,3 +208,20 @@ def test_a_run_knows_its_kind(tiny_language: Path, texts: Path, place: Library) 
     assert Run(run.folder, place).config() == run.config()
     with pytest.raises(UserError, match="studio text train --resume voice"):
         create_run(place, settings(tiny_language, texts))
+
+
+def test_a_picture_says_from_which_wish_its_prompt_was_written(
+    tiny_base: Path, place: Library, capsys: pytest.CaptureFixture[str]
+) -> None:
+    drawn = ("--base", str(tiny_base), "--device", "cpu", "--steps", "1", "--out", "a.png")
+    assert main(["generate", "a red boat", "--expand", *drawn]) == 0
+    found = read_settings(Path("a.png"))
+    assert found is not None
+    assert "red boat" in found["prompt"]
+    assert found["prompt"] != "a red boat"
+    assert f"expanded prompt: {found['prompt']}" in capsys.readouterr().out
+    assert (found["expansion"]["wish"], found["expansion"]["adapters"]) == ("a red boat", {})
+    assert found["expansion"]["base"]["name"] == "pocket-lm"
+    assert read_picture_settings(Path("a.png")).unused == ("the wish that the prompt was expanded from: a red boat",)
+    assert main(["generate", "a red boat", "--expand", "nobody:1", *drawn]) == 2
+    assert "nobody" in capsys.readouterr().err
