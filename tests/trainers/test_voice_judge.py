@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.voice_judge import VoiceJudge, _features, _fit, _softmax, voice_texts
+from trainers.voice_judge import VoiceJudge, _features, _fit, _softmax, voice_texts
 from trainers.errors import UserError
 
 EXAMPLES = {
