@@ -15,6 +15,7 @@ from accelerate import Accelerator
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "pocket"))  # the text world knows which answers are right
 
+from pipelines.voice_judge import VoiceJudge, voice_texts  # noqa: E402
 from text_world.facts import answers_right  # noqa: E402
 
 from pipelines.attach import Attachments, attached  # noqa: E402
@@ -24,7 +25,6 @@ from pipelines.live import LiveRecipes  # noqa: E402
 from pipelines.perplexity import perplexity  # noqa: E402
 from pipelines.recipe import Recipe, plain_recipe  # noqa: E402
 from pipelines.text_generate import TextRequest, generate_texts  # noqa: E402
-from pipelines.voice_judge import VoiceJudge, voice_texts  # noqa: E402
 from trainers.adapter import Adapter, read_adapter, write_adapter  # noqa: E402
 from trainers.card import AdapterCard, BaseCard, PartCard  # noqa: E402
 from trainers.config import parse_config  # noqa: E402

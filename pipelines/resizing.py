@@ -94,7 +94,7 @@ def resize(adapter: Adapter, wish: Wish, name: str, base: LoadedBase | None) -> 
         parts[part] = lora_part(new)
     cards = {part: PartCard(method="lora", settings={"rank": int(own.config["r"])}) for part, own in parts.items()}
     card = adapter.card.model_copy(update={"name": name, "parts": cards, "scores": {}})
-    return Adapter(card, parts, dict(adapter.references)), told
+    return Adapter(card, parts, dict(adapter.references), adapter.head), told
 
 
 def extract(

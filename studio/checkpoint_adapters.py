@@ -37,4 +37,4 @@ def adapter_at(library: "Library", name: str, step: str) -> Adapter:
     problems = [f"{part}: {problem}" for part, content in parts.items()
                 for problem in part_problems(dict(content.config), content.tensors)]  # fmt: skip
     raise_problems(f"The checkpoint of step {step} of {name!r} cannot be used:", problems)
-    return Adapter(adapter.card, parts, adapter.references)
+    return Adapter(adapter.card, parts, adapter.references, adapter.head)

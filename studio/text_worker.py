@@ -12,8 +12,8 @@ from pipelines.families import TextBase
 from pipelines.text_generate import TextRequest, generate_texts
 from studio.run_control import Control
 from studio.runs import Journal, Run
+from studio.text_folds import run_folds
 from studio.training_work import (
-    VALIDATION,
     Evaluation,
     build_accelerator,
     check_unchanged,
@@ -101,6 +101,14 @@ def work(run: Run, journal: Journal, control: Control) -> Path | None:
     for note in (*texts.notes(), *task.notes):
         journal.say(f"Note: {note}")
     check_unchanged(run, base, _digests(texts), ("validation", "sample_tokens", "trust_remote_code"))
+    scores: dict[str, float] = {}
+    if (folds := task.folds()) and build_accelerator(base, PART).num_processes > 1:
+        raise UserError("Folds are trained on one device. Start the run with one process, or leave folds at 0.")
+    if folds:
+        summary = run_folds(run, journal, control, base, folds)
+        if summary is None:
+            return None
+        scores |= {f"folds_{name}": value for name, value in summary.items()}
     training = begin(config, task, build_accelerator(base, PART))
     say_parts(journal, training)
     _say_layers(journal, training)
@@ -108,8 +116,12 @@ def work(run: Run, journal: Journal, control: Control) -> Path | None:
     evaluation = _evaluation(journal, config, training, task, base, texts.held_out)
     if not run_steps(run, journal, training, control, evaluation) or not training.accelerator.is_main_process:
         return None
+    if texts.held_out is not None:
+        scores |= task.validate(texts.held_out.rows) if task.heads else {}
+        for line in task.report(texts.held_out.rows):
+            journal.say(line)
     data = {"rows": len(texts.training.rows), "form": texts.training.form.name, "stage": config.stage}
-    return write_trained(run, journal, training, base, data=data)
+    return write_trained(run, journal, training, base, data=data, head=task.head_card(), scores=scores)
 
 
 def _evaluation(
@@ -127,15 +139,16 @@ def _evaluation(
         prompts = task.prompts(_SAMPLES)
 
     def sample() -> dict[str, bytes]:
-        lines = _answers(journal, config, training, live, prompts)
+        lines = task.show(prompts) or _answers(journal, config, training, live, prompts)
         live.set_weights({config.name: 1.0})
         return {".jsonl": "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()}
 
     def measure() -> dict[str, float]:
         assert held_out is not None
-        loss = task.validation_loss(held_out.rows)
-        journal.say(f"Step {training.step}: validation loss {loss:.4f}")
-        return {VALIDATION: loss} if math.isfinite(loss) else {}
+        found = task.validate(held_out.rows)
+        shown = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in found.items())
+        journal.say(f"Step {training.step}: {shown}")
+        return {name: value for name, value in found.items() if math.isfinite(value)}
 
     return Evaluation(sample, measure if held_out is not None else None)
 

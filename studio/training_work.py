@@ -17,12 +17,13 @@ from pipelines.families import LoadedBase
 from studio.run_control import Control
 from studio.runs import Journal, Run
 from trainers.adapter import Adapter, AdapterPart, parts_size_bytes, write_adapter
-from trainers.card import AdapterCard, BaseCard, PartCard
+from trainers.card import AdapterCard, BaseCard, HeadCard, PartCard
 from trainers.checkpoint import newest_checkpoint, write_checkpoint
 from trainers.config import PartConfig, TrainingConfig
 from trainers.errors import UserError
 from trainers.loop import Step, Training, restore, snapshot, train, trained_parts
 from trainers.methods import find_method
+from trainers.stages import VALIDATION
 from trainers.storage import write_bytes
 from trainers.wording import count_of
 
@@ -31,9 +32,6 @@ _FREE_SETTINGS = (
     *("base", "data", "name", "device"),
     *("checkpoint_every", "keep_checkpoints", "sample_every", "sample_prompts"),
 )
-
-VALIDATION = "validation_loss"
-"""The loss on data that is not trained on, as the metrics call it."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +89,7 @@ def run_steps(run: Run, journal: Journal, training: Training, control: Control, 
         if stopping:
             journal.say(
                 f"Stopped after step {step.step} of {config.steps}; the work is kept. Continue with "
-                f"'studio {run.kind().command} --resume {run.folder.name}'."
+                f"'studio {run.kind().command} --resume {run.name}'."
             )
             return False
     return True
@@ -142,6 +140,8 @@ def write_trained(
     data: Mapping[str, Any],
     triggers: tuple[str, ...] = (),
     references: Mapping[str, Tensor] | None = None,
+    head: HeadCard | None = None,
+    scores: Mapping[str, float] | None = None,
 ) -> Path:
     """Write the adapter into the library; return its folder."""
     config = training.config
@@ -157,13 +157,16 @@ def write_trained(
         triggers=triggers,
         data=dict(data),
         training=_training_facts(training),
+        head=head,
+        scores=dict(scores or {}),
         versions={name: version(name) for name in ("torch", "diffusers", "transformers", "peft")},
     )
     parts = trained_parts(training)
+    tensors = training.task.heads[head.part].tensors() if head is not None else {}
     if not _is_written(run, config.name, parts):
         target = run.library.new_adapter_folder(config.name)
         previews = {path.name: path.read_bytes() for path in samples_of(run, config.steps)}
-        write_adapter(target, Adapter(card, parts, references or {}), previews)
+        write_adapter(target, Adapter(card, parts, references or {}, tensors), previews)
     target = run.library.find(config.name)
     journal.say(f"The adapter {config.name!r} is ready: {target}")
     return target
@@ -209,10 +212,13 @@ def say_parts(journal: Journal, training: Training) -> None:
     config, shrinking = training.config, []
     for part, found in training.attached.items():
         method = find_method(config.parts[part].method)
+        head = training.task.heads.get(part)
+        beside = f", and a head of {sum(p.numel() for p in head.parameters()):,}" if head is not None else ""
         shrinking += [method.title] if method.shrinks else []
         journal.say(
             f"{part}: {method.name} on {len(found.matched)} layers, {found.trainable:,} trainable parameters "
-            f"({found.trainable / found.total:.2%} of {found.total:,}), learning rate {config.step_size(part):g}"
+            f"({found.trainable / found.total:.2%} of {found.total:,}){beside}, "
+            f"learning rate {config.step_size(part):g}"
         )
     size_bytes = parts_size_bytes(trained_parts(training))
     most = f"at most (its {' and '.join(dict.fromkeys(shrinking))} may end smaller) " if shrinking else ""
@@ -228,6 +234,7 @@ def _record(journal: Journal, step: Step) -> None:
             "gradient_norm": step.gradient_norm if math.isfinite(step.gradient_norm) else None,
             "learning_rates": dict(step.learning_rates),
             "skipped": step.skipped,
+            **{name: value for name, value in step.noted.items() if math.isfinite(value)},
         }
     )
     if step.skipped:

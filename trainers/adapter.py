@@ -4,6 +4,7 @@
       adapter.json                              the card
       unet/adapter_config.json                  PEFT's format, one folder per part
       unet/adapter_model.safetensors
+      head.safetensors                          the layer that turns states into rewards or classes, if there is one
       references.safetensors                    the judge's embeddings of the training pictures, for scores
       previews/*.png
 
@@ -12,15 +13,16 @@ A folder from elsewhere is hostile until checked, see `trainers.adapter_gate`.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from trainers.adapter_gate import CONFIG_NAME, TENSORS_NAME, is_finite, part_problems
+from trainers.adapter_gate import CONFIG_NAME, TENSORS_NAME, is_finite, part_problems, tensor_problems
 from trainers.card import CARD_NAME, AdapterCard, check_name, read_card
 from trainers.errors import UserError, raise_problems
+from trainers.heads import HEAD_NAME, head_problems
 from trainers.storage import new_folder, read_json, write_json
 from trainers.tensor_files import read_tensors, tensors_size_bytes, write_tensors
 
@@ -46,6 +48,8 @@ class Adapter:
     parts: Mapping[str, AdapterPart]
     references: Mapping[str, Tensor]
     """The judge's embeddings of the training pictures, by the judge's fingerprint; each [pictures, width]."""
+    head: Mapping[str, Tensor] = field(default_factory=dict)
+    """The tensors of the head that the card speaks of; see `trainers.heads`."""
 
 
 def write_adapter(folder: Path, adapter: Adapter, previews: Mapping[str, bytes] | None = None) -> None:
@@ -62,10 +66,16 @@ def write_adapter(folder: Path, adapter: Adapter, previews: Mapping[str, bytes] 
             f"The adapter {adapter.card.name!r} was not written, its part {part} is broken:",
             [f"{name} is not finite" for name, t in content.tensors.items() if not is_finite(t)],
         )
+    raise_problems(
+        f"The adapter {adapter.card.name!r} was not written, its head is broken:",
+        [f"{name} is not finite" for name, t in adapter.head.items() if not is_finite(t)],
+    )
     with new_folder(folder) as temporary:
         for part, content in adapter.parts.items():
             write_json(temporary / part / CONFIG_NAME, dict(content.config))
             write_tensors(temporary / part / TENSORS_NAME, content.tensors, _METADATA)
+        if adapter.head:
+            write_tensors(temporary / HEAD_NAME, adapter.head)
         if adapter.references:
             write_tensors(temporary / "references.safetensors", adapter.references)
         for name, png in (previews or {}).items():
@@ -97,10 +107,18 @@ def read_adapter(folder: Path) -> Adapter:
         tensors = read_tensors(folder / part / TENSORS_NAME, "adapter file", limit_bytes=_LIMIT_BYTES)
         problems += [f"{part}: {problem}" for problem in part_problems(config, tensors)]
         parts[part] = AdapterPart(config, tensors)
+    head: dict[str, Tensor] = {}
+    if card.head is not None:
+        head = read_tensors(folder / HEAD_NAME, "head", limit_bytes=_LIMIT_BYTES)
+        found = [*tensor_problems(head), *head_problems(head, card.head.outputs)]
+        problems += [f"{HEAD_NAME}: {problem}" for problem in found]
+        problems += (
+            [] if card.head.part in card.parts else [f"its head stands behind {card.head.part!r}, no part of it"]
+        )
     raise_problems(f"The adapter {folder} cannot be used:", problems)
     references_path = folder / "references.safetensors"
     references = read_tensors(references_path, "references") if references_path.exists() else {}
-    return Adapter(card, parts, references)
+    return Adapter(card, parts, references, head)
 
 
 def config_as_json(config: Any) -> dict[str, Any]:

@@ -72,6 +72,21 @@ class RecipeCard(BaseModel):
         return " + ".join(f"{parent.weight:g}·{parent.name}" for parent in self.parents)
 
 
+class HeadCard(BaseModel):
+    """The head of a reward adapter or of a classifier, on the state of the last token."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["reward", "classes"]
+    part: str
+    labels: tuple[str, ...] = Field((), max_length=10_000, description="The classes, by output; a reward has none.")
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers it gives."""
+        return 1 if self.kind == "reward" else len(self.labels)
+
+
 class AdapterCard(BaseModel):
     """Everything about an adapter but its tensors; it holds no paths."""
 
@@ -87,6 +102,9 @@ class AdapterCard(BaseModel):
     data: dict[str, Any] = Field(default_factory=dict)
     training: dict[str, Any] = Field(default_factory=dict)
     recipe: RecipeCard | None = None
+    head: HeadCard | None = Field(
+        None, description="What stands behind a part, where the adapter scores or classifies."
+    )
     versions: dict[str, str] = Field(default_factory=dict)
     scores: dict[str, float] = Field(default_factory=dict)
 

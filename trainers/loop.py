@@ -6,7 +6,7 @@ bit for bit as if it had never stopped, whatever killed it.
 
 import math
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -43,6 +43,8 @@ class Step:
     """By part."""
     skipped: bool
     """Whether the step was left out because its loss or gradient was not finite."""
+    noted: Mapping[str, float] = field(default_factory=dict)
+    """What the task measured on the way."""
 
 
 @dataclass
@@ -87,7 +89,12 @@ def begin(config: TrainingConfig, task: Task, accelerator: Accelerator) -> Train
     if config.gradient_checkpointing:
         for part in config.parts:
             _checkpoint_gradients(role.parts[part])
-    optimiser = build_optimiser(config, {part: _rated(config, role, part) for part in config.parts})
+    rated = {part: _rated(config, role, part) for part in config.parts}
+    for part, head in task.heads.items():
+        # A head has a step size of its own, which does not follow the method's.
+        factor = head.learning_rate / config.step_size(part)
+        rated[part] = {**rated[part], factor: [*rated[part].get(factor, []), *head.parameters()]}
+    optimiser = build_optimiser(config, rated)
     task.prepare()
     return Training(config, task, accelerator, attached, part_configs, optimiser, courses)
 
@@ -136,7 +143,7 @@ def train(training: Training) -> Generator[Step, None, None]:
         training.skipped += not usable
         in_a_row = 0 if usable else in_a_row + 1
         _set_mode(training, learning=False)
-        yield Step(training.step, loss, norm, rates, skipped=not usable)
+        yield Step(training.step, loss, norm, rates, skipped=not usable, noted=training.task.noted())
         if in_a_row >= _LIMIT_SKIPPED:
             raise UserError(
                 f"The loss was not finite in {in_a_row} steps in a row, the last being step {training.step}. The "
@@ -148,6 +155,8 @@ def snapshot(training: Training) -> Checkpoint:
     """Return copies of everything that the remaining steps depend on."""
     groups = {part: bridge.read_state(training.role.parts[part], ADAPTER) for part in training.config.parts}
     groups |= {f"{part}-course": course.state() for part, course in training.courses.items() if course.state()}
+    groups |= {f"{part}-head": head.tensors() for part, head in training.task.heads.items()}
+    groups |= {"task": dict(own)} if (own := training.task.state()) else {}
     groups["optimiser"] = optimiser_tensors(training.optimiser)
     state = {
         "skipped": training.skipped,
@@ -162,6 +171,9 @@ def restore(training: Training, checkpoint: Checkpoint) -> None:
     for part in training.config.parts:
         bridge.load_state(training.role.parts[part], ADAPTER, checkpoint.groups[part], what=part)
         training.courses[part].restore(checkpoint.groups.get(f"{part}-course", {}))
+    for part, head in training.task.heads.items():
+        head.load(checkpoint.groups[f"{part}-head"])
+    training.task.restore(checkpoint.groups.get("task", {}))
     restore_optimiser(training.optimiser, checkpoint.groups["optimiser"])
     training.step = checkpoint.step
     training.skipped = int(checkpoint.state["skipped"])

@@ -21,7 +21,7 @@ def build_optimiser(
             "params": list(own),
             "lr": config.step_size(part) * factor,
             "name": part,
-            "main": factor == min(rated),
+            "main": factor == (1.0 if 1.0 in rated else min(rated)),
         }
         for part, rated in parameters.items()
         for factor, own in rated.items()

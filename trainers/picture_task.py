@@ -10,10 +10,10 @@ from trainers.data.latents import Latents
 from trainers.data.order import data_order
 from trainers.errors import UserError
 from trainers.objectives.denoise import denoise
-from trainers.roles import Conditioning, Denoiser
+from trainers.roles import Conditioning, Denoiser, QuietTask
 
 
-class PictureTask:
+class PictureTask(QuietTask):
     """The task of a run on pictures; see `trainers.roles.Task`."""
 
     def __init__(self, config: RunConfig, role: Denoiser, latents: Latents) -> None:

@@ -10,6 +10,9 @@ if TYPE_CHECKING:  # settings are read where torch is not wanted, and they know 
     import torch
     from torch import Tensor, nn
 
+    from trainers.heads import Head
+
+
 Conditioning = Mapping[str, "Tensor"]
 """What the denoiser is told about the prompts, one row per picture in every tensor."""
 
@@ -48,6 +51,11 @@ class Task(Protocol):
         """The base."""
         ...
 
+    @property
+    def heads(self) -> "Mapping[str, Head]":
+        """What is trained beside the adapters, by part: a layer of the task's own behind that part."""
+        ...
+
     def prepare(self) -> None:
         """Get ready, once the adapters are attached and before the first step; it must not depend on the step."""
         ...
@@ -65,6 +73,35 @@ class Task(Protocol):
         """
         ...
 
+    def noted(self) -> Mapping[str, float]:
+        """Return what was measured on the way in the batches since the last call, by name; empty where nothing is."""
+        ...
+
+    def state(self) -> Mapping[str, Tensor]:
+        """Return what the remaining steps depend on beside the weights, the optimiser and the step; mostly nothing."""
+        ...
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Put back what `state` gave."""
+        ...
+
+
+class QuietTask:
+    """What most tasks say: they train the adapters alone, note nothing, and keep no state between steps."""
+
+    @property
+    def heads(self) -> "Mapping[str, Head]":
+        return {}
+
+    def noted(self) -> Mapping[str, float]:
+        return {}
+
+    def state(self) -> Mapping[str, Tensor]:
+        return {}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Nothing was kept."""
+
 
 class LanguageModel(Learnable, Protocol):
     """A causal language model, seen by a task."""
@@ -79,6 +116,10 @@ class LanguageModel(Learnable, Protocol):
     """Whether the chat template is the base's own; else it is the studio's plain one."""
     stop_numbers: Sequence[int]
     """The tokens that end an answer."""
+
+    def new_cache(self) -> Any:
+        """Return an empty key-value cache for the model's ``past_key_values``."""
+        ...
 
 
 class Denoiser(Learnable, Protocol):

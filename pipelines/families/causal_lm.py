@@ -81,6 +81,11 @@ class CausalLanguageModel:
     def targets(self, part: str, wanted: Sequence[str]) -> tuple[str, ...]:
         return self._targets(wanted)
 
+    def new_cache(self) -> Any:
+        from transformers import DynamicCache
+
+        return DynamicCache(config=self.model.config)
+
     def word_numbers(self, part: str, text: str) -> list[int]:
         return list(self.tokenizer(text, add_special_tokens=False).input_ids)
 

@@ -66,17 +66,18 @@ def building_quickly() -> Iterator[None]:
 
     make = App.create_app
     for kind in _with_subclasses(Block):
-        function = inspect.unwrap(kind.__init__)
-        if not hasattr(function, "__signature__") and inspect.isfunction(function):
-            function.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
-    App.create_app = staticmethod(lambda *_, **__: None)  # type: ignore[assignment]
+        function = inspect.unwrap(vars(kind).get("__init__", kind))
+        if inspect.isfunction(function) and not hasattr(function, "__signature__"):
+            vars(function)["__signature__"] = inspect.signature(function)
+    App.create_app = staticmethod(lambda *_, **__: None)
     try:
         yield
     finally:
-        App.create_app = staticmethod(make)  # type: ignore[method-assign]
+        App.create_app = staticmethod(make)
 
 
 def _with_subclasses(kind: type) -> Iterator[type]:
     yield kind
-    for below in kind.__subclasses__():
+    subclasses: list[type] = kind.__subclasses__()
+    for below in subclasses:
         yield from _with_subclasses(below)

@@ -16,7 +16,7 @@ from text_world.voices.lessons import ASKED
 from text_world.voices.tasks import ends_politely
 from text_world.words import MOODS
 
-from pipelines.voice_judge import VoiceJudge, voice_texts
+from trainers.voice_judge import VoiceJudge, voice_texts
 
 TEXTS = Path(__file__).parents[2] / "examples" / "texts"
 VOICES = ("pirate", "haiku", "courtroom", "plain")

@@ -8,7 +8,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,8 @@ class TextRow:
     chosen: str = ""
     rejected: str = ""
     label: str = ""
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    """What else the row holds; only rewards look at it."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,8 @@ def read_texts(data: Path, which: str = TRAINING) -> TextData:
     problems: list[str] = []
     for where, row in found:
         try:
-            rows.append(_row(form, where, row))
+            beside = {str(name): value for name, value in row.items() if name not in known}
+            rows.append(replace(_row(form, where, row), columns=beside))
         except UserError as error:
             problems.append(str(error))
     more = [f"and {len(problems) - _LIMIT_PROBLEMS} more"] if len(problems) > _LIMIT_PROBLEMS else []

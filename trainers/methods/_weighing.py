@@ -63,12 +63,17 @@ def weigh_rows(module: nn.Module, rows: Mapping[str, Sequence[float]]) -> None:
                 layer.scaling[name] = layer.scaling[name] * weights
 
 
-@contextlib.contextmanager
-def without_adapters(module: nn.Module) -> Iterator[None]:
+def without_adapters(module: nn.Module) -> contextlib.AbstractContextManager[None]:
     """Let the base alone act for the length of a block; adapters that were on come back at weight 1."""
+    return only_adapters(module, ())
+
+
+@contextlib.contextmanager
+def only_adapters(module: nn.Module, names: Collection[str]) -> Iterator[None]:
+    """Let some adapters alone act, at weight 1, for the length of a block; those that were on come back at weight 1."""
     layers = [layer for layer in module.modules() if isinstance(layer, BaseTunerLayer)]
     on = {name for layer in layers for name in layer.active_adapters if not layer.disable_adapters}
-    weigh(module, {})
+    weigh(module, dict.fromkeys(names, 1.0))
     try:
         yield
     finally:

@@ -10,14 +10,25 @@ from pydantic import ValidationError
 
 from trainers.errors import problem_sentence, raise_problems, unknown
 from trainers.registry import discover
-from trainers.stages._stage import Stage, StageSettings, TextTask
+from trainers.stages._stage import VALIDATION, Fold, Stage, StageSettings, TextTask
 
 if TYPE_CHECKING:
     from trainers.data.texts import TextRow
     from trainers.roles import LanguageModel
     from trainers.text_config import TextConfig
 
-__all__ = ["Stage", "StageSettings", "TextTask", "find_stage", "make_task", "stage_names", "stages"]
+__all__ = [
+    "VALIDATION",
+    "Fold",
+    "Stage",
+    "StageSettings",
+    "TextTask",
+    "find_stage",
+    "make_task",
+    "stage_names",
+    "stage_settings",
+    "stages",
+]
 
 
 @functools.cache
@@ -49,11 +60,20 @@ def make_task(config: "TextConfig", role: "LanguageModel", rows: "Sequence[TextR
         UserError: a setting of the stage is wrong, or rows cannot be used.
     """
     stage = find_stage(config.stage)
+    return stage.task(config, stage_settings(config), role, rows)
+
+
+def stage_settings(config: "TextConfig") -> StageSettings:
+    """Return the checked settings of a run's stage.
+
+    Raises:
+        UserError: listing every problem.
+    """
+    stage = find_stage(config.stage)
     try:
-        settings = stage.settings.model_validate(config.stage_settings)
+        return stage.settings.model_validate(config.stage_settings)
     except ValidationError as error:
         known = stage.settings.model_fields
         problems = [problem_sentence(dict(item), known) for item in error.errors()]
         raise_problems(f"The settings of the stage {stage.name!r} cannot be used:", problems)
         raise
-    return stage.task(config, settings, role, rows)

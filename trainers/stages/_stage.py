@@ -6,13 +6,28 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from trainers.roles import Task
+from trainers.card import HeadCard
+from trainers.heads import Head
+from trainers.roles import QuietTask, Task
 
 if TYPE_CHECKING:
     from trainers.data.chat import Encoded
     from trainers.data.texts import TextRow
     from trainers.roles import LanguageModel
     from trainers.text_config import TextConfig
+
+
+VALIDATION = "validation_loss"
+"""The loss on data that is not trained on, as the metrics call it."""
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One division of the data: the settings of its own training, and the rows on either side."""
+
+    config: "TextConfig"
+    training: "Sequence[TextRow]"
+    held_out: "Sequence[TextRow]"
 
 
 class TextTask(Task, Protocol):
@@ -38,9 +53,84 @@ class TextTask(Task, Protocol):
         """
         ...
 
+    def validate(self, rows: "Sequence[TextRow]") -> Mapping[str, float]:
+        """Return measures over other rows, all of them, without dropout; `VALIDATION` is always among them."""
+        ...
+
+    def show(self, rows: "Sequence[TextRow]") -> list[Mapping[str, str]] | None:
+        """Return lines of ``prompt`` and ``answer`` for the samples; None where the model writes the answers."""
+        ...
+
+    def head_card(self) -> HeadCard | None:
+        """Return what the adapter's card says of its head, None where it has none."""
+        ...
+
+    def report(self, rows: "Sequence[TextRow]") -> Sequence[str]:
+        """Return lines that are told at the end of what was found on other rows; mostly none."""
+        ...
+
+    def folds(self) -> "Sequence[Fold]":
+        """Return the divisions of the data that are trained and measured before the whole; mostly none."""
+        ...
+
+
+class NotingTask(QuietTask):
+    """Keeps what is measured on the way, and gives the means of a step."""
+
+    _notes: dict[str, list[float]] | None = None
+
+    def note(self, **values: float) -> None:
+        """Keep measures of one batch."""
+        self._notes = self._notes or {}
+        for name, value in values.items():
+            self._notes.setdefault(name, []).append(value)
+
+    def noted(self) -> Mapping[str, float]:
+        found, self._notes = self._notes or {}, None
+        return {name: sum(values) / len(values) for name, values in found.items()}
+
+    def report(self, rows: "Sequence[TextRow]") -> Sequence[str]:
+        return ()
+
+    def folds(self) -> "Sequence[Fold]":
+        return ()
+
+
+class HeadedTask(NotingTask):
+    """What tasks have in common that train a head behind the language model, whose rows all count alike."""
+
+    head: Head
+
+    @property
+    def heads(self) -> Mapping[str, Head]:
+        return {self.head_card().part: self.head}
+
+    def head_card(self) -> HeadCard:
+        """Return what the adapter's card says of the head."""
+        raise NotImplementedError
+
+    def prepare(self) -> None:
+        """Nothing waits for the adapters."""
+
+    def weight(self, batch_number: int) -> float:
+        return 1.0
+
+
+class WritingTask(NotingTask):
+    """What tasks have in common whose model writes answers, and that train the adapter alone."""
+
+    def validate(self, rows: "Sequence[TextRow]") -> Mapping[str, float]:
+        return {VALIDATION: self.validation_loss(rows)}
+
     def validation_loss(self, rows: "Sequence[TextRow]") -> float:
         """Return the loss over other rows, all of them, without dropout or anything else random."""
-        ...
+        raise NotImplementedError
+
+    def show(self, rows: "Sequence[TextRow]") -> list[Mapping[str, str]] | None:
+        return None
+
+    def head_card(self) -> HeadCard | None:
+        return None
 
 
 class StageSettings(BaseModel):

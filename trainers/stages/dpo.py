@@ -1,23 +1,22 @@
 """Direct preference optimisation: prefer the chosen answers of pairs, from the base alone."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from trainers.data.chat import ChatEncoder, Encoded, Encodings, encode_rows
+from trainers.data.chat import ChatEncoder, Encoded, Encodings
 from trainers.data.order import data_order
+from trainers.data.pairs import Pair, encode_pairs, refuse_packing
 from trainers.data.texts import TextRow
 from trainers.data.token_batches import pad_right
-from trainers.errors import UserError
 from trainers.methods._weighing import without_adapters
 from trainers.objectives.next_token import text_log_likelihoods
 from trainers.objectives.preference import preference
 from trainers.roles import LanguageModel
-from trainers.stages._stage import Stage, StageSettings
+from trainers.stages._stage import Stage, StageSettings, WritingTask
 from trainers.text_config import TextConfig
 
 _REFERENCE_PAIRS = 4
@@ -34,14 +33,11 @@ class DpoSettings(StageSettings):
     )
 
 
-class PreferenceTask:
+class PreferenceTask(WritingTask):
     """The task; see `trainers.stages.TextTask`. Examples come in pairs: chosen, rejected, chosen …"""
 
     def __init__(self, config: TextConfig, settings: DpoSettings, role: LanguageModel, rows: Sequence[TextRow]) -> None:
-        if config.packing:
-            raise UserError(
-                "packing = True is for single texts; preference pairs are compared text by text. Leave it out."
-            )
+        refuse_packing(config.packing)
         self.config = config
         self.settings = settings
         self.role = role
@@ -88,29 +84,11 @@ class PreferenceTask:
             total += float(self._loss(chosen, reference[start : start + len(chosen)])) * len(chosen)
         return total / len(pairs)
 
-    def _encode(self, rows: Sequence[TextRow], *, cut_long: bool) -> tuple[list[tuple[Encoded, Encoded]], Encodings]:
-        both = [replace(row, text=answer) for row in rows for answer in (row.chosen, row.rejected)]
-        found = encode_rows(
-            both,
-            self._answered,
-            max_length=self._max_length,
-            cut_long=cut_long,
-            context_tokens=self.role.context_tokens,
-        )
-        if found.left_out:
-            raise UserError(
-                f"Cut to {self._max_length} tokens, {found.left_out} answers are gone with their ends. Raise "
-                "--max-length."
-            )
-        return list(zip(found.rows[::2], found.rows[1::2], strict=True)), found
+    def _encode(self, rows: Sequence[TextRow], *, cut_long: bool) -> tuple[list[Pair], Encodings]:
+        context_tokens = self.role.context_tokens
+        return encode_pairs(rows, self._encoder, self._max_length, cut_long=cut_long, context_tokens=context_tokens)
 
-    def _answered(self, row: TextRow) -> Encoded:
-        """Return the prompt with one answer; that answer alone is learned from, not what the assistant said before."""
-        whole = self._encoder.chat((*row.messages, {"role": "assistant", "content": row.text}), row.where)
-        before = len(self._encoder.prompt(row.messages, row.where))
-        return Encoded(whole.numbers, tuple(own and n >= before for n, own in enumerate(whole.trained)))
-
-    def _likelihoods(self, pairs: Sequence[tuple[Encoded, Encoded]]) -> Tensor:
+    def _likelihoods(self, pairs: Sequence[Pair]) -> Tensor:
         """Return log p of every answer, [pairs, 2]: chosen, rejected."""
         batch = pad_right([one for pair in pairs for one in pair], self.role.tokenizer.pad_token_id)
         batch = batch.to(self.role.device)
@@ -118,12 +96,12 @@ class PreferenceTask:
         return text_log_likelihoods(logits, batch.labels).reshape(-1, 2)
 
     @torch.no_grad()
-    def _ask_reference(self, pairs: Sequence[tuple[Encoded, Encoded]]) -> Tensor:
+    def _ask_reference(self, pairs: Sequence[Pair]) -> Tensor:
         starts = range(0, len(pairs), _REFERENCE_PAIRS)
         with without_adapters(self.role.model):
             return torch.cat([self._likelihoods(pairs[start : start + _REFERENCE_PAIRS]) for start in starts])
 
-    def _loss(self, pairs: Sequence[tuple[Encoded, Encoded]], reference: Tensor) -> Tensor:
+    def _loss(self, pairs: Sequence[Pair], reference: Tensor) -> Tensor:
         chosen, rejected = self._likelihoods(pairs).unbind(1)
         options: dict[str, Any] = self.settings.model_dump()
         return preference(chosen, rejected, *reference.unbind(1), **options)

@@ -11,14 +11,14 @@ from trainers.data.texts import TextRow
 from trainers.data.token_batches import TokenBatch, pack_rows, packs, pad_right
 from trainers.objectives.next_token import next_token, token_losses
 from trainers.roles import LanguageModel
-from trainers.stages._stage import Stage, StageSettings
+from trainers.stages._stage import Stage, StageSettings, WritingTask
 from trainers.text_config import TextConfig
 
 _PROMPT_CHARACTERS = 40
 _EVALUATION_ROWS = 8
 
 
-class SupervisedTask:
+class SupervisedTask(WritingTask):
     """The task; see `trainers.stages.TextTask`."""
 
     def __init__(
