@@ -77,11 +77,11 @@ class Task(Protocol):
         """Return what was measured on the way in the batches since the last call, by name; empty where nothing is."""
         ...
 
-    def state(self) -> Mapping[str, Tensor]:
+    def state(self) -> "Mapping[str, Tensor]":
         """Return what the remaining steps depend on beside the weights, the optimiser and the step; mostly nothing."""
         ...
 
-    def restore(self, state: Mapping[str, Tensor]) -> None:
+    def restore(self, state: "Mapping[str, Tensor]") -> None:
         """Put back what `state` gave."""
         ...
 
@@ -96,10 +96,10 @@ class QuietTask:
     def noted(self) -> Mapping[str, float]:
         return {}
 
-    def state(self) -> Mapping[str, Tensor]:
+    def state(self) -> "Mapping[str, Tensor]":
         return {}
 
-    def restore(self, state: Mapping[str, Tensor]) -> None:
+    def restore(self, state: "Mapping[str, Tensor]") -> None:
         """Nothing was kept."""
 
 
