@@ -11,7 +11,7 @@ finished cell is one line of the JSON file at once; run again, it goes on where 
 more. Blends are of the voices as trained with the first method and its recommended settings.
 
 --configs takes a JSON list of mappings; each is a cell, or a cell for each of --voices where it names none:
-{"voice": "pirate", "method": "lora", "learning_rate": 0.005, "settings": {"rank": 16}, "run": {"steps": 200}}
+{"voice": "haiku", "method": "lora", "learning_rate": 0.005, "settings": {"rank": 8}, "run": {"steps": 99}, "rows": 320}
 """
 
 import argparse
@@ -61,7 +61,7 @@ def jobs_of(options: argparse.Namespace) -> tuple[list[Job], list[Job]]:
 
 
 def _cell(options: argparse.Namespace, values: Mapping[str, Any], voice: str, factor: float) -> Cell:
-    unknown = set(values) - {"voice", "method", "learning_rate", "settings", "run"}
+    unknown = set(values) - {"voice", "method", "learning_rate", "settings", "run", "rows"}
     if unknown:
         raise UserError(f"{options.configs}: unknown keys {', '.join(sorted(unknown))}; see --help for an example.")
     return Cell(
@@ -71,6 +71,7 @@ def _cell(options: argparse.Namespace, values: Mapping[str, Any], voice: str, fa
         factor,
         json.dumps(values.get("settings", {}), sort_keys=True),
         json.dumps({**dict(options.set), **values.get("run", {})}, sort_keys=True),
+        values.get("rows"),
         options.examples,
     )
 

@@ -42,6 +42,8 @@ PLAIN = "plain"
 FUSED = "pfeiffer"
 """Adapters of this method on the other voices are what a method that builds on adapters gets."""
 _ANSWER_TOKENS = 72
+_JUDGED_BY = 320
+"""Real examples of each voice that the judge learns from."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,8 @@ class Cell:
     """The method's own settings, as JSON."""
     run: str = "{}"
     """Other settings of the run, as JSON."""
+    rows: int | None = None
+    """Training examples, the first of the file; None takes all."""
     examples: int = 80
     """Held-out questions that are answered, at most."""
 
@@ -106,7 +110,9 @@ class Bench:
             texts: folder of the datasets, one folder for each voice.
         """
         self._adapters, self._device, self._base_name, self._texts = adapters, device, base, texts
-        self._judge = VoiceJudge({voice: voice_texts(texts / voice / "train.jsonl") for voice in (*VOICES, PLAIN)})
+        self._judge = VoiceJudge(
+            {voice: voice_texts(texts / voice / "train.jsonl")[:_JUDGED_BY] for voice in (*VOICES, PLAIN)}
+        )
         self._held_out = {voice: read_texts(texts / voice, HELD_OUT).rows for voice in VOICES}
         self._lines = {voice: _lines(texts / voice / "held_out.jsonl") for voice in VOICES}
         self._base: TextBase | None = None
@@ -193,7 +199,7 @@ class Bench:
     def _train(self, cell: Cell, base: TextBase, target: Path, folder: Path) -> Figures:
         """Train, write the adapter and take it off the base."""
         config = self._config(cell, self._built_on(cell, base, folder))
-        task = make_task(config, base, read_texts(Path(config.data)).rows)
+        task = make_task(config, base, read_texts(Path(config.data)).rows[: cell.rows])
         half = next(base.model.parameters()).dtype == torch.bfloat16
         accelerator = Accelerator(cpu=base.device.type == "cpu", mixed_precision="bf16" if half else "no")
         training = begin(config, task, accelerator)

@@ -56,6 +56,7 @@ def _voice_row(line: Line, base: Line | None) -> str:
     voice = line["voice"]
     share, before = (f"{base['shares'][voice]:.0%}", base["perplexities"].get(voice)) if base else ("", None)
     settings = {**json.loads(line["settings"]), **json.loads(line["run"])}
+    settings |= {"examples": line["rows"]} if line.get("rows") else {}
     shown = ", ".join(f"{key} {value}" for key, value in settings.items() if key not in ("steps", "batch_size"))
     return (
         f"| {voice} | {line['method']} | {line['shares'][voice]:.0%} | {share} | {line['facts_right']:.0%} "

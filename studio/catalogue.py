@@ -69,7 +69,7 @@ def _methods() -> list[dict[str, Any]]:
             "source": method.source,
             "parts": list(method.parts),
             "recommended": {
-                part: {"learning_rate": own.learning_rate, "settings": _plain(own.settings)}
+                part: {"learning_rate": own.rate_on_pocket(), "settings": _plain(own.settings)}
                 for part, own in method.recommended.items()
             },
             "fields": shapes_of(method.settings),

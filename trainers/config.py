@@ -15,6 +15,7 @@ from trainers.methods import MethodSettings, find_method
 
 _HEADLINE = "The run's settings cannot be used:"
 _POCKET = "pocket"
+_POCKETS = (_POCKET, "pocket-lm")
 _PARTS_EXAMPLE = "write parts: {unet: {method: lora, learning_rate: 2e-3, settings: {rank: 16}}}"
 _OF_A_PART = ("method", "learning_rate", "rank", "alpha", "targets", "settings")
 # The recommended rates of the picture parts were measured on the pocket base, which is five times narrower than Stable
@@ -51,8 +52,10 @@ class PartConfig(_Frozen):
         """Return the learning rate, the method's recommendation where none is set."""
         if self.learning_rate is not None:
             return self.learning_rate
-        share = 1.0 if base == _POCKET else _FULL_SIZED_RATE_SHARES.get(part, 1.0)
-        return find_method(self.method).recommended[part].learning_rate * share
+        recommended = find_method(self.method).recommended[part]
+        if base in _POCKETS:
+            return recommended.rate_on_pocket()
+        return recommended.learning_rate * _FULL_SIZED_RATE_SHARES.get(part, 1.0)
 
 
 class TrainingConfig(_Frozen):

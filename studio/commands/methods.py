@@ -52,7 +52,8 @@ def _describe(method: Method) -> None:
     print(f"Loads in plain PEFT: {'no, it needs this project' if method.needs_studio else 'yes'}.")
     for part, recommendation in method.recommended.items():
         own = ", ".join(f"{key} = {_shown(value)}" for key, value in recommendation.settings.items())
-        print(f"{part}: learning rate {recommendation.learning_rate:g}{', ' + own if own else ''}")
+        pocket = f" ({recommendation.pocket_rate:g} on pocket-lm)" if recommendation.pocket_rate is not None else ""
+        print(f"{part}: learning rate {recommendation.learning_rate:g}{pocket}{', ' + own if own else ''}")
     _print_settings(method)
 
 

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from trainers.config import PartConfig, RunConfig, config_as_yaml, parse_config, read_config
 from trainers.errors import UserError
+from trainers.methods import methods
+from trainers.text_config import TextConfig
 
 NEEDED = {"data": "pictures", "name": "style"}
 
@@ -37,6 +39,18 @@ def test_a_full_sized_base_takes_smaller_steps_unless_told_otherwise() -> None:
     assert config.parts["text_encoder"].learning_rate == pytest.approx(1e-4)
     own = parse_config({**NEEDED, "base": "elsewhere", "parts": {"unet": {"learning_rate": 2e-3}}})
     assert own.parts["unet"].learning_rate == 2e-3
+
+
+def test_the_pocket_language_model_takes_larger_steps_unless_told_otherwise() -> None:
+    chats = {"data": "chats", "name": "voice"}
+    recommended = methods()["lora"].recommended["language_model"]
+    pocket, other = parse_config(chats, TextConfig), parse_config({**chats, "base": "somewhere/llama"}, TextConfig)
+    assert pocket.parts["language_model"].learning_rate == recommended.pocket_rate
+    assert other.parts["language_model"].learning_rate == recommended.learning_rate == 2e-4
+    own = parse_config({**chats, "parts": {"language_model": {"learning_rate": 0.5}}}, TextConfig)
+    assert own.step_size("language_model") == 0.5
+    without = methods()["bitfit"].recommended["unet"]
+    assert without.rate_on_pocket() == without.learning_rate
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,12 @@ class Recommendation:
     """Step size of AdamW."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Settings that differ from the method's defaults on this part."""
+    pocket_rate: float | None = None
+    """Step size on the shipped pocket language model, which is ten times narrower than usual ones; None is no other."""
+
+    def rate_on_pocket(self) -> float:
+        """Return the step size on a shipped pocket base."""
+        return self.learning_rate if self.pocket_rate is None else self.pocket_rate
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ METHOD = Method(
     recommended={
         "unet": Recommendation(2e-3, {"targets": ("attention", "feed_forward")}),
         "text_encoder": Recommendation(5e-3, {"rank": 8}),
-        "language_model": Recommendation(2e-4, {"targets": ("all-linear",)}),
+        "language_model": Recommendation(2e-4, {"targets": ("all-linear",)}, pocket_rate=5e-3),
     },
     peft_config=_peft_config,
     mergeable=True,

@@ -177,7 +177,7 @@ METHOD = Method(
     recommended={
         "unet": Recommendation(1e-3),
         "text_encoder": Recommendation(5e-3, {"rank": 8}),
-        "language_model": Recommendation(2e-4),
+        "language_model": Recommendation(2e-4, pocket_rate=5e-3),
     },
     peft_config=_config,
     mergeable=True,
