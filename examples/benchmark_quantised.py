@@ -59,6 +59,14 @@ _WARM_UP = 2
 _GIGA = 1e9
 
 
+def disable_checkpointing(model: Any) -> None:
+    """Turn checkpointing off again; transformers has called the switch by two names."""
+    for name in ("activation_checkpointing_disable", "gradient_checkpointing_disable"):
+        if hasattr(model, name):
+            getattr(model, name)()
+            return
+
+
 def write_llama(folder: Path, sizes: dict[str, int], device: torch.device) -> int:
     """Write a Llama with random weights in bf16, with a byte-level tokenizer; return its number of parameters."""
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -101,7 +109,7 @@ def measure(base: TextBase, method: str, rows: int, length: int, checkpointing: 
         held = torch.cuda.memory_allocated(base.device) if on_gpu else None
     finally:
         if checkpointing:
-            base.model.activation_checkpointing_disable()
+            disable_checkpointing(base.model)
         bridge.detach(base.model, ADAPTER)
         bridge.set_weights(base.model, {})
     seconds = sorted(taken[_WARM_UP:])[len(taken[_WARM_UP:]) // 2]

@@ -15,7 +15,7 @@ from accelerate import Accelerator
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "pocket"))  # the text world knows which answers are right
 
-from pipelines.voice_judge import VoiceJudge, voice_texts  # noqa: E402
+from trainers.voice_judge import VoiceJudge, voice_texts  # noqa: E402
 from text_world.facts import answers_right  # noqa: E402
 
 from pipelines.attach import Attachments, attached  # noqa: E402
