@@ -26,7 +26,8 @@ def expand_prompt(
         UserError: the wish is empty but for those words, the model's answer is empty or does not end, or an adapter is
             not attached.
     """
-    kept, asked = [], wish
+    kept: list[str] = []
+    asked = wish
     for word in dict.fromkeys(keep):
         rest = re.sub(rf"(?<!\w){re.escape(word)}(?!\w)\s*,?", " ", asked, flags=re.IGNORECASE)
         if rest != asked:
