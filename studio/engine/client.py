@@ -161,6 +161,9 @@ class Engine:
                 del self._open[ticket.number]
             if self._process is process:
                 self._process = None
+            if process.stdin is not None:
+                with contextlib.suppress(OSError):  # what was not sent to it is told below
+                    process.stdin.close()
         cause = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
         hint = " Most likely memory ran out: take a smaller picture, or fewer at once." if code == -9 else ""
         for ticket in lost:

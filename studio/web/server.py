@@ -108,9 +108,10 @@ def serve(
 
 def guarded_app(library: Library, engine: Engine, address: Address) -> Any:
     """Return the whole web application, ready for a server."""
-    from studio.web.gradio_import import building_quickly, import_gradio_quickly
+    from studio.web.gradio_import import building_quickly, forbid_fetching, import_gradio_quickly
 
     import_gradio_quickly()
+    forbid_fetching()
     import gradio as gr
     from fastapi import FastAPI
 
@@ -126,10 +127,12 @@ def guarded_app(library: Library, engine: Engine, address: Address) -> Any:
     for folder in (desk.outputs, uploads):
         folder.mkdir(parents=True, exist_ok=True)
     pictures = {library.folder / name: inside for name, inside in _PICTURES.items()}
+    undocumented: dict[str, Any] = {"docs_url": None, "redoc_url": None, "openapi_url": None}
     app = gr.mount_gradio_app(
-        FastAPI(docs_url=None, redoc_url=None, openapi_url=None),
+        FastAPI(**undocumented),
         page,
         path="/",
+        app_kwargs=undocumented,
         server_name=address.host,
         server_port=address.port,
         footer_links=[],
@@ -145,7 +148,7 @@ def guarded_app(library: Library, engine: Engine, address: Address) -> Any:
         theme=theme(),
         css=CSS,
     )
-    page.has_launched = True  # a mounted page does not say so itself, and until then Gradio lets events read any file
+    page.has_launched = page.is_running = True  # mounting does not say so, and until then events may read any file
     host = f"[{address.host}]" if ":" in address.host else address.host
     served = ServedFiles((desk.outputs, uploads), pictures)
     return Guard(app, {*_LOOPBACK, host, *address.names}, address.port, served.serves)
