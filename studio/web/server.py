@@ -95,6 +95,7 @@ def serve(
             guarded_app(library, engine, address), log_level="warning", ws="none", timeout_graceful_shutdown=1
         )
     )
+    _end_jobs_first(server, engine)
     thread.start()
     port = listener.getsockname()[1]
     shown = "127.0.0.1" if address.host in ("127.0.0.1", "localhost") else address.host
@@ -104,6 +105,17 @@ def serve(
     finally:
         scheduler.close()
         engine.close()
+
+
+def _end_jobs_first(server: Any, engine: Engine) -> None:
+    """Let jobs fail before the server waits for its requests: a request that waits for a job cannot be called off."""
+    shut_down = server.shutdown
+
+    async def shutdown(sockets: Sequence[socket.socket] | None = None) -> None:
+        engine.close()
+        await shut_down(sockets)
+
+    server.shutdown = shutdown
 
 
 def guarded_app(library: Library, engine: Engine, address: Address) -> Any:

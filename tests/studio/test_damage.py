@@ -109,3 +109,5 @@ def test_jobs_of_a_killed_process_fail_though_the_next_is_running(tmp_path: Path
     engine.close()
     with pytest.raises(UserError, match="inference process"):
         list(engine.follow(second))
+    with pytest.raises(UserError, match="being closed"):
+        engine.submit("catalogue", {})
