@@ -41,7 +41,7 @@ class _WithoutStubs(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def exec_module(self, module: ModuleType) -> None:
         self._inner.exec_module(module)
         if hasattr(module, _FUNCTION):
-            setattr(module, _FUNCTION, lambda *_, **__: None)
+            setattr(module, _FUNCTION, _nothing)
 
 
 def import_gradio_quickly() -> None:
@@ -81,14 +81,18 @@ def building_quickly() -> Iterator[None]:
 
     make = App.create_app
     for kind in _with_subclasses(Block):
-        function = inspect.unwrap(kind.__init__)
+        function = inspect.unwrap(vars(kind).get("__init__", _nothing))
         if not hasattr(function, "__signature__") and inspect.isfunction(function):
-            function.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
-    App.create_app = staticmethod(lambda *_, **__: None)  # type: ignore[assignment]
+            setattr(function, "__signature__", inspect.signature(function))  # noqa: B010 - functions declare none
+    App.create_app = staticmethod(_nothing)  # type: ignore[assignment,method-assign]
     try:
         yield
     finally:
         App.create_app = staticmethod(make)  # type: ignore[method-assign]
+
+
+def _nothing(*_: object, **__: object) -> None:
+    """Do nothing."""
 
 
 def _with_subclasses(kind: type) -> Iterator[type]:
