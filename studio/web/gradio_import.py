@@ -13,7 +13,7 @@ import inspect
 import sys
 from collections.abc import Iterator, Sequence
 from types import ModuleType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 _MODULE = "gradio.component_meta"
 _FUNCTION = "create_or_modify_pyi"
@@ -84,18 +84,18 @@ def building_quickly() -> Iterator[None]:
         function = inspect.unwrap(vars(kind).get("__init__", _nothing))
         if not hasattr(function, "__signature__") and inspect.isfunction(function):
             setattr(function, "__signature__", inspect.signature(function))  # noqa: B010 - functions declare none
-    App.create_app = staticmethod(_nothing)  # type: ignore[assignment,method-assign]
+    App.create_app = staticmethod(_nothing)
     try:
         yield
     finally:
-        App.create_app = staticmethod(make)  # type: ignore[method-assign]
+        App.create_app = staticmethod(make)
 
 
 def _nothing(*_: object, **__: object) -> None:
     """Do nothing."""
 
 
-def _with_subclasses(kind: type) -> Iterator[type]:
+def _with_subclasses(kind: type[Any]) -> Iterator[type[Any]]:
     yield kind
     for below in kind.__subclasses__():
         yield from _with_subclasses(below)
