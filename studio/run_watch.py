@@ -1,5 +1,6 @@
 """Runs as a page shows them: read from their folders alone, so a reload, a second page or a new app says the same."""
 
+import functools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -64,7 +65,7 @@ def find_row(rows: Sequence[RunRow], name: str | None) -> RunRow | None:
 def _row(run: Run, waiting: Sequence[str]) -> RunRow:
     try:
         state = run.state()
-        kind = str(read_config(run.folder / CONFIG_NAME).get("kind", "pictures"))
+        kind = _kind_of(run.folder / CONFIG_NAME, _facts(run.folder / CONFIG_NAME))
         status = run.status()
     except UserError as error:
         return RunRow(run.name, "broken", 0, 0, 0, str(error), "", "")
@@ -80,6 +81,16 @@ def _row(run: Run, waiting: Sequence[str]) -> RunRow:
     return RunRow(
         run.name, status, place, step, int(state.get("total") or 0), problem, str(state.get("updated", "")), kind
     )
+
+
+@functools.lru_cache(maxsize=4096)
+def _kind_of(path: Path, facts: tuple[int, int]) -> str:
+    """Return a run's kind; a page asks every second for all runs, and their settings hardly ever change.
+
+    Args:
+        facts: of the file, so that a changed one is read again.
+    """
+    return str(read_config(path).get("kind", "pictures"))
 
 
 def _last_step(run: Run) -> int:

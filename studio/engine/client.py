@@ -39,6 +39,7 @@ class Engine:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
         self._open: dict[int, Ticket] = {}
+        self._closed = False
 
     def submit(self, job: str, arguments: Mapping[str, Any]) -> Ticket:
         """Hand in a job; it waits behind those that were handed in before.
@@ -126,12 +127,15 @@ class Engine:
         self.warm()
 
     def close(self) -> None:
-        """End the process, at once if it does not end by itself."""
+        """End the process, at once if it does not end by itself; open jobs fail, and no further one is taken."""
         with self._lock:
+            self._closed = True
             process, self._process = self._process, None
         _end(process)
 
     def _ensure(self) -> "subprocess.Popen[str]":
+        if self._closed:
+            raise UserError("The studio is being closed, so nothing more is begun. Start it again and ask again.")
         if self._process is None or self._process.poll() is not None:
             log = self._folder / "logs"
             log.mkdir(parents=True, exist_ok=True)
@@ -161,6 +165,9 @@ class Engine:
                 del self._open[ticket.number]
             if self._process is process:
                 self._process = None
+            if process.stdin is not None:
+                with contextlib.suppress(OSError):  # what was not sent to it is told below
+                    process.stdin.close()
         cause = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
         hint = " Most likely memory ran out: take a smaller picture, or fewer at once." if code == -9 else ""
         for ticket in lost:

@@ -14,6 +14,7 @@ from studio.web.desk import Desk, told
 from studio.web.run_chart import COLUMNS
 from studio.web.run_panel import RunPanel
 from studio.web.run_texts import TEXTS
+from trainers.card import check_name
 from trainers.errors import UserError
 
 _TRIED_IN = ("generate", "text")
@@ -218,7 +219,7 @@ def _acting(desk: Desk, action: str) -> Callable[[str | None], None]:
         with told():
             if not name:
                 raise UserError("No run is chosen. Choose one above.")
-            _act(desk, action, name)
+            _act(desk, action, check_name(name))  # a page never names a folder elsewhere
 
     return act
 

@@ -95,6 +95,7 @@ def serve(
             guarded_app(library, engine, address), log_level="warning", ws="none", timeout_graceful_shutdown=1
         )
     )
+    _end_jobs_first(server, engine)
     thread.start()
     port = listener.getsockname()[1]
     shown = "127.0.0.1" if address.host in ("127.0.0.1", "localhost") else address.host
@@ -106,11 +107,23 @@ def serve(
         engine.close()
 
 
+def _end_jobs_first(server: Any, engine: Engine) -> None:
+    """Let jobs fail before the server waits for its requests: a request that waits for a job cannot be called off."""
+    shut_down = server.shutdown
+
+    async def shutdown(sockets: Sequence[socket.socket] | None = None) -> None:
+        engine.close()
+        await shut_down(sockets)
+
+    server.shutdown = shutdown
+
+
 def guarded_app(library: Library, engine: Engine, address: Address) -> Any:
     """Return the whole web application, ready for a server."""
-    from studio.web.gradio_import import building_quickly, import_gradio_quickly
+    from studio.web.gradio_import import building_quickly, forbid_fetching, import_gradio_quickly
 
     import_gradio_quickly()
+    forbid_fetching()
     import gradio as gr
     from fastapi import FastAPI
 
@@ -126,10 +139,12 @@ def guarded_app(library: Library, engine: Engine, address: Address) -> Any:
     for folder in (desk.outputs, uploads):
         folder.mkdir(parents=True, exist_ok=True)
     pictures = {library.folder / name: inside for name, inside in _PICTURES.items()}
+    undocumented: dict[str, Any] = {"docs_url": None, "redoc_url": None, "openapi_url": None}
     app = gr.mount_gradio_app(
-        FastAPI(docs_url=None, redoc_url=None, openapi_url=None),
+        FastAPI(**undocumented),
         page,
         path="/",
+        app_kwargs=undocumented,
         server_name=address.host,
         server_port=address.port,
         footer_links=[],
@@ -145,7 +160,7 @@ def guarded_app(library: Library, engine: Engine, address: Address) -> Any:
         theme=theme(),
         css=CSS,
     )
-    page.has_launched = True  # a mounted page does not say so itself, and until then Gradio lets events read any file
+    page.has_launched = page.is_running = True  # mounting does not say so, and until then events may read any file
     host = f"[{address.host}]" if ":" in address.host else address.host
     served = ServedFiles((desk.outputs, uploads), pictures)
     return Guard(app, {*_LOOPBACK, host, *address.names}, address.port, served.serves)
