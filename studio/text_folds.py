@@ -83,7 +83,7 @@ def _run_fold(
     try:
         inner = _FoldJournal(own, journal.report, outer=journal.say)
         go_on(own, inner, training)
-        if not run_steps(own, inner, training, control, Evaluation(lambda: {})):
+        if not run_steps(own, inner, training, control, Evaluation(dict)):
             return None
         return dict(task.validate(fold.held_out))
     finally:

@@ -197,7 +197,7 @@ def _training_facts(training: Training) -> dict[str, object]:
     """Return the config as the card keeps it: no paths, nothing of this machine."""
     kept = training.config.model_dump(mode="json", exclude={"parts", *type(training.config).not_in_the_card})
     rates = {part: plan.learning_rate for part, plan in training.config.parts.items()}
-    return {**kept, "learning_rates": rates, "skipped_steps": training.skipped}
+    return {**kept, **training.config.for_the_card(), "learning_rates": rates, "skipped_steps": training.skipped}
 
 
 def _evaluate(run: Run, journal: Journal, training: Training, evaluation: Evaluation) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trainers.voice_judge import VoiceJudge, _features, _fit, _softmax, voice_texts
 from trainers.errors import UserError
+from trainers.voice_judge import VoiceJudge, _features, _fit, _softmax, voice_texts
 
 EXAMPLES = {
     "loud": ["HEY! Look at that!", "Wow! What a boat!", "Look! A cat!"],

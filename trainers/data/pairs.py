@@ -49,6 +49,6 @@ def refuse_packing(packing: bool) -> None:
     """
     if packing:
         raise UserError(
-            "packing = True is for single texts that are foreseen word by word; this stage looks at each text or pair as "
-            "a whole. Leave it out."
+            "packing = True is for single texts that are foreseen word by word; this stage looks at each text or pair "
+            "as a whole. Leave it out."
         )
