@@ -106,7 +106,8 @@ def label_pairs(
     """
     if answers < 2 or not temperature > 0:
         raise UserError(
-            f"{answers} answers at temperature {temperature:g} make no pair; take 2 and more, and a temperature above 0."
+            f"{answers} answers at temperature {temperature:g} make no pair; take 2 and more, and a temperature above "
+            "0."
         )
     requests = [
         TextRequest(
@@ -164,8 +165,8 @@ def write_pairs(path: Path, labelled: Labelled) -> None:
     if not labelled.pairs:
         raise UserError(
             f"No pair came of it: {labelled.same} prompts got the same answer each time, and between "
-            f"{labelled.undecided} pairs the judge saw no difference. Raise --temperature or --answers, or take another "
-            "judge. Nothing was written."
+            f"{labelled.undecided} pairs the judge saw no difference. Raise --temperature or --answers, or take "
+            "another judge. Nothing was written."
         )
     if path.exists():
         raise UserError(f"{path} exists. Choose another --out; nothing was written.")

@@ -213,11 +213,11 @@ def say_parts(journal: Journal, training: Training) -> None:
     for part, found in training.attached.items():
         method = find_method(config.parts[part].method)
         head = training.task.heads.get(part)
-        beside = sum(p.numel() for p in head.parameters()) if head is not None else 0
+        beside = f", and a head of {sum(p.numel() for p in head.parameters()):,}" if head is not None else ""
         shrinking += [method.title] if method.shrinks else []
         journal.say(
             f"{part}: {method.name} on {len(found.matched)} layers, {found.trainable:,} trainable parameters "
-            f"({found.trainable / found.total:.2%} of {found.total:,}){f', and a head of {beside:,}' if beside else ''}, learning rate {config.step_size(part):g}"
+            f"({found.trainable / found.total:.2%} of {found.total:,}){beside}, learning rate {config.step_size(part):g}"
         )
     size_bytes = parts_size_bytes(trained_parts(training))
     most = f"at most (its {' and '.join(dict.fromkeys(shrinking))} may end smaller) " if shrinking else ""
