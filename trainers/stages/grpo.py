@@ -19,7 +19,7 @@ from trainers.errors import UserError
 from trainers.methods._weighing import without_adapters
 from trainers.objectives.group_policy import group_advantages, group_policy
 from trainers.objectives.next_token import token_losses
-from trainers.rewards import Answered, Rate, Reward, build_rewards, parse_rewards
+from trainers.rewards import Answered, Rate, Reward, WeightedReward, build_rewards, parse_rewards
 from trainers.roles import LanguageModel
 from trainers.stages._stage import VALIDATION, Stage, StageSettings, WritingTask
 from trainers.text_config import TextConfig
@@ -103,20 +103,24 @@ class GroupPolicyTask(WritingTask):
         self.notes: Sequence[str] = []
         self._refuse_long(self._prompts, self.places)
         self._rewards = parse_rewards(settings.rewards)
+        # What the data lack for a reward is told now, before anything is attached.
+        self._try([one for one in self._rewards if not one.reward.is_adapter])
         self._rate: Rate | None = None
         self._kept: dict[int, _Written] = {}
 
     def prepare(self) -> None:
-        """Make the rewards; rate one answer, so that a mistake is told before the first step.
+        """Make the rewards.
 
         Raises:
-            UserError: a reward cannot be made, or not be given to the data; or answers would be used again on several
-                devices.
+            UserError: a reward cannot be made, or answers would be used again on several devices.
         """
         if self.settings.iterations > 1 and torch.distributed.is_available() and torch.distributed.is_initialized():
             raise UserError("iterations above 1 works on one device. Start the run with one process, or take 1.")
         self._rate = build_rewards(self._rewards, self.role)
-        self._rate([Answered(row.messages, "Yes.", row.columns, row.where) for row in self._rows])
+
+    def _try(self, rewards: Sequence[WeightedReward]) -> None:
+        rate = build_rewards(rewards, self.role)
+        rate([Answered(row.messages, "Yes.", row.columns, row.where) for row in self._rows])
 
     def weight(self, batch_number: int) -> float:
         return 1.0
