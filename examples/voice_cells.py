@@ -15,7 +15,6 @@ from accelerate import Accelerator
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "pocket"))  # the text world knows which answers are right
 
-from trainers.voice_judge import VoiceJudge, voice_texts  # noqa: E402
 from text_world.facts import answers_right  # noqa: E402
 
 from pipelines.attach import Attachments, attached  # noqa: E402
@@ -34,6 +33,7 @@ from trainers.methods import _peft_bridge as bridge  # noqa: E402
 from trainers.methods import find_method  # noqa: E402
 from trainers.stages import make_task  # noqa: E402
 from trainers.text_config import PART, TextConfig  # noqa: E402
+from trainers.voice_judge import VoiceJudge, voice_texts  # noqa: E402
 
 TEXTS = HERE / "texts"
 VOICES = ("pirate", "haiku", "courtroom")

@@ -197,7 +197,7 @@ def _training_facts(training: Training) -> dict[str, object]:
     """Return the config as the card keeps it: no paths, nothing of this machine."""
     kept = training.config.model_dump(mode="json", exclude={"parts", *type(training.config).not_in_the_card})
     rates = {part: plan.learning_rate for part, plan in training.config.parts.items()}
-    return {**kept, "learning_rates": rates, "skipped_steps": training.skipped}
+    return {**kept, **training.config.for_the_card(), "learning_rates": rates, "skipped_steps": training.skipped}
 
 
 def _evaluate(run: Run, journal: Journal, training: Training, evaluation: Evaluation) -> None:
@@ -217,8 +217,8 @@ def say_parts(journal: Journal, training: Training) -> None:
         shrinking += [method.title] if method.shrinks else []
         journal.say(
             f"{part}: {method.name} on {len(found.matched)} layers, {found.trainable:,} trainable parameters "
-            f"({found.trainable / found.total:.2%} of {found.total:,}){beside}, "
-            f"learning rate {config.step_size(part):g}"
+            f"({found.trainable / found.total:.2%} of {found.total:,}){beside}, learning rate "
+            f"{config.step_size(part):g}"
         )
     size_bytes = parts_size_bytes(trained_parts(training))
     most = f"at most (its {' and '.join(dict.fromkeys(shrinking))} may end smaller) " if shrinking else ""

@@ -96,6 +96,10 @@ class TrainingConfig(_Frozen):
         """Return the learning rate of a part."""
         return self.parts[part].step_size(part, self.base)
 
+    def for_the_card(self) -> dict[str, Any]:
+        """Return settings as an adapter's card keeps them, where they differ from the config's own."""
+        return {}
+
     def checked(self) -> Self:
         """Return the config with every recommendation written out, after checking all of it.
 

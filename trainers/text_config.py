@@ -6,7 +6,7 @@ from pydantic import Field
 
 from trainers.config import PartConfig, TrainingConfig
 from trainers.errors import UserError
-from trainers.stages import stage_names
+from trainers.stages import stage_names, stage_settings
 
 POCKET_LANGUAGE = "pocket-lm"
 PART = "language_model"
@@ -72,6 +72,9 @@ class TextConfig(TrainingConfig):
                 f"the base {self.base!r} reads."
             )
         return self.max_length
+
+    def for_the_card(self) -> dict[str, Any]:
+        return {"stage_settings": stage_settings(self).portable()}
 
     def checked(self) -> Self:
         """Return the config with every recommendation written out, after checking all of it."""

@@ -1,4 +1,4 @@
-"""``studio text``: train, talk to and compare adapters of language models; one file per subcommand."""
+"""``studio text``: everything about adapters of language models; one file per subcommand."""
 
 import argparse
 

@@ -9,6 +9,7 @@ from studio.run_control import Control
 from studio.run_kinds._run_kind import Forecast, RunKind
 from studio.run_kinds.pictures import prepare_training
 from trainers.config import parse_config
+from trainers.stages import stage_settings
 from trainers.text_config import PART, TextConfig
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ def _parse(values: Mapping[str, Any]) -> TextConfig:
 
 def _prepare(config: TextConfig, library: Library) -> TextConfig:
     kept: TextConfig = prepare_training(config, library)
+    if kept.stage_settings:
+        settings = stage_settings(kept).prepared(lambda name: str(library.find(name).resolve()))
+        kept = kept.model_copy(update={"stage_settings": settings})
     if kept.validation is None:
         return kept
     return kept.model_copy(update={"validation": str(Path(kept.validation).expanduser().resolve())})

@@ -138,6 +138,18 @@ class StageSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    def prepared(self, folder_of: Callable[[str], str]) -> dict[str, Any]:
+        """Return the settings as a run keeps them: every path absolute, and adapters as folders.
+
+        Args:
+            folder_of: an adapter's name (or folder) -> its folder; it raises a UserError where there is none.
+        """
+        return self.model_dump(mode="json", exclude_unset=True)
+
+    def portable(self) -> dict[str, Any]:
+        """Return the settings as an adapter's card keeps them: without this machine's folders."""
+        return self.model_dump(mode="json")
+
 
 @dataclass(frozen=True)
 class Stage:
