@@ -10,7 +10,9 @@ footer { display: none !important; }
 .studio-head p { margin: 0; opacity: 0.85; }
 .studio-log textarea { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; font-size: 0.8rem; }
 .studio-problem { border-left: 3px solid #c0392b; padding-left: 0.7rem; }
-.studio-columns { display: grid; gap: 0.6rem; grid-template-columns: repeat(auto-fit, minmax(min(15rem, 100%), 1fr)); }
+.studio-columns {
+  display: grid; gap: 0.6rem; grid-template-columns: repeat(auto-fit, minmax(min(10.5rem, 100%), 1fr));
+}
 .studio-answer, .studio-row {
   border: 1px solid var(--border-color-primary); border-radius: 0.4rem; padding: 0.5rem 0.7rem;
 }
@@ -21,10 +23,12 @@ footer { display: none !important; }
 .studio-facts-line { font-size: 0.8rem; margin: 0; color: var(--body-text-color-subdued); }
 .studio-masked { color: var(--body-text-color-subdued); }
 .studio-histogram { width: 100%; font-size: 0.85rem; }
-.studio-histogram th, .studio-histogram td { text-align: left; padding: 0.1rem 0.5rem 0.1rem 0; white-space: nowrap; }
+.studio-histogram th, .studio-histogram td {
+  border: 0 !important; text-align: left; padding: 0.1rem 0.5rem 0.1rem 0; white-space: nowrap;
+}
 .studio-bar { width: 60%; }
 .studio-bar span { display: block; height: 0.8rem; background: var(--color-accent); border-radius: 2px; }
-.studio-heading { font-weight: 600; }
+.studio-heading, .studio-heading p { font-weight: 600; }
 .studio-centred { align-items: center; }
 .studio-facts { width: 100%; border-collapse: collapse; }
 .studio-facts th { text-align: left; white-space: nowrap; vertical-align: top; padding: 0.2rem 0.8rem 0.2rem 0; }

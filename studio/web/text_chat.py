@@ -41,7 +41,7 @@ class Chat:
             self.send = gr.Button(words("text.send"), variant="primary", min_width=110, elem_id="text-send")
             self.stop = gr.Button(words("text.stop"), min_width=90)
             self.retry = gr.Button(words("text.retry"), min_width=90)
-            self.edit = gr.Button(words("text.edit"), min_width=150)
+            self.edit = gr.Button(words("text.edit"), min_width=190)
             self.new = gr.Button(words("text.new"), min_width=110)
         self._place_votes()
         self._wire()
