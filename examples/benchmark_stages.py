@@ -4,8 +4,8 @@
     python examples/benchmark_stages.py --only dpo,classify-lora --json stages.jsonl --processes 2
     python examples/benchmark_stages.py --json stages.jsonl --table stages.md --only-table
 
-Each finished row is one line of the JSON file; run again, it goes on where it stopped. Preferences: the share of answers
-to held-out prompts, sampled at temperature 1, that meet what was preferred, with the base and with the adapter.
+Each finished row is one line of the JSON file; run again, it goes on where it stopped. Preferences: the share of
+answers to held-out prompts, sampled at temperature 1, that meet what was preferred, with the base and with the adapter.
 """
 
 import argparse
@@ -213,7 +213,7 @@ def _in_parallel(names: Sequence[str], options: argparse.Namespace) -> int:
     common = ["--json", str(options.json), "--device", options.device, "--scale", str(options.scale)]
     shares = [names[number :: options.processes] for number in range(options.processes)]
     script = [sys.executable, __file__, *common, "--prompts", str(options.prompts)]
-    running = [subprocess.Popen([*script, "--only", ",".join(share)]) for share in shares if share]
+    running = [subprocess.Popen([*script, "--only", ",".join(share)]) for share in shares if share]  # noqa: S603
     return max((process.wait() for process in running), default=0)
 
 
