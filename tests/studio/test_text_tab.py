@@ -1,15 +1,15 @@
 """What the Text tab stands on, without a browser: jobs on a language model, columns, votes, and forms of texts."""
 
 import argparse
-import asyncio
 import json
 import math
 import shlex
-from collections.abc import Iterator, Mapping
+import subprocess
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import gradio as gr
 import numpy as np
 import pytest
 
@@ -27,7 +27,7 @@ from studio.run_kinds import kind_of, run_kinds
 from studio.run_views import views_of
 from studio.text_comparing import read_held_out
 from studio.training_flags import Training, add_training, config_from_options
-from studio.web.form import Form, with_variant
+from studio.web.form import with_variant
 from studio.web.run_chart import loss_lines, measure_lines
 from studio.web.text_columns import (
     SHOWN,
@@ -279,38 +279,42 @@ def test_what_is_no_pair_is_told() -> None:
             pair_of(given, better, worse)
 
 
-@pytest.fixture
-def event_loop_of_its_own() -> Iterator[None]:
-    """A page makes an event loop where there is none, and leaves it open."""
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
-    yield
-    asyncio.set_event_loop(None)
-    loop.close()
+_FORM = """
+import json, sys
+from pathlib import Path
+import gradio as gr
+from studio.catalogue import cached_catalogue
+from studio.library import Library
+from studio.run_kinds import run_kinds
+from studio.web.form import Form
+given = json.loads(sys.argv[2])
+with gr.Blocks():
+    form = Form(run_kinds()["text"], cached_catalogue(Library(Path(sys.argv[1]))), given, False)
+    form.front(), form.variants(), form.parts(), form.folded()
+values = [component.value for component in form.components]
+place = form.components.index(form.choosers["stage"])
+other = form.settings([*values[:place], "sft", *values[place + 1:]])
+stages = [value for _, value in form.components[place].choices]
+print(json.dumps({"same": form.settings(values), "other": other, "stages": stages}))
+"""  # a page in this process would make event loops and leave them open
 
 
 class TestForms:
-    @pytest.mark.usefixtures("event_loop_of_its_own")
     def test_every_setting_of_a_stage_has_a_field_and_comes_back(self, tmp_path: Path) -> None:
-        catalogue = read_catalogue(Library(tmp_path))
-        kind = run_kinds()["text"]
+        read_catalogue(Library(tmp_path))
         given = {"kind": "text", "data": "x", "name": "n", "stage": "dpo", "stage_settings": {"beta": 0.3}}
-        with gr.Blocks():
-            form = Form(kind, catalogue, given, False)
-            form.front()
-            form.variants()
-            form.parts()
-            form.folded()
-        values = [component.value for component in form.components]
-        settings = form.settings(values)
-        assert {key: settings[key] for key in given} == given
-        assert settings["parts"] == {"language_model": {"method": "lora"}}
-        assert {value for _, value in form.component("stage").choices} >= {"dpo", "sft"}
-        assert "stage_settings" in kind.variants
-        changed = with_variant(kind, settings, "stage", "sft")
-        assert "stage_settings" not in changed
-        place = form.components.index(form.choosers["stage"])
-        assert "stage_settings" not in form.settings([*values[:place], "sft", *values[place + 1 :]])
+        said = subprocess.run(
+            [sys.executable, "-c", _FORM, str(tmp_path), json.dumps(given)], capture_output=True, text=True, check=True
+        )
+        found = json.loads(said.stdout)
+        assert {key: found["same"][key] for key in given} == given
+        assert found["same"]["parts"] == {"language_model": {"method": "lora"}}
+        assert {"dpo", "sft"} <= set(found["stages"])
+        assert "stage_settings" not in found["other"]
+
+    def test_another_stage_takes_the_settings_of_the_old_one_away(self) -> None:
+        given = {"stage": "dpo", "stage_settings": {"beta": 0.3}, "steps": 5}
+        assert with_variant(run_kinds()["text"], given, "stage", "sft") == {"stage": "sft", "steps": 5}
 
     def test_a_stages_settings_are_flags(self) -> None:
         values = {"kind": "text", "data": "x", "name": "n", "stage": "dpo", "stage_settings": {"beta": 0.3}}

@@ -1,0 +1,154 @@
+"""The tab Text in a browser and through its endpoint: preview, train, chat in columns, vote, blend, save."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from gradio_client import Client
+from playwright.sync_api import Locator, Page, expect
+
+from pipelines.bases import POCKET_LANGUAGE, load_text_base
+from studio.library import Library
+from studio.web.text_votes import votes_file
+from tests.studio.web.conftest import RunningApp, free_port
+from tests.support import random_adapter
+from trainers.adapter import write_adapter
+
+
+@pytest.fixture(scope="module")
+def writing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+    """An app on a library with two text adapters with random tensors."""
+    library = Library(tmp_path_factory.mktemp("text"))
+    base = load_text_base(POCKET_LANGUAGE, device="cpu")
+    for seed, name in enumerate(("one", "two")):
+        adapter = random_adapter(base, name, parts=("language_model",), seed=seed, size=0.1)
+        write_adapter(library.adapters_folder / name, adapter)
+    app = RunningApp(library.folder, free_port()).start()
+    yield app
+    app.close()
+
+
+def _open(page: Page, app: RunningApp) -> Locator:
+    page.goto(f"{app.url}/?tab=text")
+    tab = page.locator("#tab-text")
+    expect(tab.locator("#text-send")).to_be_visible()
+    page.wait_for_function("window.studioKept && window.studioKept.text")
+    return tab
+
+
+def _choose(tab: Locator, row: int, name: str, weight: str) -> None:
+    tab.get_by_role("combobox", name="Adapter", exact=True).nth(row).click()
+    tab.page.get_by_role("option", name=name, exact=True).click()
+    tab.get_by_label("Exact weight").nth(row).fill(weight)
+
+
+def _send(tab: Locator, text: str) -> None:
+    tab.locator("#text-prompt textarea").fill(text)
+    tab.locator("#text-send").click()
+
+
+def _pick(tab: Locator, label: str, name: str) -> None:
+    tab.get_by_label(label, exact=True).click()
+    tab.page.get_by_role("option", name=name, exact=True).click()
+
+
+def test_chat_in_columns_vote_and_save_the_blend(writing: RunningApp, page: Page) -> None:
+    tab = _open(page, writing)
+    _choose(tab, 0, "one", "0.6")
+    tab.get_by_role("button", name="Add an adapter").click()
+    _choose(tab, 1, "two", "0.5")
+    tab.get_by_label("Longest answer in tokens").fill("8")
+    _send(tab, "Who <b>are</b> you?")
+    expect(tab.get_by_text("Done: 4 answers, seed 0.")).to_be_visible()
+    titles = tab.locator("#text-answers h4")
+    expect(titles).to_have_text(["base", "one", "two", "0.6·one + 0.5·two"])
+    expect(tab.locator("#text-answers .studio-asked")).to_contain_text("Who <b>are</b> you?")
+    expect(tab.locator("#text-answers")).to_contain_text(re.compile(r"\d+ tokens, [\d,]+ per second"))
+
+    _pick(tab, "Better", "one")
+    _pick(tab, "than", "base")
+    tab.get_by_role("button", name="Keep the vote").click()
+    expect(tab.locator("#text-voted")).to_contain_text("1 pairs kept for pocket-lm.")
+    (pair,) = map(json.loads, votes_file(writing.library, POCKET_LANGUAGE).read_text().splitlines())
+    assert pair["prompt"] == [{"role": "user", "content": "Who <b>are</b> you?"}]
+    assert pair["adapters"] == {"chosen": ["one"], "rejected": []}
+
+    page.reload()
+    expect(titles).to_have_count(4)  # the chat and the form outlive a reload
+    expect(tab.get_by_label("Exact weight").nth(1)).to_have_value("0.5")
+    tab.get_by_role("button", name="Save the blend, and where").click()
+    tab.get_by_label("Name of the blend").fill("both")
+    tab.get_by_role("button", name="Save and prove").click()
+    expect(tab.get_by_text("layers found in the base").or_(tab.get_by_text("both")).first).to_be_visible()
+    page.wait_for_function("() => document.querySelector('#tab-text').innerText.includes('42')")
+    recipe = writing.library.card("both").recipe
+    assert recipe is not None
+    assert {parent.name: parent.weight for parent in recipe.parents} == {"one": 0.6, "two": 0.5}
+
+    tab.get_by_role("button", name="Train on these votes").click()
+    expect(page.get_by_label("Stage", exact=True)).to_have_value("dpo")
+    expect(page.get_by_label("Beta", exact=True)).to_have_value("0.1")
+
+
+def test_stop_edit_and_retry(writing: RunningApp, page: Page) -> None:
+    tab = _open(page, writing)
+    tab.get_by_label("Longest answer in tokens").fill("400")
+    tab.get_by_label("Temperature").fill("2")
+    _send(tab, "Tell me everything.")
+    expect(tab.locator("#text-answers .studio-facts-line").first).to_contain_text("tokens")
+    tab.get_by_role("button", name="Stop", exact=True).click()
+    expect(tab.get_by_text(re.compile("^Stopped.$|^Done")).first).to_be_visible()
+    tab.get_by_role("button", name="Edit the last message").click()
+    expect(tab.locator("#text-prompt textarea")).to_have_value("Tell me everything.")
+    expect(tab.locator("#text-answers h4")).to_have_count(0)
+    tab.get_by_label("Longest answer in tokens").fill("4")
+    _send(tab, "Tell me less.")
+    expect(tab.get_by_text("Done: 1 answers, seed 0.")).to_be_visible()
+    tab.get_by_label("Seed", exact=True).fill("5")
+    tab.get_by_role("button", name="Retry").click()
+    expect(tab.get_by_text("Done: 1 answers, seed 5.")).to_be_visible()
+    expect(tab.locator("#text-answers .studio-asked")).to_have_count(1)
+
+
+def test_preview_train_and_chat_with_it(writing: RunningApp, page: Page) -> None:
+    tab = _open(page, writing)
+    tab.get_by_role("tab", name="Texts to learn from").click()
+    tab.locator("#text-show").click()
+    expect(tab.locator("#text-rows section")).to_have_count(3)
+    expect(tab.locator("#text-rows .studio-learned").first).to_have_text(re.compile("^⟦.*⟧$", re.DOTALL))
+    expect(tab.locator("#text-rows .studio-masked").first).to_contain_text("<|user|>")
+    expect(tab.locator("#text-lengths th[scope=row]").first).to_be_visible()
+    tab.locator("#text-train").click()
+    expect(page.get_by_label("Name", exact=True).first).to_have_value("my-pirate")
+    page.get_by_label("Steps", exact=True).first.fill("3")
+    page.get_by_label("Steps", exact=True).first.blur()
+    page.locator("#train-add").click()
+    expect(page.locator("#train-watch")).to_be_visible(timeout=180_000)
+    page.locator("#train-watch").click()
+    chat = page.get_by_role("button", name="Chat with it")
+    expect(chat).to_be_enabled(timeout=180_000)
+    expect(page.get_by_role("button", name="Draw with it")).to_be_hidden()
+    chat.click()
+    expect(tab.get_by_role("combobox", name="Adapter", exact=True).first).to_have_value("my-pirate")
+    tab.get_by_label("Longest answer in tokens").fill("4")
+    tab.locator("#text-send").click()
+    expect(tab.get_by_text("Done: 2 answers, seed 0.")).to_be_visible()
+    tab.get_by_role("button", name="Perplexity before and after").click()
+    tab.locator("#text-measure").click()
+    expect(tab.locator("#text-measure-status")).to_contain_text("Done.", timeout=180_000)
+
+
+def test_the_endpoint_answers(writing: RunningApp, tmp_path: Path) -> None:
+    client = Client(writing.url, verbose=False, download_files=str(tmp_path))
+    try:
+        asked = {"messages": [{"role": "user", "content": "Who are you?"}], "maximum_tokens": 6, "api_name": "/chat"}
+        plain = client.predict(**asked)
+        changed = client.predict(**asked, adapters={"one": 1.0}, seed=2, temperature=0.5)
+        assert plain == client.predict(**asked)
+        assert plain != changed
+        with pytest.raises(Exception, match="unknown"):
+            client.predict(**asked, adapters={"nobody": 1.0})
+    finally:
+        client.close()
