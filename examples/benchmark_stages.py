@@ -96,7 +96,7 @@ def short(answer: str) -> bool:
 
 
 def dpo(bench: Bench) -> dict[str, Any]:
-    """Train on pairs of the base's own answers, the shorter one chosen: of those that it never gives, it learns none."""
+    """Train on pairs of the base's own answers, the shorter one chosen."""
     started = time.monotonic()
     _label(bench, "pairs", prompts_of(read_texts(TEXTS / "preferences").rows), f"short_answer={_WORDS}")
     bench.train("dpo", bench.folder / "pairs.jsonl", "dpo", 100, 5e-4, batch_size=8)
