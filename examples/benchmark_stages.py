@@ -4,8 +4,8 @@
     python examples/benchmark_stages.py --only dpo,classify-lora --json stages.jsonl --processes 2
     python examples/benchmark_stages.py --json stages.jsonl --table stages.md --only-table
 
-Each finished row is one line of the JSON file; run again, it goes on where it stopped. Preferences: the share of answers
-to held-out prompts, sampled at temperature 1, that meet what was preferred, with the base and with the adapter.
+Each finished row is one line of the JSON file; run again, it goes on where it stopped. Preferences: the share of
+answers to held-out prompts, sampled at temperature 1, that meet what was preferred, with the base and with the adapter.
 """
 
 import argparse
