@@ -31,7 +31,6 @@ from studio.text_session import open_text_session
 from trainers.adapter import read_adapter
 from trainers.data.texts import HELD_OUT, TextRow, read_texts
 from trainers.rewards import build_rewards, parse_rewards
-from trainers.rewards.polite_ending import ends_politely
 from trainers.stages.grpo import prompts_of
 
 TEXTS = Path(__file__).parent / "texts"
@@ -97,9 +96,11 @@ def short(answer: str) -> bool:
 
 
 def dpo(bench: Bench) -> dict[str, Any]:
-    """Train on the shipped pairs."""
-    found = bench.train("dpo", TEXTS / "preferences", "dpo", 100, 1e-3, batch_size=8)
-    return _moved(bench, "dpo", "polite ending", ends_politely, found["seconds"])
+    """Train on pairs of the base's own answers, the shorter one chosen."""
+    started = time.monotonic()
+    _label(bench, "pairs", prompts_of(read_texts(TEXTS / "preferences").rows), f"short_answer={_WORDS}")
+    bench.train("dpo", bench.folder / "pairs.jsonl", "dpo", 100, 5e-4, batch_size=8)
+    return _moved(bench, "dpo", f"at most {_WORDS} words", short, time.monotonic() - started)
 
 
 def grpo(bench: Bench) -> dict[str, Any]:
@@ -112,29 +113,15 @@ def grpo(bench: Bench) -> dict[str, Any]:
 
 
 def judged(bench: Bench) -> dict[str, Any]:
-    """Label answers of a mixed writer by a reward model, and train the base on the labels."""
-    pairs = read_texts(TEXTS / "preferences").rows
-    half = len(pairs) // 2
-    started = time.monotonic()
-    _write(bench.folder / "judge.jsonl", [_as_pair(row) for row in pairs[:half]])
-    mixed = [_as_chat(row, answer) for row in pairs[:half] for answer in (row.chosen, row.rejected)]
-    _write(bench.folder / "mixed.jsonl", mixed)
-    bench.train("judge", bench.folder / "judge.jsonl", "reward", 40, 1e-3, batch_size=8)
-    bench.train("writer", bench.folder / "mixed.jsonl", "sft", 60, 1e-3, batch_size=16, sample_tokens=24)
-    with open_text_session(bench.library, "pocket-lm", ["writer"], Quiet(), device=bench.device) as session:
-        reward = parse_rewards([f"adapter={bench.library.find('judge')}"])
-        labelled = label_pairs(
-            session,
-            prompts_of(pairs[half:]),
-            judge_by_reward(build_rewards(reward, session.attachments.base)),  # type: ignore[arg-type]
-            weights={"writer": 1.0},
-            answers=3,
-            maximum_tokens=32,
-        )
-    write_pairs(bench.folder / "labelled.jsonl", labelled)
-    bench.train("judged", bench.folder / "labelled.jsonl", "dpo", 100, 1e-3, batch_size=8)
-    line = _moved(bench, "judged", "polite ending", ends_politely, time.monotonic() - started)
-    return {**line, "pairs": len(labelled.pairs)}
+    """Train a reward model on pairs of half the prompts; let it label the other half, and train on its labels."""
+    rows = prompts_of(read_texts(TEXTS / "preferences").rows)
+    half, started = len(rows) // 2, time.monotonic()
+    _label(bench, "judge", rows[:half], f"short_answer={_WORDS}")
+    bench.train("judge", bench.folder / "judge.jsonl", "reward", 60, 1e-3, batch_size=8)
+    count = _label(bench, "labelled", rows[half:], f"adapter={bench.library.find('judge')}")
+    bench.train("judged", bench.folder / "labelled.jsonl", "dpo", 100, 5e-4, batch_size=8)
+    line = _moved(bench, "judged", f"at most {_WORDS} words", short, time.monotonic() - started)
+    return {**line, "pairs": count}
 
 
 def classify(bench: Bench, method: str) -> dict[str, Any]:
@@ -161,23 +148,20 @@ ROWS: Mapping[str, Callable[[Bench], dict[str, Any]]] = {
     "judged": judged,
     **{f"classify-{name}": (lambda bench, name=name: classify(bench, name)) for name in CLASSIFIERS},  # type: ignore[misc]
 }
-_TITLES = {"dpo": "DPO on pairs", "grpo": "GRPO on rewards", "judged": "DPO on a judge's labels"}
+_TITLES = {"dpo": "DPO on labelled pairs", "grpo": "GRPO on rewards", "judged": "DPO on a reward model's labels"}
 
 
 def _moved(bench: Bench, name: str, what: str, meets: Callable[[str], bool], seconds: float) -> dict[str, Any]:
     return {"what": what, "before": bench.met(None, meets), "after": bench.met(name, meets), "seconds": seconds}
 
 
-def _as_pair(row: TextRow) -> dict[str, Any]:
-    return {"prompt": [dict(turn) for turn in row.messages], "chosen": row.chosen, "rejected": row.rejected}
-
-
-def _as_chat(row: TextRow, answer: str) -> dict[str, Any]:
-    return {"messages": [*map(dict, row.messages), {"role": "assistant", "content": answer}]}
-
-
-def _write(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+def _label(bench: Bench, name: str, rows: Sequence[TextRow], reward: str) -> int:
+    """Let a reward choose between the base's own answers; return the number of pairs."""
+    with open_text_session(bench.library, "pocket-lm", [], Quiet(), device=bench.device) as session:
+        judge = judge_by_reward(build_rewards(parse_rewards([reward]), session.attachments.base))  # type: ignore[arg-type]
+        found = label_pairs(session, rows, judge, weights={}, answers=4, maximum_tokens=32)
+    write_pairs(bench.folder / f"{name}.jsonl", found)
+    return len(found.pairs)
 
 
 def as_markdown(lines: Sequence[Mapping[str, Any]]) -> str:
@@ -213,7 +197,11 @@ def _in_parallel(names: Sequence[str], options: argparse.Namespace) -> int:
     common = ["--json", str(options.json), "--device", options.device, "--scale", str(options.scale)]
     shares = [names[number :: options.processes] for number in range(options.processes)]
     script = [sys.executable, __file__, *common, "--prompts", str(options.prompts)]
+<<<<<<< HEAD
     running = [subprocess.Popen([*script, "--only", ",".join(share)]) for share in shares if share]  # noqa: S603
+=======
+    running = [subprocess.Popen([*script, "--only", ",".join(own)]) for own in shares if own]  # noqa: S603 - our own script
+>>>>>>> text-stages
     return max((process.wait() for process in running), default=0)
 
 

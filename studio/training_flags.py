@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
 
 from studio.commands._command import add_library, library_of
 from studio.report import Terminal
@@ -70,7 +71,9 @@ def add_training(parser: argparse.ArgumentParser, training: Training) -> None:
             continue
         flag = "--" + name.replace("_", "-")
         shown = (
-            f" (default {field.default})" if field.default not in (None, ..., "") and not field.is_required() else ""
+            f" (default {field.default})"
+            if field.default not in (None, ..., "", PydanticUndefined) and not field.is_required()
+            else ""
         )
         text = (field.description or "").rstrip(".") + shown
         if get_origin(field.annotation) is dict:

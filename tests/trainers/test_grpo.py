@@ -125,6 +125,7 @@ def test_the_gradient_is_that_of_the_advantages(start: Start, text_base: TextBas
     for parameter in training.parameters:
         parameter.data += 0.1 * torch.randn(parameter.shape, generator=generator)
     task: Any = training.task
+    task._rate = lambda answers: [float(sum(map(ord, one.answer)) % 5) for one in answers]  # they differ
     loss = task.loss(0, torch.Generator().manual_seed(5))
     found = torch.autograd.grad(loss, training.parameters, allow_unused=True)
     written = task._write(0, torch.Generator().manual_seed(5))
