@@ -197,11 +197,7 @@ def _in_parallel(names: Sequence[str], options: argparse.Namespace) -> int:
     common = ["--json", str(options.json), "--device", options.device, "--scale", str(options.scale)]
     shares = [names[number :: options.processes] for number in range(options.processes)]
     script = [sys.executable, __file__, *common, "--prompts", str(options.prompts)]
-<<<<<<< HEAD
     running = [subprocess.Popen([*script, "--only", ",".join(share)]) for share in shares if share]  # noqa: S603
-=======
-    running = [subprocess.Popen([*script, "--only", ",".join(own)]) for own in shares if own]  # noqa: S603 - our own script
->>>>>>> text-stages
     return max((process.wait() for process in running), default=0)
 
 
