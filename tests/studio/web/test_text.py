@@ -54,7 +54,7 @@ def _send(tab: Locator, text: str) -> None:
 
 def _pick(tab: Locator, label: str, name: str) -> None:
     tab.get_by_label(label, exact=True).click()
-    tab.page.get_by_role("option", name=name, exact=True).click()
+    tab.page.get_by_role("option", name=name, exact=True).last.click()  # the list of another may still be closing
 
 
 def test_chat_in_columns_vote_and_save_the_blend(writing: RunningApp, page: Page) -> None:
