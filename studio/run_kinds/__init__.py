@@ -14,8 +14,9 @@ __all__ = ["Forecast", "RunKind", "kind_of", "run_kinds"]
 
 @functools.cache
 def run_kinds() -> Mapping[str, RunKind]:
-    """Return every kind of run by name."""
-    return discover(sys.modules[__name__], "RUN_KIND")
+    """Return every kind of run by name; those that train an adapter stand first."""
+    found = discover(sys.modules[__name__], "RUN_KIND")
+    return dict(sorted(found.items(), key=lambda item: (not item[1].parts, item[0])))
 
 
 def kind_of(values: Mapping[str, Any]) -> RunKind:
