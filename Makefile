@@ -4,7 +4,7 @@ VENV := .venv
 STAMP := $(VENV)/.ready
 BIN := $(VENV)/bin
 
-.PHONY: setup demo app browser test format lint types imports tests clean
+.PHONY: setup demo app browser test format lint types imports tests browser-tests clean
 
 setup: $(STAMP)
 
@@ -44,7 +44,11 @@ browser:
 	  { echo "The app's tests need axe-core: npm install --no-save axe-core@4.14.1" >&2; exit 1; }
 
 tests: setup
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not browser"
+
+# Every tab in a real Chromium, and the app under attack and load: half an hour on two cores, so not part of `make test`.
+browser-tests: setup browser
+	$(BIN)/python -m pytest -m browser tests/studio/web
 
 format: setup
 	$(BIN)/ruff format .

@@ -25,6 +25,18 @@ _QUIET = (
 )
 
 
+_STARTS_AN_APP = {"browser", "start_app", "app", "blend_app", "drawing", "writing", "studio", "place"}
+_APART = ("test_load", "test_screenshots")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what starts the app or a browser: `make browser-tests` runs it apart. The frame's tests stay in."""
+    for item in items:
+        ours = Path(__file__).parent in item.path.parents and item.path.stem != "test_frame"
+        if ours and (_STARTS_AN_APP & set(getattr(item, "fixturenames", ())) or item.path.stem in _APART):
+            item.add_marker(pytest.mark.browser)
+
+
 @dataclass
 class RunningApp:
     """One `studio app` on a library, which can be closed and started again."""
