@@ -35,8 +35,8 @@ from trainers.stages.grpo import prompts_of
 
 TEXTS = Path(__file__).parent / "texts"
 _WORDS = 3
-# Method -> learning rate and settings for the moods in the steps below. Only that of LoRA has been tried; the others are
-# first guesses.
+# Method -> learning rate and settings for the moods in the steps below. Only that of LoRA has been tried; the others
+# are first guesses.
 CLASSIFIERS: Mapping[str, tuple[float, dict[str, Any]]] = {
     "lora": (2e-3, {}),
     "prefix_tuning": (1e-2, {}),
