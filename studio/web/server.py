@@ -54,6 +54,7 @@ def open_socket(address: Address) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((address.host, address.port))
+        listener.listen(128)  # from here on a browser that comes early waits, and is not refused
     except OSError as error:
         listener.close()
         raise UserError(

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from studio.catalogue import cached_catalogue, catalogue_key, read_catalogue
-from studio.commands.train import COMMAND, config_from_options
+from studio.commands.train import _TRAINING, COMMAND
 from studio.forecast import forecast_pictures
 from studio.library import Library
 from studio.presets import applied, presets
@@ -17,6 +17,7 @@ from studio.resources import example_datasets
 from studio.run_kinds import kind_of, run_kinds
 from studio.run_views import views_of
 from studio.settings_schema import label_of, plain, shapes_of, shown
+from studio.training_flags import config_from_options
 from trainers.config import RunConfig, parse_config
 from trainers.methods import methods
 
@@ -49,7 +50,7 @@ def test_the_command_and_the_script_are_the_same_run() -> None:
     assert words[:2] == ["studio", "train"]
     parser = argparse.ArgumentParser()
     COMMAND.add_arguments(parser)
-    assert config_from_options(parser.parse_args(words[2:])) == wanted
+    assert config_from_options(parser.parse_args(words[2:]), _TRAINING) == wanted
     names: dict[str, Any] = {}
     exec(views["python"].partition("with Terminal()")[0], names)  # noqa: S102 - what the page shows to be run
     assert names["config"] == wanted
@@ -72,18 +73,18 @@ def test_every_shape_goes_to_the_form_and_back() -> None:
 
 
 def test_presets_are_valid_runs_and_keep_what_a_run_is_about() -> None:
-    mine = {"kind": "pictures", "base": "pocket", "data": "mine", "name": "mine", "trigger": "sks", "steps": 9}
+    abouts: dict[str, dict[str, Any]] = {
+        "pictures": {"base": "pocket", "data": "mine", "name": "mine", "trigger": "sks"},
+        "text": {"base": "pocket-lm", "data": "mine", "name": "mine"},
+    }
     for preset in presets():
-        settings = applied(preset, mine)
-        config = kind_of(settings).parse(settings)
-        assert (config.data, config.name, config.trigger, config.steps) == (
-            "mine",
-            "mine",
-            "sks",
-            preset.settings["steps"],
-        )
+        about = abouts[preset.kind]
+        config = kind_of({"kind": preset.kind}).parse(applied(preset, {**about, "kind": preset.kind, "steps": 9}))
+        assert {name: getattr(config, name) for name in about} == about
+        assert config.steps == preset.settings["steps"]
         assert all(preset.title + preset.description)
-    assert len({preset.order for preset in presets()}) == len(presets())
+    places = [(preset.kind, preset.order) for preset in presets()]
+    assert len(set(places)) == len(places)
 
 
 def test_the_examples_of_a_kind_are_there() -> None:

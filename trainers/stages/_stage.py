@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pydantic import BaseModel, ConfigDict
 
 from trainers.card import HeadCard
-from trainers.heads import Head
 from trainers.roles import QuietTask, Task
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # the names of the stages are read where torch is not wanted
     from trainers.data.chat import Encoded
     from trainers.data.texts import TextRow
+    from trainers.heads import Head
     from trainers.roles import LanguageModel
     from trainers.text_config import TextConfig
 
@@ -99,10 +99,10 @@ class NotingTask(QuietTask):
 class HeadedTask(NotingTask):
     """What tasks have in common that train a head behind the language model, whose rows all count alike."""
 
-    head: Head
+    head: "Head"
 
     @property
-    def heads(self) -> Mapping[str, Head]:
+    def heads(self) -> "Mapping[str, Head]":
         return {self.head_card().part: self.head}
 
     def head_card(self) -> HeadCard:
