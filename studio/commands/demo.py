@@ -34,6 +34,7 @@ def _run(options: argparse.Namespace) -> None:
     print(f'  studio generate "a blue fish, night" --adapter {STYLES[0]}:0.8 --library {library} --out fish.png')
     print(f"  studio blend {STYLES[0]}:0.6 {STYLES[1]}:0.6 --name {BLEND}-strong --library {library}")
     print("  studio train --data FOLDER_OF_YOUR_PICTURES --name my-style")
+    print(f"  studio app --library {library}    (the same in the browser)")
 
 
 COMMAND = Command(
