@@ -36,7 +36,7 @@ def catalogue_key() -> str:
 def cached_catalogue(library: Library) -> Mapping[str, Any] | None:
     """Return the catalogue if this very version of it has been read before."""
     try:
-        found = json.loads(_place(library).read_text(encoding="utf-8"))
+        found = json.loads(catalogue_place(library).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) and found.get("key") == catalogue_key() else None
@@ -51,11 +51,12 @@ def read_catalogue(library: Library) -> Mapping[str, Any]:
         "blends": _blends(),
         "formats": _formats(),
     }
-    write_text(_place(library), json.dumps(found, ensure_ascii=False))
+    write_text(catalogue_place(library), json.dumps(found, ensure_ascii=False))
     return found
 
 
-def _place(library: Library) -> Path:
+def catalogue_place(library: Library) -> Path:
+    """Return the file in which it is kept."""
     return library.folder / "cache" / "catalogue.json"
 
 

@@ -25,6 +25,7 @@ from studio.web.blend_tools import (
     device_and_precision,
 )
 from studio.web.desk import Desk, told
+from studio.web.memory import browser_memory
 from studio.web.newest import Newest
 from trainers.errors import UserError
 
@@ -103,7 +104,7 @@ def _build(desk: Desk) -> None:
         best = build_search(bench)
     with gr.Accordion(words("blend.take_out"), open=False):
         build_take_out(bench)
-    kept = gr.BrowserState(None, storage_key="studio-blend", secret="studio")  # noqa: S106 - no secret is in it
+    kept = browser_memory(None, "studio-blend")
     describe_after = _wire_recipe(form, newest, bench, text, line, kept)
     for filled_by in _wire_filling(desk, form, tab, text, apply, upload, best, kept):
         describe_after(filled_by)

@@ -12,6 +12,7 @@ from studio.web.library_details import Details
 from studio.web.library_import import build_import
 from studio.web.library_shelf import SORTS, cards_html, entries_of, searched
 from studio.web.library_words import TEXTS
+from studio.web.memory import browser_memory
 from trainers.errors import UserError
 
 _QUIET: Mapping[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
@@ -46,7 +47,7 @@ def _build(desk: Desk) -> None:
     words = desk.words
     own_tab, page = Context.block, Context.root_block
     assert page is not None
-    memory = gr.BrowserState(["", "newest", ""], storage_key="studio-library", secret="studio")  # noqa: S106
+    memory = browser_memory(["", "newest", ""], "studio-library")
     with gr.Row():
         search = gr.Textbox(
             label=words("library.search"), info=words("library.search_help"), max_lines=1, min_width=220

@@ -115,7 +115,9 @@ def _build(desk: Desk) -> None:
         if now["rows"] != before.get("rows"):
             changed[none], changed[details] = gr.Markdown(visible=not rows), gr.Column(visible=bool(rows))
             changed[table] = [_cells(desk, one, request) for one in rows]
-            changed[chosen] = gr.Dropdown(names, value=row.name if row else None)
+            named = row.name if row else None
+            # its value only where it must change: another may have been chosen since this look began
+            changed[chosen] = gr.Dropdown(names) if named == name else gr.Dropdown(names, value=named)
             changed[beside] = gr.Dropdown([one for one in names if row is None or one != row.name], value=others)
         panel = RunPanel(desk.library, shelf, row) if row else None
         stamp = panel.stamp() if panel else None

@@ -13,6 +13,7 @@ from studio.run_kinds import kind_of, run_kinds
 from studio.tabs._tab import Tab
 from studio.web.desk import Desk, told
 from studio.web.form import Form, with_method, with_variant
+from studio.web.memory import browser_memory
 from studio.web.run_api import place_endpoints, queue_run
 from studio.web.run_report import forecast_html, problems_html
 from trainers.errors import UserError
@@ -58,7 +59,7 @@ TEXTS = {
 def _build(desk: Desk) -> None:
     words = desk.words
     numbers = itertools.count(1)
-    draft = gr.BrowserState(None, storage_key="studio-train", secret="studio")  # noqa: S106 - hides nothing
+    draft = browser_memory(None, "studio-train")
     shown = gr.State({"settings": _first_settings(), "number": 0})
     methods_read = gr.State(0)
     passed = gr.State(None)

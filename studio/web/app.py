@@ -1,5 +1,6 @@
 """The page: a head and the tabs, each from its own file."""
 
+import json
 from collections.abc import Mapping
 
 import gradio as gr
@@ -18,6 +19,18 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
     ),
 }
 
+_NAME_IN_ADDRESS = """() => {
+  if (window.studioTabs) {
+    const address = new URL(window.location);
+    address.searchParams.set("tab", %s);
+    window.history.replaceState(window.history.state, "", address);
+  }
+  window.studioTabs = true;
+  return [];
+}"""
+"""Names the tab in the address, so that a reload or a bookmark opens it again. The first call is no choice: it tells
+of the tab that stands open before the address has been looked at."""
+
 
 def build_app(library: Library, engine: Engine, found: Mapping[str, Tab] | None = None) -> tuple[gr.Blocks, Desk]:
     """Return the page and what its tabs share.
@@ -33,8 +46,9 @@ def build_app(library: Library, engine: Engine, found: Mapping[str, Tab] | None 
         desk.inboxes = {name: gr.State() for name in shown}
         with gr.Tabs(selected=next(iter(shown), None)) as desk.tabs:
             for name, tab in shown.items():
-                with gr.Tab(words(f"{name}.title"), id=name, elem_id=f"tab-{name}"):
+                with gr.Tab(words(f"{name}.title"), id=name, elem_id=f"tab-{name}") as placed:
                     tab.build(desk)
+                placed.select(None, None, None, js=_NAME_IN_ADDRESS % json.dumps(name), api_visibility="private")
         page.load(_opened, None, desk.tabs, api_visibility="private", show_progress="hidden")
     return page, desk
 

@@ -11,6 +11,7 @@ from studio.datasets import is_example
 from studio.picture_index import aspects_told, sizes_told
 from studio.web.dataset_view import DatasetView, own_dataset, view_of
 from studio.web.desk import Desk, told
+from studio.web.memory import browser_memory
 from studio.web.tables import filled
 from trainers.data.likeness import LIKELY_BITS
 
@@ -43,7 +44,7 @@ class Shelf:
         self._desk = desk
         self.opened = gr.State("")
         self.selected = gr.State("")
-        self.memory = gr.BrowserState("", storage_key="studio-data", secret="studio")  # noqa: S106
+        self.memory = browser_memory("", "studio-data")
 
         self._later: list[Callable[[], Any]] = []
 

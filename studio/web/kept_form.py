@@ -11,6 +11,8 @@ from typing import Any
 import gradio as gr
 from gradio.context import Context
 
+from studio.web.memory import browser_memory
+
 _SAVE = """(...now) => {
   if ((window.studioKept || {})[%(key)s]) localStorage.setItem(%(place)s, JSON.stringify(now));
   return [];
@@ -40,7 +42,7 @@ def keep_form(key: str, components: Sequence[Any], further: Sequence[Any], check
     """
     # Written by the script above and not as a BrowserState: that one is still empty when the first changes come in, and
     # would be overwritten with nothing. Here it only carries the checked values back to the browser.
-    saved = gr.BrowserState(None, storage_key=f"studio-{key}-read", secret="studio")  # noqa: S106 - hides nothing
+    saved = browser_memory(None, f"studio-{key}-read")
     first = [component.value for component in components]
     words = {"key": json.dumps(key), "place": json.dumps(f"studio-{key}"), "first": json.dumps(first)}
     root = Context.root_block

@@ -9,6 +9,7 @@ from gradio.context import Context
 
 from studio.web.blend_tools import device_and_precision
 from studio.web.desk import Desk, told
+from studio.web.memory import browser_memory
 from studio.web.progress_line import problem_line, progress_line
 from studio.web.text_columns import chat_html, kept_turns, new_turn, stopped, take_piece
 from studio.web.text_form import TextForm
@@ -32,7 +33,7 @@ class Chat:
         """Place the answers, the message with its buttons, and the votes."""
         words = desk.words
         self._desk, self._form, self._tickets = desk, form, Tickets(desk.engine)
-        self.turns = gr.BrowserState([], storage_key="studio-text-chat", secret="studio")  # noqa: S106 - hides nothing
+        self.turns = browser_memory([], "studio-text-chat")
         self.first = gr.Markdown(words("text.first"))
         self.view = gr.HTML(elem_id="text-answers")
         self.status = gr.HTML(elem_id="text-status")

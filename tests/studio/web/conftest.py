@@ -1,5 +1,6 @@
 """The app as its users meet it: a process of its own, and a real browser that must stay on this machine."""
 
+import functools
 import os
 import re
 import shutil
@@ -7,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -17,7 +19,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
+from studio.catalogue import cached_catalogue, catalogue_place, read_catalogue
 from studio.library import Library
+from trainers.storage import write_text
 
 _QUIET = (
     *("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic", "--no-first-run"),
@@ -37,6 +41,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
 
 
+@functools.cache
+def _catalogue() -> str:
+    """Return the catalogue's file as text; reading it takes the model libraries and seconds, so one is read for all."""
+    with tempfile.TemporaryDirectory() as folder:
+        read_catalogue(Library(Path(folder)))
+        return catalogue_place(Library(Path(folder))).read_text(encoding="utf-8")
+
+
 @dataclass
 class RunningApp:
     """One `studio app` on a library, which can be closed and started again."""
@@ -45,6 +57,8 @@ class RunningApp:
     port: int
     environment: dict[str, str] = field(default_factory=dict)
     arguments: tuple[str, ...] = ()
+    used_before: bool = True
+    """Whether the catalogue has been read, as at every start but the first after an installation."""
     process: "subprocess.Popen[str] | None" = None
 
     @property
@@ -58,6 +72,8 @@ class RunningApp:
     def start(self) -> "RunningApp":
         """Start it and wait until it answers."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        if self.used_before and cached_catalogue(self.library) is None:
+            write_text(catalogue_place(self.library), _catalogue())
         log = open(self.folder / "app.txt", "a")  # noqa: SIM115 - the process writes into it
         self.process = subprocess.Popen(
             [

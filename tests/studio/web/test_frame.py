@@ -1,10 +1,14 @@
 """The app's frame: tabs found by themselves, guards, texts, start without heavy imports."""
 
 import http.client
+import json
+import re
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import Page, expect
 
@@ -29,6 +33,31 @@ def test_the_page_opens_in_both_languages_and_foreign_names_are_refused(app: Run
     assert _status(app, "/", Host=f"evil.example:{app.port}") == 403
     assert _status(app, "/", Origin="http://evil.example") == 403
     assert _status(app, "/", Origin="null") == 403
+
+
+def test_what_the_browser_remembers_stands_outside_of_the_tabs(app: RunningApp) -> None:
+    """Inside a tab it would be empty until the tab is opened, so a reload would forget it."""
+    with urllib.request.urlopen(f"{app.url}/config") as answer:  # noqa: S310 - our own address
+        config = json.load(answer)
+    kinds = {component["id"]: component["type"] for component in config["components"]}
+
+    def remembered(node: dict[str, Any]) -> list[int]:
+        inside = [number for child in node.get("children") or () for number in remembered(child)]
+        return [*inside, node["id"]] if kinds.get(node["id"]) == "browserstate" else inside
+
+    tabs = next(node for node in config["layout"]["children"] if kinds[node["id"]] == "tabs")
+    assert remembered(tabs) == []
+    assert len(remembered(config["layout"])) >= 5
+
+
+def test_the_address_names_the_tab(app: RunningApp, page: Page) -> None:
+    page.goto(f"{app.url}/?__theme=dark")
+    page.get_by_role("tab", name="Settings").click()
+    page.wait_for_url(re.compile("__theme=dark&tab=settings"))
+    page.reload()
+    expect(page.get_by_role("tab", name="Settings")).to_have_attribute("aria-selected", "true")
+    page.get_by_role("tab", name="Train").click()
+    page.wait_for_url(re.compile("tab=train"))
 
 
 def test_another_address_wants_a_password(tmp_path: Path) -> None:

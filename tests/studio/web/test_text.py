@@ -10,7 +10,6 @@ from gradio_client import Client
 from playwright.sync_api import Locator, Page, expect
 
 from pipelines.bases import POCKET_LANGUAGE, load_text_base
-from studio.catalogue import read_catalogue
 from studio.library import Library
 from studio.web.text_votes import votes_file
 from tests.studio.web.conftest import RunningApp, free_port
@@ -26,7 +25,6 @@ def writing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
     for seed, name in enumerate(("one", "two")):
         adapter = random_adapter(base, name, parts=("language_model",), seed=seed, size=0.1)
         write_adapter(library.adapters_folder / name, adapter)
-    read_catalogue(library)  # the app would do it first, while the tests wait
     app = RunningApp(library.folder, free_port()).start()
     yield app
     app.close()
@@ -123,7 +121,7 @@ def test_preview_train_and_chat_with_it(writing: RunningApp, page: Page) -> None
     expect(tab.locator("#text-rows .studio-masked").first).to_contain_text("<|user|>")
     expect(tab.locator("#text-lengths th[scope=row]").first).to_be_visible()
     tab.locator("#text-train").click()
-    expect(page.get_by_label("Name", exact=True).first).to_have_value("my-pirate")
+    expect(page.locator("#field-run-name").locator("input, textarea")).to_have_value("my-pirate")
     page.get_by_label("Steps", exact=True).first.fill("3")
     page.get_by_label("Steps", exact=True).first.blur()
     page.locator("#train-add").click()
