@@ -105,7 +105,7 @@ def _build(desk: Desk) -> None:
             check = gr.Button(words("train.check"), elem_id="train-check")
             add = gr.Button(words("train.queue"), variant="primary", elem_id="train-add")
 
-        quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+        quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "show_progress_on": []}
         fields = form.components
         choosing = [*form.methods.values(), *form.choosers.values()]
         changes = [component.change for component in fields if component not in choosing]

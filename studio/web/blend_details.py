@@ -12,7 +12,7 @@ from studio.web.blend_form import block_names, blocks_of, kind_of_blocks
 from studio.web.desk import Desk, told
 from trainers.errors import UserError
 
-_QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+_QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "show_progress_on": []}
 
 
 @dataclass(frozen=True)

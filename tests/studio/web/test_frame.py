@@ -50,6 +50,15 @@ def test_what_the_browser_remembers_stands_outside_of_the_tabs(app: RunningApp) 
     assert len(remembered(config["layout"])) >= 5
 
 
+def test_events_report_their_progress_to_one_component_at_most(app: RunningApp) -> None:
+    """The browser walks the whole page for each component that an event reports to, at every step of every event."""
+    with urllib.request.urlopen(f"{app.url}/config") as answer:  # noqa: S310 - our own address
+        events = json.load(answer)["dependencies"]
+    for event in events:
+        most = 0 if event["show_progress"] == "hidden" else 1
+        assert len(event["show_progress_on"]) <= most, event
+
+
 def test_the_address_names_the_tab(app: RunningApp, page: Page) -> None:
     page.goto(f"{app.url}/?__theme=dark")
     page.get_by_role("tab", name="Settings").click()
