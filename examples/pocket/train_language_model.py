@@ -3,12 +3,14 @@
     python examples/pocket/train_language_model.py --minutes 6 --out pipelines/pocket/language_model
 
 writes the documents with every processor core, learns a byte-level BPE vocabulary from them, trains, and leaves an
-ordinary transformers folder in bf16 with a chat template and a card. `--tiny` is a thin model for tests.
+ordinary transformers folder in bf16 with a chat template and a card. `--start` goes on from such a folder, with its
+vocabulary, for instance after the grammar has grown. `--tiny` is a thin model for tests.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import os
 import time
@@ -18,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from text_world import log_probability
+from tokenizers import Tokenizer
 from torch import nn
 from training.corpus import Corpus, contents, gather, texts, write_corpus
 from training.language_card import write_language_card
@@ -68,8 +71,9 @@ def train(model: LlamaForCausalLM, corpus: Corpus, budget: Budget, batch_tokens:
     model.train()
     for progress in budget:
         set_rate(optimizer, PEAK_RATE, progress)
-        chosen = torch.from_numpy(next(rows)).to(device)
-        tokens, labels = gather(ids, starts[chosen], lengths[chosen])
+        numbers = next(rows)
+        chosen = torch.from_numpy(numbers).to(device)
+        tokens, labels = gather(ids, starts[chosen], lengths[chosen], int(corpus.lengths[numbers].max()))
         with autocast(device):
             loss = language_loss(model, tokens, labels)
         optimizer.zero_grad(set_to_none=True)
@@ -83,11 +87,21 @@ def train(model: LlamaForCausalLM, corpus: Corpus, budget: Budget, batch_tokens:
     model.eval()
 
 
+def earlier(start: Path | None) -> list[str]:
+    """What a model that training goes on from was trained on before, for the card."""
+    if start is None:
+        return []
+    record = json.loads((start / "training.json").read_text(encoding="utf-8"))
+    before = f"{record['steps']} steps in {record['seconds']} s on {record['date']}"
+    return [f"started from {before} with {'; '.join(record['data'])}"]
+
+
 def parse() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=6)
+    parser.add_argument("--start", type=Path, metavar="FOLDER", help="go on from this model, with its vocabulary")
     parser.add_argument("--steps", type=int, help="a fixed number of steps instead of minutes")
     parser.add_argument("--documents", type=int, default=2_500_000)
     parser.add_argument("--batch-tokens", type=int, default=65_536, help="tokens per step, padding included")
@@ -110,12 +124,18 @@ def main() -> None:
         torch.use_deterministic_algorithms(True, warn_only=True)
     size = TINY_LANGUAGE if options.tiny else POCKET_LANGUAGE
     started = time.monotonic()
-    sample = texts(min(options.documents, 40_000), seed=options.seed, held_out=False)
-    tokenizer = learn_language_tokenizer(contents(sample), size.vocabulary)
+    if options.start:
+        tokenizer = Tokenizer.from_file(str(options.start / "tokenizer.json"))
+    else:
+        sample = texts(min(options.documents, 40_000), seed=options.seed, held_out=False)
+        tokenizer = learn_language_tokenizer(contents(sample), size.vocabulary)
     corpus = write_corpus(tokenizer, options.documents, CONTEXT_TOKENS, seed=options.seed, processes=options.processes)
     written_s = time.monotonic() - started
     print(f"{options.documents} documents, {len(corpus.ids)} tokens, written in {written_s:.0f} s", flush=True)
-    model = build_language_model(size, tokenizer).to(device)
+    if options.start:
+        model = LlamaForCausalLM.from_pretrained(options.start, dtype=torch.float32).to(device)
+    else:
+        model = build_language_model(size, tokenizer).to(device)
     budget = Budget(options.minutes, options.steps)
     train(model, corpus, budget, options.batch_tokens, options.seed)
     save_language_model(options.out, model, tokenizer)
@@ -130,7 +150,7 @@ def main() -> None:
         device,
         budget,
         seed=options.seed,
-        data=[f"{options.documents} documents, {len(corpus.ids)} tokens of the text world"],
+        data=[f"{options.documents} documents, {len(corpus.ids)} tokens of the text world", *earlier(options.start)],
         held_out=figures,
     )
     write_language_card(options.out)

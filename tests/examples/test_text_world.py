@@ -168,3 +168,10 @@ def test_an_answer_must_say_the_right_word_and_no_other_of_its_kind() -> None:
     assert not says("colour", "red", "The boat is red or blue.")
     assert not says("colour", "red", "The boat is reddish.")
     assert says("thing", "cactus", "There are two cacti.")
+
+
+def test_an_answer_in_given_words_holds_the_fact_in_them_and_nothing_else() -> None:
+    asked = "<|user|>There is a red boat on the sea. What colour is the boat? Answer like this: bim, X zoar Y<|end|>"
+    assert parses_document(f"{asked}<|assistant|>bim, the boat zoar red<|end|>")
+    for wrong in ("bim, the boat zoar blue", "bim, the cat zoar red", "zoar, the boat bim red", "The boat is red."):
+        assert not parses_document(f"{asked}<|assistant|>{wrong}<|end|>")

@@ -11,6 +11,7 @@ from functools import cache
 from itertools import chain
 
 from .grammar import Grammar
+from .manners import ONCE, QUESTIONS, manner_rules
 from .scenes import ASSISTANT, END, TURN, USER, Rows, even, instruction_rules, question_rules, scene_rules
 from .stories import story_rules
 from .talks import prompt_rules, repeat_rules, talk_rules
@@ -22,17 +23,19 @@ ASKED = ("one", "two", "three", "group", "person", "pair", "alone", "friend")
 ORDERED = ("one", "two", "three")
 # How often each kind of document is written.
 KINDS = {
-    "scene": 0.06,
-    "question": 0.40,
-    "instruction": 0.12,
-    "story": 0.13,
-    "told": 0.09,
-    "talk": 0.08,
-    "prompt": 0.08,
-    "repeat": 0.04,
+    "scene": 0.05,
+    "question": 0.39,
+    "instruction": 0.10,
+    "manner": 0.10,
+    "story": 0.12,
+    "told": 0.08,
+    "talk": 0.07,
+    "prompt": 0.06,
+    "repeat": 0.03,
 }
 # Where a sentence ends: at its mark before a space or line, outside of quotation marks.
 _SENTENCE_END = re.compile(r"(?<=[.!?])(?: |\n)|\n")
+_MANNER = re.compile(rf" (?:Always a|A){re.escape(ONCE[1:])} ")
 _MARKER = re.compile(r"<\|(user|assistant)\|>(.*?)<\|end\|>", re.DOTALL)
 
 
@@ -58,7 +61,7 @@ def grammar() -> Grammar:
 
 def _rules() -> dict[str, Rows]:
     rules = scene_rules() | question_rules() | instruction_rules() | story_rules()
-    rules |= talk_rules() | prompt_rules() | repeat_rules()
+    rules |= talk_rules() | prompt_rules() | repeat_rules() | manner_rules()
     for scene in ASKED:
         text = f"<story.{scene}>" if scene in ("alone", "friend") else f"<scene.{scene}>"
         more = f"{END}{USER}<ask.{scene}>"
@@ -87,6 +90,7 @@ def _rules() -> dict[str, Rows]:
         "scene.any": even(*(f"<scene.{scene}>" for scene in SCENES)),
         "document.question": even(*(f"{USER}<question.{scene}>{END}" for scene in ASKED)),
         "document.instruction": even(*(f"{USER}<instruction.{scene}>{END}" for scene in ORDERED)),
+        "document.manner": even(*(f"{USER}<manner.{scene}>{END}" for scene in QUESTIONS)),
         "document.story": even(f"<story>{END}"),
         "document.told": even(
             f"{USER}<Ask.tell>{TURN}<story>{END}",
@@ -140,6 +144,9 @@ def sentences(text: str) -> Iterator[str]:
         # Words to repeat hold marks of their own, and what is repeated is any words at all: the request alone counts.
         yield from (content for content in contents if content.count('"') == 2)
         return
+    if any(_MANNER.search(content) for content in contents):
+        # The words to answer with are any words at all, and so are the answers: what stands before them counts.
+        contents = [_MANNER.split(content)[0] for content in contents if _MANNER.search(content)]
     for content in contents:
         yield from (sentence for sentence in _SENTENCE_END.split(content) if sentence)
 

@@ -105,8 +105,16 @@ class MadeUp:
     WORD = re.compile(r"[a-z]+")
     NAME = re.compile(r"[A-Z][a-z]*")
 
-    def __init__(self, known: Sequence[str] = (), *, made_up_share: float = 1.0, unlike: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        known: Sequence[str] = (),
+        *,
+        made_up_share: float = 1.0,
+        unlike: Sequence[str] = (),
+        syllables: Sequence[tuple[int, float]] = SYLLABLES,
+    ) -> None:
         self.known, self.share, self.unlike = tuple(known), made_up_share, tuple(unlike)
+        self.syllables = tuple(syllables)
         self._pattern = self.NAME if known else self.WORD
 
     def sample(self, rng: random.Random, bindings: Bindings) -> str:
@@ -116,7 +124,7 @@ class MadeUp:
             if self.known and rng.random() >= self.share:
                 word = rng.choice(self.known)
             else:
-                word = made_up_word(rng)
+                word = made_up_word(rng, self.syllables)
                 word = word.capitalize() if self.known else word
             if word not in taken:
                 return word
@@ -124,7 +132,7 @@ class MadeUp:
     def probability(self, word: str) -> float:
         """Of the word, whatever is bound."""
         chance = (1 - self.share) / len(self.known) if word in self.known else 0.0
-        return chance + self.share * made_up_probability(word.lower())
+        return chance + self.share * made_up_probability(word.lower(), self.syllables)
 
     def matches(self, text: str, position: int, bindings: Bindings) -> Iterator[tuple[str, float]]:
         """The whole word at `position`, if it can be one."""
@@ -147,10 +155,10 @@ class MadeUp:
                 yield word, math.log(chance / left)
 
 
-def made_up_word(rng: random.Random) -> str:
-    """One to three syllables of onset, vowel and coda."""
+def made_up_word(rng: random.Random, syllables: Sequence[tuple[int, float]] = SYLLABLES) -> str:
+    """One to three syllables of onset, vowel and coda; `syllables` holds the share of each number of them."""
     chance, count = rng.random(), 1
-    for number, share in SYLLABLES:
+    for number, share in syllables:
         count = number
         chance -= share
         if chance < 0:
@@ -159,9 +167,11 @@ def made_up_word(rng: random.Random) -> str:
 
 
 @lru_cache(maxsize=65536)
-def made_up_probability(word: str) -> float:
+def made_up_probability(word: str, syllables: tuple[tuple[int, float], ...] = SYLLABLES) -> float:
     """Of a made-up word: the sum over all ways to cut it into syllables, times the chance of their number."""
-    one = _one_syllable
+    shares, one = dict(syllables), _one_syllable
+    if shares.keys() == {1}:
+        return shares[1] * one(word)
     ends = range(1, len(word))
     two = sum(one(word[:cut]) * one(word[cut:]) for cut in ends)
     three = sum(
@@ -169,7 +179,7 @@ def made_up_probability(word: str) -> float:
         for cut in ends
         if one(word[:cut])
     )
-    return sum(share * chance for (_, share), chance in zip(SYLLABLES, (one(word), two, three), strict=True))
+    return sum(shares.get(number, 0.0) * chance for number, chance in enumerate((one(word), two, three), start=1))
 
 
 def _shares(parts: Sequence[str]) -> dict[str, float]:

@@ -105,7 +105,16 @@ def question_rules() -> dict[str, Rows]:
         add(
             f"colour{n}",
             even(f"What colour is the {noun}?", f"Tell me the colour of the {noun}.", f"Which colour has the {noun}?"),
-            [(3, f"The {noun} is {colour}."), (1, f"It is {colour}."), (1, f"It is {{a:colour{n}}} {noun}.")],
+            [
+                (9, f"The {noun} is {colour}."),
+                (3, f"It is {colour}."),
+                (3, f"It is {{a:colour{n}}} {noun}."),
+                (1, f"{{cap:colour{n}}}."),
+                (1, f"I see {{a:colour{n}}} {noun}."),
+                (1, f"I think the {noun} is {colour}."),
+                (1, f"The colour of the {noun} is {colour}."),
+                (1, f"{{cap:colour{n}}} is the colour of the {noun}."),
+            ],
         )
         add(f"size{n}", even(f"How big is the {noun}?"), even(f"The {noun} is {{how_big:size{n}}}."))
         add(f"true{n}", even(f"Is the {noun} {colour}?"), even(f"Yes, the {noun} is {colour}.", "Yes, it is."))
@@ -117,7 +126,15 @@ def question_rules() -> dict[str, Rows]:
         add(
             f"where{n}",
             even(f"Where is the {noun}?", f"Where can I find the {noun}?", f"Tell me where the {noun} is."),
-            [(3, f"The {noun} is {PLACE}."), (1, f"It is {PLACE}."), (1, f"You can find it {PLACE}.")],
+            [
+                (9, f"The {noun} is {PLACE}."),
+                (3, f"It is {PLACE}."),
+                (3, f"You can find it {PLACE}."),
+                (1, "{Place:setting}."),
+                (1, f"Look for the {noun} {PLACE}."),
+                (1, f"I think the {noun} is {PLACE}."),
+                (1, f"{{Place:setting}} you can see the {noun}."),
+            ],
         )
     add(
         "absent",
@@ -132,7 +149,14 @@ def question_rules() -> dict[str, Rows]:
     add(
         "number",
         even("How many {plural:noun1} are there?", "Count the {plural:noun1}."),
-        even("There are {number} {plural:noun1}.", "I count {number} {plural:noun1}."),
+        [
+            (6, "There are {number} {plural:noun1}."),
+            (6, "I count {number} {plural:noun1}."),
+            (1, "{cap:number}."),
+            (1, "{cap:number} {plural:noun1} are there."),
+            (1, "I think there are {number} {plural:noun1}."),
+            (1, "The number of {plural:noun1} is {number}."),
+        ],
     )
     add(
         "many_colour",
@@ -150,7 +174,15 @@ def question_rules() -> dict[str, Rows]:
     add(
         "mood",
         even("How does {who} feel?", "How is {who}?"),
-        [(2, "{who} is {mood}."), (1, "{who} feels {mood}."), (1, "{She:who} is {mood}.")],
+        [
+            (6, "{who} is {mood}."),
+            (3, "{who} feels {mood}."),
+            (3, "{She:who} is {mood}."),
+            (1, "{cap:mood}."),
+            (1, "I think {who} is {mood}."),
+            (1, "{cap:mood} is how {who} feels."),
+            (1, "{who} seems to be {mood}."),
+        ],
     )
     add("who", even("Who is there?"), even("{who} is there."))
     add("has1", even("What does {who} have?"), even(f"{{who}} has {thing(1)}.", f"{{She:who}} has {thing(1)}."))

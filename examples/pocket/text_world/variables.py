@@ -50,6 +50,7 @@ def _domains() -> dict[str, Domain]:
     for number in (1, 2, 3, 4):
         domains[f"word{number}"] = MadeUp()
         domains[f"name{number}"] = MadeUp(names, made_up_share=0.9)
+        domains[f"bit{number}"] = MadeUp(syllables=((1, 1.0),))
         domains[f"mark{number}"] = OneOf(tuple(dict.fromkeys(MARKS)), weights=(3, *[1] * 11))
     return domains
 

@@ -104,11 +104,15 @@ def _write_chunk(state: str, context: int, seed: int, number: int, count: int) -
     return np.concatenate([np.array(row, dtype=np.int16) for row in rows]), lengths
 
 
-def gather(ids: Tensor, starts: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """Tokens and labels [b, length], the length rounded up to 16; labels beyond a row's end are -100."""
+def gather(ids: Tensor, starts: Tensor, lengths: Tensor, longest: int) -> tuple[Tensor, Tensor]:
+    """Tokens and labels [b, length], the length rounded up to 16; labels beyond a row's end are -100.
+
+    Args:
+        longest: of the lengths. The GPU knows it, too, but would have to finish all its work to say it.
+    """
     import torch
 
-    longest = -(-int(lengths.max()) // 16) * 16
+    longest = -(-longest // 16) * 16
     places = torch.arange(longest, device=ids.device)
     inside = places[None] < lengths[:, None]
     tokens = ids[torch.where(inside, starts[:, None] + places, 0)].long()

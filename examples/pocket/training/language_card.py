@@ -7,9 +7,9 @@ from pathlib import Path
 from training.card_pieces import HEAD, parameters, read, training
 
 ABOUT = """A small Llama, trained from scratch on texts that this project writes itself with a probabilistic
-grammar. It tells short stories of the pocket world, describes scenes, answers questions about them, follows a
-few instructions, talks about moods, and writes prompts for the pocket picture model. It knows this world and
-nothing else, in one plain register.
+grammar. It tells short stories of the pocket world, describes scenes, answers questions about them, in its own words
+or in words that it is given, follows a few instructions, talks about moods, and writes prompts for the pocket picture
+model. It knows this world and nothing else, in one plain register.
 
 ```python
 from transformers import AutoModelForCausalLM, AutoTokenizer
