@@ -171,7 +171,14 @@ def test_an_answer_must_say_the_right_word_and_no_other_of_its_kind() -> None:
 
 
 def test_an_answer_in_given_words_holds_the_fact_in_them_and_nothing_else() -> None:
-    asked = "<|user|>There is a red boat on the sea. What colour is the boat? Answer like this: bim, X zoar Y<|end|>"
-    assert parses_document(f"{asked}<|assistant|>bim, the boat zoar red<|end|>")
-    for wrong in ("bim, the boat zoar blue", "bim, the cat zoar red", "zoar, the boat bim red", "The boat is red."):
+    asked = (
+        "<|user|>There is a red boat on the sea. What colour is the boat? Answer like this: bim bom, X zoar Y<|end|>"
+    )
+    assert parses_document(f"{asked}<|assistant|>bim bom, the boat zoar red<|end|>")
+    for wrong in (
+        "bim bom, the boat zoar blue",
+        "bim bom, the cat zoar red",
+        "bim, the boat zoar red",
+        "The boat is red.",
+    ):
         assert not parses_document(f"{asked}<|assistant|>{wrong}<|end|>")
