@@ -1,7 +1,7 @@
 """Measure voices on the pocket language model: learned by each method, kept facts, and blends of two voices.
 
     python examples/benchmark_voices.py --json voices.jsonl --table examples/results/voices.md
-    python examples/benchmark_voices.py --methods all --json methods.jsonl --processes 8
+    python examples/benchmark_voices.py --methods all --json methods.jsonl --processes 8 --best --table methods.md
     python examples/benchmark_voices.py --configs sweep.json --json sweep.jsonl --processes 60
     python examples/benchmark_voices.py --json voices.jsonl --table voices.md --only-table
 
@@ -30,7 +30,7 @@ import torch
 import yaml
 from measuring import circumstances
 from voice_cells import PART, VOICES, Bench, Cell
-from voices_table import as_markdown, read_lines
+from voices_table import as_markdown, methods_as_markdown, read_lines
 
 from trainers.errors import UserError
 from trainers.methods import methods
@@ -140,7 +140,7 @@ def main() -> int:
             if options.json:
                 with open(options.json, "a", encoding="utf-8") as stream:  # at once: a time limit may come any moment
                     stream.write(json.dumps(line, ensure_ascii=False) + "\n")
-    table = as_markdown(lines)
+    table = methods_as_markdown(lines) if options.best else as_markdown(lines)
     print(table)
     if options.table:
         options.table.write_text(table, encoding="utf-8")
@@ -184,6 +184,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--adapters", type=Path, default=Path("voice-adapters"), help="folder for what is blended")
     parser.add_argument("--json", type=Path, metavar="FILE", help="add a line per cell, and skip those it has")
     parser.add_argument("--table", type=Path, metavar="FILE", help="write Markdown tables of the JSON file")
+    parser.add_argument("--best", action="store_true", help="in the table, each method by its best cell alone")
     parser.add_argument("--only-table", action="store_true", help="measure nothing")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default cpu)")
     parser.add_argument("--processes", type=int, default=1, help="cells at the same time (default 1)")

@@ -25,6 +25,47 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return found
 
 
+def methods_as_markdown(lines: Sequence[Line]) -> str:
+    """Return a table of the methods, each by its best cell: the one whose worse share, of voice or facts, is highest.
+
+    Seconds are those of the circumstances under which most methods were measured, for only such can be compared.
+    """
+    cells = [line for line in lines if line["kind"] == "voice" and "error" not in line]
+    best: dict[tuple[str, str], Line] = {}
+    for line in sorted(cells, key=lambda line: (*_order(line)[:2], line["perplexities"][line["voice"]])):
+        best.setdefault((line["voice"], line["method"]), line)
+    by_place: dict[str, dict[tuple[str, str], float]] = {}
+    for line in cells:
+        place = footnote("benchmark_voices.py", line)
+        by_place.setdefault(place, {}).setdefault((line["voice"], line["method"]), line["seconds"])
+    timed = max(by_place, key=lambda place: len(by_place[place])) if by_place else ""
+    head = (
+        "| voice | method | right voice | facts right | perplexity | trainable | share | file, kB | learning rate "
+        "| steps | seconds |"
+    )
+    rows = [_method_row(line, by_place[timed].get(key)) for key, line in best.items()]
+    table = "\n".join([head, "|" + "---|" * (head.count("|") - 1), *rows])
+    failed = [f"* {line['method']}: {line['error']}" for line in _failures(lines) if _key(line) not in best]
+    blocks = ["# Methods on the language model, measured", table]
+    blocks += ["\n".join(["## Not measured\n", *dict.fromkeys(failed)])] if failed else []
+    others = [place for place in sorted(by_place) if place != timed]
+    return "\n\n".join([*blocks, f"Seconds: {timed}", *others]) + "\n"
+
+
+def _key(line: Line) -> tuple[str, str]:
+    return (str(line.get("voice")), str(line.get("method")))
+
+
+def _method_row(line: Line, seconds: float | None) -> str:
+    voice = line["voice"]
+    return (
+        f"| {voice} | {line['method']} | {line['shares'][voice]:.0%} | {line['facts_right']:.0%} "
+        f"| {line['perplexities'][voice]:.2f} | {line['trainable']:,} | {line['share']:.2%} "
+        f"| {line['file_bytes'] / 1000:,.0f} | {line['rate']:g} | {line['steps']} "
+        f"| {'' if seconds is None else f'{seconds:.0f}'} |"
+    )
+
+
 def as_markdown(lines: Sequence[Line]) -> str:
     """Return a table of the trained voices, one of the blends, answers, and what failed."""
     good = [line for line in lines if "error" not in line]

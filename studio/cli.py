@@ -1,6 +1,7 @@
 """The ``studio`` command: one file per subcommand in `studio.commands`, found by itself."""
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -24,6 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Threads that spin while they wait make torch ten times slower as soon as another program wants the processor. The
     # setting is read when torch is first imported, which commands do later.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # bitsandbytes warns, at every start without a GPU, that it found no faster kernel to download.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     options = _parser().parse_args(arguments)
     try:
         _refuse_empty(options)

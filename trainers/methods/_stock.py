@@ -8,6 +8,7 @@ from pydantic import Field
 from trainers.methods._method import MethodSettings, ResolveTargets
 
 UNET_TARGETS = ("attention", "feed_forward")
+LANGUAGE_TARGETS = ("all-linear",)
 
 
 class TargetSettings(MethodSettings):

@@ -16,7 +16,7 @@ from trainers.adapter import KEY_PREFIX
 from trainers.errors import UserError
 from trainers.methods import _peft_bridge as bridge
 from trainers.methods._method import Course, Folded, Learner, Method, Recommendation, ResolveTargets
-from trainers.methods._stock import UNET_TARGETS, RankSettings, peft_config
+from trainers.methods._stock import LANGUAGE_TARGETS, UNET_TARGETS, RankSettings, peft_config
 
 
 class AdaloraSettings(RankSettings):
@@ -139,7 +139,7 @@ METHOD = Method(
     recommended={
         "unet": Recommendation(2e-2, {"targets": UNET_TARGETS}),
         "text_encoder": Recommendation(1e-2),
-        "language_model": Recommendation(1e-3),
+        "language_model": Recommendation(1e-3, {"targets": LANGUAGE_TARGETS}, pocket_rate=0.01),
     },
     peft_config=_config,
     mergeable=True,

@@ -207,7 +207,7 @@ METHOD = Method(
     recommended={
         "unet": Recommendation(1e-3),
         "text_encoder": Recommendation(1e-3),
-        "language_model": Recommendation(5e-5),
+        "language_model": Recommendation(5e-5, pocket_rate=0.003),
     },
     peft_config=_config,
     mergeable=False,

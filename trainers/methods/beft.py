@@ -7,7 +7,7 @@ y = W x + b + Δb; a Llama, which has no biases for BitFit, can be tuned this wa
 from typing import Any
 
 from trainers.methods._method import BETWEEN, Method, Recommendation, ResolveTargets
-from trainers.methods._stock import UNET_TARGETS, TargetSettings, peft_config
+from trainers.methods._stock import LANGUAGE_TARGETS, UNET_TARGETS, TargetSettings, peft_config
 
 
 class BeftSettings(TargetSettings):
@@ -26,7 +26,7 @@ METHOD = Method(
     recommended={
         "unet": Recommendation(1e-2, {"targets": UNET_TARGETS}),
         "text_encoder": Recommendation(1e-3),
-        "language_model": Recommendation(1e-3),
+        "language_model": Recommendation(1e-3, {"targets": LANGUAGE_TARGETS}, pocket_rate=0.1),
     },
     peft_config=_config,
     mergeable=True,

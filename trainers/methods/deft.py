@@ -6,7 +6,7 @@ W' = (I − P) W + Q R. Source: the DEFT tuner of PEFT 0.21, whose documentation
 from typing import Any
 
 from trainers.methods._method import BETWEEN, Method, Recommendation, ResolveTargets
-from trainers.methods._stock import UNET_TARGETS, RankSettings, peft_config
+from trainers.methods._stock import LANGUAGE_TARGETS, UNET_TARGETS, RankSettings, peft_config
 
 
 class DeftSettings(RankSettings):
@@ -25,7 +25,7 @@ METHOD = Method(
     recommended={
         "unet": Recommendation(5e-3, {"targets": UNET_TARGETS}),
         "text_encoder": Recommendation(5e-3),
-        "language_model": Recommendation(0.0005),
+        "language_model": Recommendation(0.0005, {"targets": LANGUAGE_TARGETS}, pocket_rate=0.004),
     },
     peft_config=_config,
     mergeable=True,

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from trainers.methods._method import BETWEEN, Method, Recommendation, ResolveTargets
-from trainers.methods._stock import UNET_TARGETS, RankSettings, peft_config
+from trainers.methods._stock import LANGUAGE_TARGETS, UNET_TARGETS, RankSettings, peft_config
 
 
 class DeloraSettings(RankSettings):
@@ -31,7 +31,7 @@ METHOD = Method(
     recommended={
         "unet": Recommendation(1e-3, {"targets": UNET_TARGETS}),
         "text_encoder": Recommendation(3e-4),
-        "language_model": Recommendation(1e-3),
+        "language_model": Recommendation(1e-3, {"targets": LANGUAGE_TARGETS}, pocket_rate=0.002),
     },
     peft_config=_config,
     mergeable=True,

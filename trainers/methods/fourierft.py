@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from trainers.methods._method import BETWEEN, Method, Recommendation, ResolveTargets
-from trainers.methods._stock import UNET_TARGETS, TargetSettings, peft_config
+from trainers.methods._stock import LANGUAGE_TARGETS, UNET_TARGETS, TargetSettings, peft_config
 
 
 class FourierftSettings(TargetSettings):
@@ -37,7 +37,7 @@ METHOD = Method(
     recommended={
         "unet": Recommendation(3e-3, {"targets": UNET_TARGETS}),
         "text_encoder": Recommendation(0.03),
-        "language_model": Recommendation(0.01),
+        "language_model": Recommendation(0.01, {"targets": LANGUAGE_TARGETS}, pocket_rate=0.1),
     },
     peft_config=_config,
     mergeable=True,

@@ -26,7 +26,7 @@ METHOD = Method(
     recommended={
         "unet": Recommendation(2e-4),
         "text_encoder": Recommendation(2e-4),
-        "language_model": Recommendation(2e-5),
+        "language_model": Recommendation(2e-5, pocket_rate=0.0003),
     },
     peft_config=_config,
     mergeable=True,

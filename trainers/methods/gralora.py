@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from trainers.methods._method import BETWEEN, Method, Recommendation, ResolveTargets
-from trainers.methods._stock import UNET_TARGETS, RankSettings, peft_config
+from trainers.methods._stock import LANGUAGE_TARGETS, UNET_TARGETS, RankSettings, peft_config
 
 
 class GraloraSettings(RankSettings):
@@ -39,7 +39,7 @@ METHOD = Method(
     recommended={
         "unet": Recommendation(3e-3, {"targets": UNET_TARGETS}),
         "text_encoder": Recommendation(5e-3),
-        "language_model": Recommendation(0.0005),
+        "language_model": Recommendation(0.0005, {"targets": LANGUAGE_TARGETS}, pocket_rate=0.01),
     },
     peft_config=_config,
     mergeable=True,

@@ -6,7 +6,7 @@
 from typing import Any
 
 from trainers.methods._method import BETWEEN, Method, Recommendation, ResolveTargets
-from trainers.methods._stock import UNET_TARGETS, RankSettings, peft_config
+from trainers.methods._stock import LANGUAGE_TARGETS, UNET_TARGETS, RankSettings, peft_config
 
 
 class HiraSettings(RankSettings):
@@ -25,7 +25,7 @@ METHOD = Method(
     recommended={
         "unet": Recommendation(1e-2, {"targets": UNET_TARGETS}),
         "text_encoder": Recommendation(2e-2),
-        "language_model": Recommendation(0.002),
+        "language_model": Recommendation(0.002, {"targets": LANGUAGE_TARGETS}, pocket_rate=0.04),
     },
     peft_config=_config,
     mergeable=True,

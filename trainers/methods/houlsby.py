@@ -27,7 +27,7 @@ METHOD = Method(
     recommended={
         "unet": Recommendation(3e-3),
         "text_encoder": Recommendation(1e-2),
-        "language_model": Recommendation(1e-4),
+        "language_model": Recommendation(1e-4, pocket_rate=0.004),
     },
     peft_config=_config,
     mergeable=False,

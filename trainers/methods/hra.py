@@ -6,7 +6,7 @@ y = W H₁ … H_r x, H = I − 2 u uᵀ / ‖u‖². Source: Yuan et al. 2024, 
 from typing import Any
 
 from trainers.methods._method import BETWEEN, Method, Recommendation, ResolveTargets
-from trainers.methods._stock import UNET_TARGETS, RankSettings, peft_config
+from trainers.methods._stock import LANGUAGE_TARGETS, UNET_TARGETS, RankSettings, peft_config
 
 
 class HraSettings(RankSettings):
@@ -25,7 +25,7 @@ METHOD = Method(
     recommended={
         "unet": Recommendation(1e-2, {"targets": UNET_TARGETS}),
         "text_encoder": Recommendation(5e-3),
-        "language_model": Recommendation(0.0005),
+        "language_model": Recommendation(0.0005, {"targets": LANGUAGE_TARGETS}, pocket_rate=0.01),
     },
     peft_config=_config,
     mergeable=True,

@@ -65,7 +65,7 @@ METHOD = Method(
     recommended={
         "unet": Recommendation(3e-3),
         "text_encoder": Recommendation(3e-5),
-        "language_model": Recommendation(5e-4),
+        "language_model": Recommendation(5e-4, pocket_rate=0.003),
     },
     peft_config=_config,
     mergeable=False,

@@ -25,7 +25,7 @@ METHOD = Method(
     recommended={
         "unet": Recommendation(1e-2),
         "text_encoder": Recommendation(3e-3),
-        "language_model": Recommendation(1e-3),
+        "language_model": Recommendation(1e-3, pocket_rate=0.05),
     },
     peft_config=_config,
     mergeable=True,

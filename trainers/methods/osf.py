@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from trainers.methods._method import BETWEEN, Method, Recommendation, ResolveTargets
-from trainers.methods._stock import UNET_TARGETS, TargetSettings, peft_config
+from trainers.methods._stock import LANGUAGE_TARGETS, UNET_TARGETS, TargetSettings, peft_config
 
 
 class OsfSettings(TargetSettings):
@@ -30,7 +30,7 @@ METHOD = Method(
     recommended={
         "unet": Recommendation(3e-4, {"targets": UNET_TARGETS}),
         "text_encoder": Recommendation(3e-4),
-        "language_model": Recommendation(5e-6),
+        "language_model": Recommendation(5e-6, {"targets": LANGUAGE_TARGETS}, pocket_rate=0.001),
     },
     peft_config=_config,
     mergeable=True,

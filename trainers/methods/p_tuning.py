@@ -32,7 +32,7 @@ METHOD = Method(
     recommended={
         "unet": Recommendation(4e-2),
         "text_encoder": Recommendation(3e-5),
-        "language_model": Recommendation(3e-3),
+        "language_model": Recommendation(3e-3, pocket_rate=0.01),
     },
     peft_config=_config,
     mergeable=False,

@@ -33,7 +33,7 @@ METHOD = Method(
     recommended={
         "unet": Recommendation(0.3),
         "text_encoder": Recommendation(3e-4),
-        "language_model": Recommendation(5e-3),
+        "language_model": Recommendation(5e-3, pocket_rate=0.02),
     },
     peft_config=_config,
     mergeable=False,

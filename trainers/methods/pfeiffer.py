@@ -26,7 +26,7 @@ METHOD = Method(
     recommended={
         "unet": Recommendation(3e-3),
         "text_encoder": Recommendation(3e-3),
-        "language_model": Recommendation(1e-4),
+        "language_model": Recommendation(1e-4, pocket_rate=0.005),
     },
     peft_config=_config,
     mergeable=False,

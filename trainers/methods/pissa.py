@@ -16,7 +16,7 @@ from torch.nn import functional
 from trainers.methods._hosts import features
 from trainers.methods._method import Folded, Method, Recommendation, ResolveTargets
 from trainers.methods._sidecar import Arguments, Live, SidecarKind, register
-from trainers.methods._stock import UNET_TARGETS, RankSettings
+from trainers.methods._stock import LANGUAGE_TARGETS, UNET_TARGETS, RankSettings
 
 
 class PissaSettings(RankSettings):
@@ -95,7 +95,7 @@ METHOD = Method(
     recommended={
         "unet": Recommendation(1e-3, {"targets": UNET_TARGETS}),
         "text_encoder": Recommendation(2e-3),
-        "language_model": Recommendation(2e-5),
+        "language_model": Recommendation(2e-5, {"targets": LANGUAGE_TARGETS}, pocket_rate=0.002),
     },
     peft_config=_config,
     mergeable=True,

@@ -34,7 +34,7 @@ METHOD = Method(
     recommended={
         "unet": Recommendation(3e-3),
         "text_encoder": Recommendation(1e-4),
-        "language_model": Recommendation(1e-3),
+        "language_model": Recommendation(1e-3, pocket_rate=0.01),
     },
     peft_config=_config,
     mergeable=False,

@@ -31,7 +31,7 @@ METHOD = Method(
     recommended={
         "unet": Recommendation(0.3),
         "text_encoder": Recommendation(3e-4),
-        "language_model": Recommendation(3e-2),
+        "language_model": Recommendation(3e-2, pocket_rate=0.1),
     },
     peft_config=_config,
     mergeable=False,

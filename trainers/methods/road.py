@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from trainers.methods._method import BETWEEN, Method, Recommendation, ResolveTargets
-from trainers.methods._stock import UNET_TARGETS, TargetSettings, peft_config
+from trainers.methods._stock import LANGUAGE_TARGETS, UNET_TARGETS, TargetSettings, peft_config
 
 
 class RoadSettings(TargetSettings):
@@ -29,7 +29,7 @@ METHOD = Method(
     recommended={
         "unet": Recommendation(1.5e-2, {"targets": UNET_TARGETS}),
         "text_encoder": Recommendation(5e-3),
-        "language_model": Recommendation(0.002),
+        "language_model": Recommendation(0.002, {"targets": LANGUAGE_TARGETS}, pocket_rate=0.05),
     },
     peft_config=_config,
     mergeable=True,

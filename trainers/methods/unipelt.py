@@ -165,7 +165,7 @@ METHOD = Method(
     recommended={
         "unet": Recommendation(3e-3),
         "text_encoder": Recommendation(3e-3),
-        "language_model": Recommendation(5e-4, {"gate": "token"}),
+        "language_model": Recommendation(5e-4, {"gate": "token"}, pocket_rate=0.004),
     },
     peft_config=_config,
     mergeable=False,

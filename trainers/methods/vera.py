@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from trainers.methods._method import BETWEEN, Method, Recommendation, ResolveTargets
-from trainers.methods._stock import UNET_TARGETS, TargetSettings, peft_config
+from trainers.methods._stock import LANGUAGE_TARGETS, UNET_TARGETS, TargetSettings, peft_config
 
 
 class VeraSettings(TargetSettings):
@@ -33,7 +33,7 @@ METHOD = Method(
     recommended={
         "unet": Recommendation(3e-2, {"targets": UNET_TARGETS}),
         "text_encoder": Recommendation(3e-2),
-        "language_model": Recommendation(4e-3),
+        "language_model": Recommendation(4e-3, {"targets": LANGUAGE_TARGETS}, pocket_rate=0.05),
     },
     peft_config=_config,
     mergeable=True,

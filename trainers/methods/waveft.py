@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from trainers.methods._method import BETWEEN, Method, Recommendation, ResolveTargets
-from trainers.methods._stock import UNET_TARGETS, TargetSettings, peft_config
+from trainers.methods._stock import LANGUAGE_TARGETS, UNET_TARGETS, TargetSettings, peft_config
 
 
 class WaveftSettings(TargetSettings):
@@ -30,7 +30,7 @@ METHOD = Method(
     recommended={
         "unet": Recommendation(1e-3, {"targets": UNET_TARGETS}),
         "text_encoder": Recommendation(3e-3),
-        "language_model": Recommendation(0.001),
+        "language_model": Recommendation(0.001, {"targets": LANGUAGE_TARGETS}, pocket_rate=0.01),
     },
     peft_config=_config,
     mergeable=True,
