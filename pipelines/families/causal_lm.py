@@ -46,9 +46,12 @@ class CausalLanguageModel:
         self.name = name
         self.device = device
         self.fingerprint = fingerprint_of_folder(folder, (".",))
-        self.tokenizer: Any = AutoTokenizer.from_pretrained(
-            folder, trust_remote_code=with_code, local_files_only=True, use_fast=True
-        )
+        try:
+            self.tokenizer: Any = AutoTokenizer.from_pretrained(
+                folder, trust_remote_code=with_code, local_files_only=True, use_fast=True
+            )
+        except (OSError, ValueError, KeyError, ImportError) as error:
+            raise UserError(_no_tokenizer(name, folder)) from error
         self.model: Any = AutoModelForCausalLM.from_pretrained(
             folder,
             trust_remote_code=with_code,
@@ -107,6 +110,16 @@ def _check_files(name: str, folder: Path, with_code: bool) -> None:
         others = sorted(path.name for path in (*folder.glob("*.bin"), *folder.glob("*.pt*"), *folder.glob("*.gguf")))
         found = f" It holds {', '.join(others[:3])}, which is not read." if others else ""
         raise UserError(f"The base {name!r} holds no .safetensors file.{found}")
+
+
+def _no_tokenizer(name: str, folder: Path) -> str:
+    """Say that a base's tokenizer cannot be read; the library says so in a page that does not name the file."""
+    found = sorted(path.name for path in (*folder.glob("*token*"), *folder.glob("vocab*"), *folder.glob("merges*")))
+    held = f"Of its files {', '.join(found)} one is broken or missing." if found else "It holds no tokenizer file."
+    return (
+        f"The tokenizer of the base {name!r} cannot be read. {held} Put the tokenizer.json and tokenizer_config.json "
+        "that belong to the model beside its config.json."
+    )
 
 
 def _check_tokenizer(name: str, tokenizer: Any, model: Any) -> None:

@@ -11,6 +11,7 @@ from studio.queue import ask_run, kill_run
 from studio.run_watch import RunRow, find_row, run_rows
 from studio.tabs._tab import Tab
 from studio.web.desk import Desk, told
+from studio.web.run_answers import answers_html
 from studio.web.run_chart import COLUMNS
 from studio.web.run_panel import RunPanel
 from studio.web.run_texts import TEXTS
@@ -59,29 +60,20 @@ def _build(desk: Desk) -> None:
                 no = gr.Button(words("runs.no"), min_width=140)
         with gr.Row():
             with gr.Column(min_width=320, scale=3):
-                loss = gr.LinePlot(x=COLUMNS[0], y=COLUMNS[1], color=COLUMNS[2], label=words("runs.loss"), height=380)
+                loss = _chart(words("runs.loss"), 380)
                 with gr.Row():
                     smoothing = gr.Slider(0, 0.99, 0.9, step=0.01, label=words("runs.smoothing"), min_width=180)
                     logarithmic = gr.Checkbox(False, label=words("runs.logarithmic"), min_width=140)
                 with gr.Accordion(words("runs.rates"), open=False):
-                    rates = gr.LinePlot(
-                        x=COLUMNS[0], y=COLUMNS[1], color=COLUMNS[2], label=words("runs.rates"), height=240
-                    )
-                measures = gr.LinePlot(
-                    x=COLUMNS[0],
-                    y=COLUMNS[1],
-                    color=COLUMNS[2],
-                    label=words("runs.measures"),
-                    height=240,
-                    visible=False,
-                )
+                    rates = _chart(words("runs.rates"), 240)
+                measures = _chart(words("runs.measures"), 280, visible=False)
             with gr.Column(min_width=320, scale=2):
                 place = gr.Slider(0, 1, 0, step=1, label=words("runs.sample_place"), elem_id="runs-place")
                 every = gr.Checkbox(False, label=words("runs.every_step"))
                 gallery = gr.Gallery(
                     label=words("runs.samples"), columns=2, height=420, object_fit="contain", interactive=False
                 )
-                answers = gr.Dataframe(label=words("runs.answers"), interactive=False, wrap=True, visible=False)
+                answers = gr.HTML(visible=False, elem_id="runs-answers")
         log = gr.Textbox(label=words("runs.log"), lines=10, max_lines=10, interactive=False, elem_classes="studio-log")
 
     inputs = [chosen, beside, smoothing, logarithmic, place, every, looked_back, seen]
@@ -139,7 +131,8 @@ def _build(desk: Desk) -> None:
             changed[loss] = gr.LinePlot(points, y_title=title, x_title=words.say(request, "runs.step"))
             changed[rates] = panel.rates(others) if panel else None
             further = panel.measures(others) if panel else None
-            changed[measures] = gr.LinePlot(further, visible=further is not None)
+            title = words.say(request, "runs.measures")
+            changed[measures] = gr.LinePlot(further, y_title=title, visible=further is not None)
         steps = panel.sample_steps() if panel else []
         newest = max(0, len(steps) - 1)
         at = min(int(at), newest) if row and held == row.name else newest  # else it follows the newest
@@ -160,12 +153,12 @@ def _build(desk: Desk) -> None:
         columns = (
             max(1, len(pictures) // max(1, min(24, len(steps)))) if all_steps else min(4, max(2, len(pictures) // 2))
         )
+        at_step = partial(words.say, request, "runs.answer_at")
         title = words.say(request, "runs.at_steps") if all_steps else words.say(request, "runs.at_step", step=step)
-        heads = [words.say(request, key) for key in ("runs.step", "shared.prompt", "runs.answer")]
         return {
             place: gr.Slider(maximum=max(1, len(steps) - 1), value=at, interactive=len(steps) > 1),
             gallery: gr.Gallery(pictures, label=title, columns=columns, visible=bool(pictures) or not texts),
-            answers: gr.Dataframe([list(row) for row in texts], headers=heads, visible=bool(texts)),
+            answers: gr.HTML(answers_html(texts, words.say(request, "runs.answers"), at_step), visible=bool(texts)),
         }
 
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
@@ -210,6 +203,12 @@ def _build(desk: Desk) -> None:
             desk.send(onward[tab].click, lambda name: panel_of(name).for_trial(), [chosen], to=tab)
     if "library" in onward:
         desk.send(onward["library"].click, lambda name: {"name": name}, [chosen], to="library")
+
+
+def _chart(label: Any, height: int, **options: Any) -> gr.LinePlot:
+    """Return a chart of lines. Its label is not shown: the legend would be pushed out of the frame by its height."""
+    x, y, color = COLUMNS
+    return gr.LinePlot(x=x, y=y, color=color, label=label, show_label=False, height=height, **options)
 
 
 def _picked(event: gr.SelectData) -> Any:

@@ -19,10 +19,12 @@ footer { display: none !important; }
 .studio-answer h4 { margin: 0 0 0.3rem 0; overflow-wrap: anywhere; }
 .studio-turn + .studio-turn { margin-top: 1.2rem; }
 .studio-row + .studio-row { margin-top: 0.6rem; }
+.studio-scroll { max-height: 28rem; overflow-y: auto; }
 .studio-said { white-space: pre-wrap; overflow-wrap: anywhere; margin: 0.2rem 0; }
 .studio-facts-line { font-size: 0.8rem; margin: 0; color: var(--body-text-color-subdued); }
 .studio-masked { color: var(--body-text-color-subdued); }
 .studio-histogram { width: 100%; font-size: 0.85rem; }
+.studio-facts, .studio-histogram, .studio-histogram tr { border: 0 !important; }
 .studio-histogram th, .studio-histogram td {
   border: 0 !important; text-align: left; padding: 0.1rem 0.5rem 0.1rem 0; white-space: nowrap;
 }
@@ -33,7 +35,7 @@ footer { display: none !important; }
 .studio-facts { width: 100%; border-collapse: collapse; }
 .studio-facts th { text-align: left; white-space: nowrap; vertical-align: top; padding: 0.2rem 0.8rem 0.2rem 0; }
 .studio-facts td { padding: 0.2rem 0; overflow-wrap: anywhere; }
-.studio-facts tr { border-bottom: 1px solid var(--border-color-primary); }
+.studio-facts tr { border: 0 !important; border-bottom: 1px solid var(--border-color-primary) !important; }
 .studio-facts th, .studio-facts td { border: 0 !important; }
 progress { appearance: none; width: 10rem; max-width: 40%; height: 0.7rem; vertical-align: middle; border: 0; }
 progress, progress::-webkit-progress-bar { background: var(--border-color-primary); border-radius: 0.35rem; }

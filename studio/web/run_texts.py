@@ -61,6 +61,6 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "runs.at_steps": ("Samples by step", "各步的取樣"),
     "runs.caption": ("step {step}: {prompt}", "第 {step} 步：{prompt}"),
     "runs.answers": ("Answers", "回答"),
-    "runs.answer": ("Answer", "回答"),
+    "runs.answer_at": ("Step {step}", "第 {step} 步"),
     "runs.log": ("Log", "紀錄"),
 }

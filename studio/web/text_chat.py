@@ -39,11 +39,12 @@ class Chat:
         self.status = gr.HTML(elem_id="text-status")
         form.place_prompt()
         with gr.Row():
-            self.send = gr.Button(words("text.send"), variant="primary", min_width=110, elem_id="text-send")
-            self.stop = gr.Button(words("text.stop"), min_width=90)
-            self.retry = gr.Button(words("text.retry"), min_width=90)
-            self.edit = gr.Button(words("text.edit"), min_width=190)
-            self.new = gr.Button(words("text.new"), min_width=110)
+            look: dict[str, Any] = {"size": "md", "min_width": 90}
+            self.send = gr.Button(words("text.send"), variant="primary", elem_id="text-send", **look)
+            self.stop = gr.Button(words("text.stop"), **look)
+            self.retry = gr.Button(words("text.retry"), **look)
+            self.edit = gr.Button(words("text.edit"), **{**look, "min_width": 190})
+            self.new = gr.Button(words("text.new"), **look)
         self._place_votes()
         self._wire()
 
@@ -51,7 +52,7 @@ class Chat:
         words = self._desk.words
         gr.Markdown(words("text.vote"), elem_classes="studio-heading")
         gr.Markdown(words("text.vote_info"))
-        with gr.Row():
+        with gr.Row(elem_classes="studio-centred"):
             self.better = gr.Dropdown([], value=None, label=words("text.better"), min_width=150)
             self.worse = gr.Dropdown([], value=None, label=words("text.worse"), min_width=150)
             self.keep = gr.Button(words("text.keep_vote"), min_width=120, size="md")
@@ -69,6 +70,7 @@ class Chat:
         self.stop.click(self._stop, None, self.status, **_QUIET)
         self.edit.click(self._edit, self.turns, answering, **_QUIET)
         self.new.click(self._new, None, answering, **_QUIET)
+        self.better.input(_other, [self.turns, self.better, self.worse], self.worse, **_QUIET)
         self.keep.click(self._keep, [self.turns, self.better, self.worse], votes, **_QUIET)
         form.base.change(self._votes, form.base, votes, **_QUIET)
         root = Context.root_block
@@ -189,3 +191,11 @@ class Chat:
         view = self._html(turns, request, busy=False)
         message = gr.skip() if prompt is None else prompt
         return [turns, view, gr.update(visible=not turns), line, message, choices, choices]
+
+
+def _other(kept: Any, better: str | None, worse: str | None) -> Any:
+    """Return the column that the better one is most likely compared with, unless one has been chosen."""
+    turns = kept_turns(kept)
+    titles = [column["title"] for column in turns[-1]["columns"]] if turns else []
+    others = [title for title in titles if title != better]
+    return others[0] if others and worse not in others else gr.skip()

@@ -14,6 +14,7 @@ from studio.web.blend_tools import device_and_precision
 from studio.web.desk import Desk, told
 from studio.web.progress_line import problem_line, progress_line
 from studio.web.text_rows import histogram_html, rows_html
+from studio.web.text_words import TEXTS
 from trainers.errors import UserError
 from trainers.stages import stage_names
 from trainers.storage import disk_errors
@@ -65,7 +66,10 @@ class TextData:
                 min_width=260,
                 scale=3,
             )
-            self.stage = gr.Dropdown(stage_names(), value="sft", label=words("text.stage"), min_width=120)
+            stages = [
+                (words(f"text.for_{name}") if f"text.for_{name}" in TEXTS else name, name) for name in stage_names()
+            ]
+            self.stage = gr.Dropdown(stages, value="sft", label=words("text.stage"), min_width=220)
         upload = gr.UploadButton(words("text.upload"), file_types=_ENDINGS, size="sm")
         with gr.Row():
             self.rows = gr.Number(3, label=words("text.rows"), precision=0, minimum=1, maximum=_MOST_ROWS, min_width=90)

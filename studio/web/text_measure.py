@@ -79,9 +79,16 @@ def measured_rows(found: Sequence[Mapping[str, Any]]) -> list[list[str]]:
         [
             str(one["title"]),
             f"{one['perplexity']:,.2f}",
-            f"{one['perplexity'] / first - 1:+.1%}" if one is not found[0] else "",
+            _change(one["perplexity"], first) if one is not found[0] else "",
             f"{one['loss']:.4f}",
             f"{one['tokens']:,}",
         ]
         for one in found
     ]
+
+
+def _change(value: float, first: float) -> str:
+    """Return how a value differs from the first: in percent, or as a factor where percents would all be −100 %."""
+    if value < first / 10:
+        return f"÷ {first / value:,.0f}"
+    return f"{value / first - 1:+.1%}" if value < 10 * first else f"× {value / first:,.0f}"

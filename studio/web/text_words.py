@@ -11,8 +11,9 @@ TEXTS: Mapping[str, tuple[str, str]] = {
         "pocket-lm 隨附於本程式；也可填因果語言模型的資料夾或 hub 代號",
     ),
     "text.no_adapters": (
-        "The library has no text adapter yet, so the base alone answers. Open “Texts to learn from” and press Train.",
-        "資料庫裡還沒有文字轉接器，因此只有基礎模型會回答。請開啟「學習用的文字」並按「訓練」。",
+        "The library has no text adapter yet, so the base alone answers. Open “Texts to learn from”, choose some, and "
+        "press “Train on these texts”.",
+        "資料庫裡還沒有文字轉接器，因此只有基礎模型會回答。請開啟「學習用的文字」並按「用這些文字訓練」。",
     ),
     "text.columns": ("Columns", "欄位"),
     "text.columns_info": (
@@ -27,7 +28,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "text.send": ("Send", "送出"),
     "text.stop": ("Stop", "停止"),
     "text.retry": ("Retry", "重試"),
-    "text.edit": ("Edit the last message", "修改上一則訊息"),
+    "text.edit": ("Edit the last message", "修改上一則"),
     "text.new": ("New chat", "新對話"),
     "text.new_seed": ("New seed each time", "每次換新種子"),
     "text.temperature": ("Temperature", "溫度"),
@@ -64,7 +65,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "text.better": ("Better", "較好"),
     "text.worse": ("than", "優於"),
     "text.keep_vote": ("Keep the vote", "保留投票"),
-    "text.votes": ("{count} pairs kept for {base}.", "{base} 已保留 {count} 對。"),
+    "text.votes": ("Pairs kept for {base}: {count}.", "{base} 已保留 {count} 對。"),
     "text.no_votes": ("No pairs yet for {base}.", "{base} 還沒有偏好對。"),
     "text.train_on_votes": ("Train on these votes", "用這些投票訓練"),
     "text.votes_file": ("The pairs as JSONL", "JSONL 格式的偏好對"),
@@ -95,6 +96,11 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     ),
     "text.upload": ("Upload a file of texts", "上傳文字檔"),
     "text.stage": ("What it is for", "用途"),
+    "text.for_sft": ("sft: answer as in these texts", "sft：像這些文字一樣回答"),
+    "text.for_dpo": ("dpo: prefer the better of two answers", "dpo：偏好兩個回答中較好的"),
+    "text.for_reward": ("reward: score answers by preference pairs", "reward：依偏好對為回答評分"),
+    "text.for_grpo": ("grpo: raise a reward by trying answers", "grpo：嘗試回答以提高獎勵"),
+    "text.for_classify": ("classify: tell which label a text has", "classify：判斷文字的標籤"),
     "text.max_length": (
         "Longest example in tokens (empty: what the base reads)",
         "範例最長詞元數（留空：基礎模型的長度）",
@@ -103,7 +109,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "text.rows": ("Rows", "列數"),
     "text.first_row": ("From row", "從第幾列"),
     "text.show": ("Show", "顯示"),
-    "text.train": ("Train", "訓練"),
+    "text.train": ("Train on these texts", "用這些文字訓練"),
     "text.reading": ("Reading …", "讀取中……"),
     "text.shown": ("Rows {first} to {last} of {count}.", "第 {first} 到 {last} 列，共 {count} 列。"),
     "text.none_shown": (

@@ -4,6 +4,7 @@ import argparse
 import json
 import math
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 from pipelines.attach import attached
+from pipelines.bases import load_text_base
 from pipelines.families import LoadedBase, TextBase
 from pipelines.perplexity import perplexity
 from pipelines.text_generate import TextRequest, stream_text
@@ -28,6 +30,7 @@ from studio.run_views import views_of
 from studio.text_comparing import read_held_out
 from studio.training_flags import Training, add_training, config_from_options
 from studio.web.form import with_variant
+from studio.web.run_answers import answers_html
 from studio.web.run_chart import loss_lines, measure_lines
 from studio.web.text_columns import (
     SHOWN,
@@ -41,6 +44,7 @@ from studio.web.text_columns import (
     take_piece,
     text_adapters,
 )
+from studio.web.text_measure import measured_rows
 from studio.web.text_rows import histogram_html, rows_html
 from studio.web.text_votes import count_votes, keep_vote, pair_of, votes_file, votes_to_train_on
 from tests.support import random_adapter
@@ -345,3 +349,28 @@ def test_charts_keep_losses_apart_from_further_measures(tmp_path: Path) -> None:
     (other,) = measure_lines({"run": metrics})
     assert other.title == "run: validation accuracy"
     assert np.array_equal(other.values, [0.25, 0.75])
+
+
+def test_answers_of_a_run_stand_under_their_prompts() -> None:
+    rows = [("0", "Who?", "<b>me</b>"), ("40", "Who?", "Ahoy"), ("0", "Where?", "here"), ("40", "Where?", "at sea")]
+    html = answers_html(rows, "Answers", "Step {step}".format)
+    assert html.count("<section") == 2
+    assert html.index("Who?") < html.index("Step 40") < html.index("Where?") < html.index("at sea")
+    assert "&lt;b&gt;me&lt;/b&gt;" in html
+
+
+def test_a_change_of_perplexity_is_told_in_percent_or_as_a_factor() -> None:
+    found = [{"title": "x", "perplexity": value, "loss": 0.0, "tokens": 1} for value in (100, 96.5, 150, 2, 5_000)]
+    assert [row[2] for row in measured_rows(found)] == ["", "-3.5%", "+50.0%", "÷ 50", "× 50"]
+
+
+@pytest.mark.parametrize(("gone", "said"), [(("tokenizer",), "no tokenizer file"), ((), "one is broken or missing")])
+def test_a_tokenizer_that_cannot_be_read_is_told_in_a_sentence(
+    tiny_language: Path, tmp_path: Path, gone: tuple[str, ...], said: str
+) -> None:
+    folder = tmp_path / "writer"
+    shutil.copytree(tiny_language, folder)
+    for path in folder.glob("tokenizer*"):
+        path.unlink() if gone else path.write_text('{"model": ')
+    with pytest.raises(UserError, match=f"The tokenizer of the base 'writer' cannot be read. .*{said}"):
+        load_text_base(str(folder), device="cpu")

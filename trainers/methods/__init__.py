@@ -1,6 +1,7 @@
 """Parameter-efficient methods, one file each, the same for every part that they fit."""
 
 import functools
+import logging
 import sys
 from collections.abc import Mapping
 
@@ -8,6 +9,9 @@ from trainers.methods._method import Course, Fresh, Learner, Method, MethodSetti
 from trainers.registry import discover, find
 
 __all__ = ["Course", "Fresh", "Learner", "Method", "MethodSettings", "Recommendation", "find_method", "methods"]
+
+# PEFT imports bitsandbytes where it is installed, and that says on every start that a faster kernel is not.
+logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
 
 
 @functools.cache

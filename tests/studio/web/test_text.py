@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,12 +10,15 @@ import pytest
 from gradio_client import Client
 from playwright.sync_api import Locator, Page, expect
 
-from pipelines.bases import POCKET_LANGUAGE, load_text_base
+from pipelines.bases import POCKET_LANGUAGE, SHIPPED, load_text_base, pocket_folder
 from studio.library import Library
 from studio.web.text_votes import votes_file
 from tests.studio.web.conftest import RunningApp, free_port
 from tests.support import random_adapter
 from trainers.adapter import write_adapter
+
+_SLOW_MS = 180_000
+"""For what trains, or loads the model libraries first."""
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +59,15 @@ def _pick(tab: Locator, label: str, name: str) -> None:
     tab.page.get_by_role("option", name=name, exact=True).last.click()  # the list of another may still be closing
 
 
+def _queue(page: Page, name: str, steps: int) -> None:
+    """Shorten the run that the form holds, queue it, and go to where it is watched."""
+    expect(page.locator("#field-run-name").locator("input, textarea")).to_have_value(name)
+    page.locator("#field-run-steps input").first.fill(str(steps))
+    page.locator("#train-add").click()
+    expect(page.locator("#train-watch")).to_be_visible(timeout=_SLOW_MS)
+    page.locator("#train-watch").click()
+
+
 def test_chat_in_columns_vote_and_save_the_blend(writing: RunningApp, page: Page) -> None:
     tab = _open(page, writing)
     _choose(tab, 0, "one", "0.6")
@@ -69,9 +82,9 @@ def test_chat_in_columns_vote_and_save_the_blend(writing: RunningApp, page: Page
     expect(tab.locator("#text-answers")).to_contain_text(re.compile(r"\d+ tokens, [\d,]+ per second"))
 
     _pick(tab, "Better", "one")
-    _pick(tab, "than", "base")
+    expect(tab.get_by_label("than", exact=True)).to_have_value("base")
     tab.get_by_role("button", name="Keep the vote").click()
-    expect(tab.locator("#text-voted")).to_contain_text("1 pairs kept for pocket-lm.")
+    expect(tab.locator("#text-voted")).to_contain_text("Pairs kept for pocket-lm: 1.")
     (pair,) = map(json.loads, votes_file(writing.library, POCKET_LANGUAGE).read_text().splitlines())
     assert pair["prompt"] == [{"role": "user", "content": "Who <b>are</b> you?"}]
     assert pair["adapters"] == {"chosen": ["one"], "rejected": []}
@@ -90,6 +103,9 @@ def test_chat_in_columns_vote_and_save_the_blend(writing: RunningApp, page: Page
     tab.get_by_role("button", name="Train on these votes").click()
     expect(page.get_by_label("Stage", exact=True)).to_have_value("dpo")
     expect(page.get_by_label("Beta", exact=True)).to_have_value("0.1")
+    _queue(page, "my-votes", steps=2)
+    expect(page.locator("#runs-head")).to_contain_text("my-votes · done", timeout=_SLOW_MS)
+    assert writing.library.card("my-votes").data["stage"] == "dpo"
 
 
 def test_stop_edit_and_retry(writing: RunningApp, page: Page) -> None:
@@ -121,14 +137,10 @@ def test_preview_train_and_chat_with_it(writing: RunningApp, page: Page) -> None
     expect(tab.locator("#text-rows .studio-masked").first).to_contain_text("<|user|>")
     expect(tab.locator("#text-lengths th[scope=row]").first).to_be_visible()
     tab.locator("#text-train").click()
-    expect(page.locator("#field-run-name").locator("input, textarea")).to_have_value("my-pirate")
-    page.get_by_label("Steps", exact=True).first.fill("3")
-    page.get_by_label("Steps", exact=True).first.blur()
-    page.locator("#train-add").click()
-    expect(page.locator("#train-watch")).to_be_visible(timeout=180_000)
-    page.locator("#train-watch").click()
+    _queue(page, "my-pirate", steps=3)
     chat = page.get_by_role("button", name="Chat with it")
-    expect(chat).to_be_enabled(timeout=180_000)
+    expect(chat).to_be_enabled(timeout=_SLOW_MS)
+    expect(page.locator("#runs-answers section")).to_have_count(4)  # beside the losses
     expect(page.get_by_role("button", name="Draw with it")).to_be_hidden()
     chat.click()
     expect(tab.get_by_role("combobox", name="Adapter", exact=True).first).to_have_value("my-pirate")
@@ -137,7 +149,45 @@ def test_preview_train_and_chat_with_it(writing: RunningApp, page: Page) -> None
     expect(tab.get_by_text("Done: 2 answers, seed 0.")).to_be_visible()
     tab.get_by_role("button", name="Perplexity before and after").click()
     tab.locator("#text-measure").click()
-    expect(tab.locator("#text-measure-status")).to_contain_text("Done.", timeout=180_000)
+    expect(tab.locator("#text-measure-status")).to_contain_text("Done.", timeout=_SLOW_MS)
+
+
+def test_texts_and_bases_that_cannot_be_used_are_told_in_a_sentence(
+    writing: RunningApp, page: Page, tmp_path: Path
+) -> None:
+    chat = {"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ahoy " * 600}]}
+    files = {
+        "broken.jsonl": (json.dumps(chat) + '\n{"messages": [', "broken.jsonl line 2 is not JSON"),
+        "columns.jsonl": ('{"frage": "hi", "antwort": "yo"}', "columns.jsonl line 1 has the columns frage, antwort"),
+        "alone.jsonl": (json.dumps({"messages": chat["messages"][:1]}), "alone.jsonl line 1 has no assistant turn"),
+    }
+    tab = _open(page, writing)
+    tab.get_by_role("tab", name="Texts to learn from").click()
+    for name, (content, said) in files.items():
+        _show(tab, tmp_path / name, content)
+        expect(tab.locator("#text-data-status .studio-problem")).to_contain_text(said)
+    _show(tab, tmp_path / "long.jsonl", json.dumps(chat))
+    expect(tab.locator("#text-facts")).to_contain_text(re.compile(r"1 of 1 rows were cut to 512 tokens; [\d,]+ of"))
+
+    other = tmp_path / "other"
+    shutil.copytree(pocket_folder(SHIPPED[POCKET_LANGUAGE]), other)
+    tokens = json.loads((other / "tokenizer.json").read_text())
+    tokens["added_tokens"].append({**tokens["added_tokens"][0], "id": 4000, "content": "<|more|>"})
+    (other / "tokenizer.json").write_text(json.dumps(tokens))
+    tab.get_by_role("tab", name="Chat", exact=True).click()
+    base = tab.get_by_role("combobox", name="Base", exact=True)
+    base.fill(str(other))
+    base.press("Enter")
+    _send(tab, "Who are you?")
+    expect(tab.locator("#text-status .studio-problem")).to_contain_text("The tokenizer does not fit the base 'other'")
+
+
+def _show(tab: Locator, path: Path, content: str) -> None:
+    path.write_text(content)
+    data = tab.get_by_role("combobox", name="Data")
+    data.fill(str(path))
+    data.press("Enter")
+    tab.locator("#text-show").click()
 
 
 def test_the_endpoint_answers(writing: RunningApp, tmp_path: Path) -> None:
