@@ -69,7 +69,8 @@ def _build(desk: Desk) -> None:
     def show(settings: Mapping[str, Any]) -> dict[str, Any]:
         return {"settings": dict(settings), "number": next(numbers)}
 
-    @gr.render([shown], [shown.change], show_progress="hidden")
+    # One at a time: Gradio counts renderings for all pages together, and two at once lose each other's components.
+    @gr.render([shown], [shown.change], show_progress="hidden", concurrency_limit=1)
     def place(state: dict[str, Any], request: gr.Request) -> None:
         chinese = words.say(request, "train.language") == "zh"
         kind = kind_of(state["settings"])
