@@ -50,7 +50,7 @@ class TrainingTexts:
     def notes(self) -> list[str]:
         """Return sentences on columns that are not read."""
         return [
-            f"{data.path.name}: not used: {', '.join(data.unused)}."
+            f"Columns of {data.path.name} that are not used: {', '.join(data.unused)}."
             for data in (self.training, self.held_out)
             if data is not None and data.unused
         ]

@@ -43,7 +43,7 @@ class Chat:
             self.send = gr.Button(words("text.send"), variant="primary", elem_id="text-send", **look)
             self.stop = gr.Button(words("text.stop"), **look)
             self.retry = gr.Button(words("text.retry"), **look)
-            self.edit = gr.Button(words("text.edit"), **{**look, "min_width": 190})
+            self.edit = gr.Button(words("text.edit"), **look)
             self.new = gr.Button(words("text.new"), **look)
         self._place_votes()
         self._wire()

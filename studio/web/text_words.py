@@ -28,7 +28,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "text.send": ("Send", "送出"),
     "text.stop": ("Stop", "停止"),
     "text.retry": ("Retry", "重試"),
-    "text.edit": ("Edit the last message", "修改上一則"),
+    "text.edit": ("Edit last", "修改上一則"),
     "text.new": ("New chat", "新對話"),
     "text.new_seed": ("New seed each time", "每次換新種子"),
     "text.temperature": ("Temperature", "溫度"),

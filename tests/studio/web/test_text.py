@@ -116,7 +116,7 @@ def test_stop_edit_and_retry(writing: RunningApp, page: Page) -> None:
     expect(tab.locator("#text-answers .studio-facts-line").first).to_contain_text("tokens")
     tab.get_by_role("button", name="Stop", exact=True).click()
     expect(tab.get_by_text(re.compile("^Stopped.$|^Done")).first).to_be_visible()
-    tab.get_by_role("button", name="Edit the last message").click()
+    tab.get_by_role("button", name="Edit last").click()
     expect(tab.locator("#text-prompt textarea")).to_have_value("Tell me everything.")
     expect(tab.locator("#text-answers h4")).to_have_count(0)
     tab.get_by_label("Longest answer in tokens").fill("4")
