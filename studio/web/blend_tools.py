@@ -170,7 +170,11 @@ def build_map(bench: Bench) -> None:
     status = gr.Markdown()
     with gr.Column(visible=False) as shown:
         picture = gr.Image(
-            label=words("blend.map_picture"), interactive=False, type="filepath", buttons=["download", "fullscreen"]
+            label=words("blend.map_picture"),
+            show_label=False,
+            interactive=False,
+            type="filepath",
+            buttons=["download", "fullscreen"],
         )
         table = _table(words("blend.map_table"))
         with gr.Accordion(words("blend.map_layers"), open=False):
