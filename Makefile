@@ -46,9 +46,9 @@ browser:
 tests: setup
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not browser"
 
-# Every tab in a real Chromium, and the app under attack and load: half an hour on two cores, so not part of `make test`.
+# Every tab in a real Chromium, and the app under attack and load; a file's tests share an app, so a file stays together.
 browser-tests: setup browser
-	$(BIN)/python -m pytest -m browser tests/studio/web
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m browser tests/studio/web
 
 format: setup
 	$(BIN)/ruff format .

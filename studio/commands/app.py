@@ -18,6 +18,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a further name by which the studio is reached, such as studio.local; may be repeated",
     )
     parser.add_argument("--user", default="studio", help="user name for the password in STUDIO_PASSWORD")
+    parser.add_argument("--largest-upload", default="4gb", metavar="SIZE", help="such as 500mb (default 4gb)")
     parser.add_argument("--open", action="store_true", help="open the page in the browser")
     add_library(parser)
 
@@ -30,7 +31,9 @@ def _run(options: argparse.Namespace) -> None:
     from studio.web.server import Address, open_socket, serve
 
     password = os.environ.get("STUDIO_PASSWORD", "")
-    address = Address(options.host, options.port, tuple(options.name), options.user, password).checked()
+    address = Address(
+        options.host, options.port, tuple(options.name), options.user, password, options.largest_upload
+    ).checked()
     library = library_of(options)
     library.folder.mkdir(parents=True, exist_ok=True)
 

@@ -132,7 +132,13 @@ def _build_editor(desk: Desk, shelf: Shelf) -> None:
     words = desk.words
     with gr.Row(visible=False, elem_id="data-editor") as shelf.editor:
         shelf.picture = gr.Image(
-            label=words("data.picture"), interactive=False, height=300, buttons=[], min_width=240, type="filepath"
+            label=words("data.picture"),
+            alt_text=words.both("data.picture"),
+            interactive=False,
+            height=300,
+            buttons=[],
+            min_width=240,
+            type="filepath",
         )
         with gr.Column(min_width=300, scale=2):
             shelf.name = gr.Textbox(label=words("data.name"), interactive=False, max_lines=1, elem_id="data-name")

@@ -11,6 +11,7 @@ from studio.queue import ask_run, kill_run
 from studio.run_watch import RunRow, find_row, run_rows
 from studio.tabs._tab import Tab
 from studio.web.desk import Desk, told
+from studio.web.escaping import plain_markdown
 from studio.web.run_answers import answers_html
 from studio.web.run_chart import COLUMNS
 from studio.web.run_panel import RunPanel
@@ -182,7 +183,7 @@ def _build(desk: Desk) -> None:
         buttons[action].click(_acting(desk, action), [chosen], None, **quiet).then(look, inputs, shown, **quiet)
 
     def ask_first(name: str, request: gr.Request) -> tuple[Any, Any]:
-        return gr.Group(visible=True), words.say(request, "runs.sure", name=name)
+        return gr.Group(visible=True), words.say(request, "runs.sure", name=plain_markdown(name))
 
     buttons["remove"].click(ask_first, [chosen], [asking, sure], **quiet)
     no.click(lambda: gr.Group(visible=False), None, [asking], **quiet)

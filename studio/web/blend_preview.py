@@ -53,6 +53,7 @@ def build_preview(desk: Desk) -> Preview:
             min_width=200,
             type="filepath",
             buttons=["download", "fullscreen"],
+            alt_text=words.both("blend.preview"),
         )
         beside = gr.Gallery(
             label=words("blend.beside"),

@@ -1,4 +1,4 @@
-"""Import Gradio, and build a page with it, in half the time; and keep it from fetching anything.
+"""Import Gradio, and build a page with it, in half the time.
 
 On import Gradio reads the source of each of its components and writes a stub file for editors beside it. That takes as
 long as everything else together, and nothing that runs needs it. The function that does it is replaced as soon as its
@@ -13,7 +13,7 @@ import inspect
 import sys
 from collections.abc import Iterator, Sequence
 from types import ModuleType
-from typing import Any, NoReturn
+from typing import Any
 
 _MODULE = "gradio.component_meta"
 _FUNCTION = "create_or_modify_pyi"
@@ -54,20 +54,6 @@ def import_gradio_quickly() -> None:
         importlib.import_module("gradio")
     finally:
         sys.meta_path.remove(finder)
-
-
-def forbid_fetching() -> None:
-    """Keep Gradio from fetching the address that somebody hands in where a file is expected."""
-    from gradio import exceptions, processing_utils
-
-    def refuse(url: str, *_: object, **__: object) -> NoReturn:
-        raise exceptions.Error(f"The address {url} is not fetched. Upload the file instead.", print_exception=False)
-
-    async def refuse_later(url: str, *_: object, **__: object) -> NoReturn:
-        refuse(url)
-
-    processing_utils.ssrf_protected_download = processing_utils.save_url_to_cache = refuse
-    processing_utils.async_ssrf_protected_download = refuse_later
 
 
 @contextlib.contextmanager

@@ -30,14 +30,18 @@ _POLICY = (
     b"connect-src 'self' data: blob:; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
 )
 """The page has scripts inside it, so these are allowed; nothing may be loaded from or sent to another place."""
+_UPLOAD = "/gradio_api/upload"
+_MOST_BYTES = 32 << 20
+"""Of any request but an upload, which has a limit of its own."""
 _ALWAYS: Mapping[bytes, bytes] = {
     b"x-content-type-options": b"nosniff",
     b"x-frame-options": b"DENY",
-    b"referrer-policy": b"no-referrer",
+    b"referrer-policy": b"same-origin",  # by no-referrer a browser calls the origin of our own forms null
     b"cross-origin-resource-policy": b"same-origin",
     b"cross-origin-opener-policy": b"same-origin",
     b"content-security-policy": _POLICY,
 }
+_TOO_LARGE = f"This request is longer than {_MOST_BYTES >> 20} MiB. Send files by an upload instead."
 _Headers = Sequence[tuple[bytes, bytes]]
 
 
@@ -72,7 +76,33 @@ class Guard:
                 message["headers"] = _with_headers(message.get("headers", []), served_file=path.startswith(_FILE))
             await send(message)
 
-        await self._app(scope, receive, guarded)
+        if path.rstrip("/") == _UPLOAD:
+            await self._app(scope, receive, guarded)
+        else:
+            await self._with_limit(scope, headers, receive, guarded, send)
+
+    async def _with_limit(self, scope: Scope, headers: _Headers, receive: Receive, guarded: Send, send: Send) -> None:
+        """Let the app answer, unless more is sent to it than any request needs; then refuse in its place."""
+        if any(not size.isdecimal() or int(size) > _MOST_BYTES for size in _values(headers, b"content-length")):
+            await _refuse(scope, send, _TOO_LARGE, status=413)
+            return
+        taken, refused = 0, False
+
+        async def counted() -> Message:
+            nonlocal taken, refused
+            message = {"type": "http.disconnect"} if refused else await receive()
+            taken += len(message.get("body", b""))
+            if taken > _MOST_BYTES and not refused:
+                refused = True
+                await _refuse(scope, send, _TOO_LARGE, status=413)
+                return {"type": "http.disconnect"}
+            return message
+
+        async def unless_refused(message: Message) -> None:
+            if not refused:
+                await guarded(message)
+
+        await self._app(scope, counted, unless_refused)
 
     def _foreign(self, scope: Scope, headers: _Headers) -> str:
         hosts = _values(headers, b"host")
@@ -109,10 +139,10 @@ def _with_headers(headers: _Headers, *, served_file: bool) -> list[tuple[bytes, 
     return [*kept, *_ALWAYS.items()]
 
 
-async def _refuse(scope: Scope, send: Send, problem: str) -> None:
+async def _refuse(scope: Scope, send: Send, problem: str, status: int = 403) -> None:
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1008})
         return
     head = [(b"content-type", b"text/plain; charset=utf-8"), *_ALWAYS.items()]
-    await send({"type": "http.response.start", "status": 403, "headers": head})
+    await send({"type": "http.response.start", "status": status, "headers": head})
     await send({"type": "http.response.body", "body": problem.encode()})

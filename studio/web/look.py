@@ -41,6 +41,9 @@ progress { appearance: none; width: 10rem; max-width: 40%; height: 0.7rem; verti
 progress, progress::-webkit-progress-bar { background: var(--border-color-primary); border-radius: 0.35rem; }
 progress::-webkit-progress-value { background: var(--color-accent); border-radius: 0.35rem; }
 progress::-moz-progress-bar { background: var(--color-accent); border-radius: 0.35rem; }
+/* the colours of code are too pale on white, and a box that scrolls could not be reached by keys */
+.cm-content span { color: inherit !important; }
+.cm-scroller { max-height: none !important; }
 /* the row has a number box of its own, without limits */
 .studio-slider-alone .tab-like-container { display: none !important; }
 @media (max-width: 640px) {

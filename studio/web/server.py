@@ -1,6 +1,7 @@
 """Serve the page: on this machine alone unless a password is set, with our guard before it, and nothing sent out."""
 
 import os
+import re
 import socket
 import threading
 from collections.abc import Callable, Sequence
@@ -13,7 +14,6 @@ from studio.library import Library
 from trainers.errors import UserError
 
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-_UPLOAD_LIMIT = "4gb"
 _PICTURES = {"adapters": "previews", "runs": "samples", "cache/thumbnails": ""}
 """Folders of the library whose pictures the page shows, besides its own outputs; and where inside them they lie."""
 
@@ -28,13 +28,19 @@ class Address:
     """Further names by which the studio is reached."""
     user: str = "studio"
     password: str = ""
+    largest_upload: str = "4gb"
 
     def checked(self) -> "Address":
         """Return the address.
 
         Raises:
-            UserError: it can be reached from other machines and has no password.
+            UserError: it can be reached from other machines and has no password, or the limit of uploads is no size.
         """
+        if not re.fullmatch(r"[1-9]\d{0,5}[kmg]b", self.largest_upload):
+            raise UserError(
+                f"The largest upload is {self.largest_upload!r}, which is no size. Give a number with kb, mb or gb, "
+                "such as 4gb."
+            )
         if self.host not in ("127.0.0.1", "localhost", "::1") and not self.password:
             raise UserError(
                 f"The address {self.host} can be reached by others, so a password is needed: set the environment "
@@ -121,14 +127,16 @@ def _end_jobs_first(server: Any, engine: Engine) -> None:
 
 def guarded_app(library: Library, engine: Engine, address: Address) -> Any:
     """Return the whole web application, ready for a server."""
-    from studio.web.gradio_import import building_quickly, forbid_fetching, import_gradio_quickly
+    from studio.web.gradio_import import building_quickly, import_gradio_quickly
+    from studio.web.gradio_repairs import repair_gradio
 
     import_gradio_quickly()
-    forbid_fetching()
+    repair_gradio()
     import gradio as gr
     from fastapi import FastAPI
 
     from studio.web.app import build_app
+    from studio.web.entrance import Entrance
     from studio.web.guard import Guard
     from studio.web.look import CSS, theme
     from studio.web.served_files import ServedFiles
@@ -150,9 +158,8 @@ def guarded_app(library: Library, engine: Engine, address: Address) -> Any:
         server_port=address.port,
         footer_links=[],
         run_history=False,
-        auth=(address.user, address.password) if address.password else None,
         allowed_paths=[str(place) for place in (desk.outputs, *pictures)],
-        max_file_size=_UPLOAD_LIMIT,
+        max_file_size=address.largest_upload,
         show_error=True,
         ssr_mode=False,
         enable_monitoring=False,
@@ -163,5 +170,6 @@ def guarded_app(library: Library, engine: Engine, address: Address) -> Any:
     )
     page.has_launched = page.is_running = True  # mounting does not say so, and until then events may read any file
     host = f"[{address.host}]" if ":" in address.host else address.host
+    inner = Entrance(app, address.user, address.password, address.port) if address.password else app
     served = ServedFiles((desk.outputs, uploads), pictures)
-    return Guard(app, {*_LOOPBACK, host, *address.names}, address.port, served.serves)
+    return Guard(inner, {*_LOOPBACK, host, *address.names}, address.port, served.serves)

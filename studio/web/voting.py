@@ -64,6 +64,7 @@ def place_voting(desk: Desk, comparison: gr.Dropdown) -> None:
                 left, right = (
                     gr.Image(
                         label=words(f"compare.picture_{side}"),
+                        alt_text=words.both(f"compare.picture_{side}"),
                         type="filepath",
                         interactive=False,
                         buttons=[],

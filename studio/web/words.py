@@ -50,14 +50,21 @@ class Words:
             raise RuntimeError(f"there is no text {key!r}")
         return self.i18n(key)
 
+    def both(self, key: str) -> str:
+        """Return a text in both languages, for what the browser reads out as it stands, such as a picture's name."""
+        return " · ".join(self._table[key])
+
     def say(self, request: gr.Request | None, key: str, **values: object) -> str:
         """Return a text for a handler's answer, in the language that the browser asked for."""
         return self._table[key][_language(request)].format(**values)
 
 
 def _language(request: gr.Request | None) -> int:
-    """Return 0 for English, 1 for Traditional Chinese."""
     headers = getattr(request, "headers", None)
-    wanted = (headers.get("accept-language") or "") if headers is not None else ""
+    return language_of((headers.get("accept-language") or "") if headers is not None else "")
+
+
+def language_of(wanted: str) -> int:
+    """Return 0 for English, 1 for Traditional Chinese, by what a browser says it wants."""
     first = wanted.split(",")[0].split(";")[0].strip().lower()
     return int(first.startswith(_CHINESE))

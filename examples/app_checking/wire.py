@@ -1,14 +1,15 @@
 """What an attacker sends: raw requests, events of the page without the page, and a place that notes who calls it."""
 
+import contextlib
 import http.client
 import json
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.studio.web.conftest import RunningApp
+from .running_app import RunningApp
 
 
 @dataclass(frozen=True)
@@ -20,11 +21,18 @@ class Answer:
     body: bytes
 
 
-def ask(app: RunningApp, method: str, path: str, body: bytes = b"", **headers: str) -> Answer:
-    """Send one request as it is; underscores in the names of headers become hyphens."""
+def ask(app: RunningApp, method: str, path: str, body: bytes | Iterable[bytes] = b"", **headers: str) -> Answer:
+    """Send one request as it is; underscores in the names of headers become hyphens.
+
+    Args:
+        body: an iterable is sent in pieces, without saying before how long it is.
+    """
     connection = http.client.HTTPConnection("127.0.0.1", app.port, timeout=120)
     try:
-        connection.request(method, path, body or None, {key.replace("_", "-"): value for key, value in headers.items()})
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # refused before all of it was sent
+            connection.request(
+                method, path, body or None, {key.replace("_", "-"): value for key, value in headers.items()}
+            )
         answer = connection.getresponse()
         return Answer(answer.status, {key.lower(): value for key, value in answer.getheaders()}, answer.read())
     finally:
@@ -36,6 +44,18 @@ def ask_raw(app: RunningApp, request: str) -> int:
     with socket.create_connection(("127.0.0.1", app.port), timeout=60) as connection:
         connection.sendall(request.replace("\n", "\r\n").encode())
         return int(connection.makefile("rb").readline().split()[1])
+
+
+def send_slowly(app: RunningApp) -> socket.socket:
+    """Begin an upload of a gigabyte, and leave it to the caller to go on with it."""
+    connection = socket.create_connection(("127.0.0.1", app.port), timeout=60)
+    head = (
+        f"POST /gradio_api/upload HTTP/1.1\r\nHost: 127.0.0.1:{app.port}\r\nContent-Length: {1 << 30}\r\n"
+        "Content-Type: multipart/form-data; boundary=edge\r\n\r\n"
+        '--edge\r\nContent-Disposition: form-data; name="files"; filename="slow.bin"\r\n\r\n'
+    )
+    connection.sendall(head.encode())
+    return connection
 
 
 def config_of(app: RunningApp) -> dict[str, Any]:
