@@ -171,6 +171,7 @@ def build_map(bench: Bench) -> None:
     with gr.Column(visible=False) as shown:
         picture = gr.Image(
             label=words("blend.map_picture"),
+            alt_text=words.both("blend.map_picture"),
             show_label=False,
             interactive=False,
             type="filepath",
