@@ -1,7 +1,7 @@
 """Blend: weights by slider and number, drawn as they move; the recipe, the map of conflicts, the proof and the file."""
 
 import html
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,12 @@ from gradio.events import api
 
 from studio.tabs._tab import Tab
 from studio.web.blend_details import BlendChoice, Details, build_choice, build_details, method_panel
-from studio.web.blend_form import MOST_ROWS, command_line, form_of, recipe_of, recipe_text
+from studio.web.blend_form import command_line, form_of, recipe_of, recipe_text
 from studio.web.blend_preview import build_preview, view_key, wire_preview
-from studio.web.blend_rows import Rows, build_rows, filled, pairs
 from studio.web.blend_texts import TEXTS
 from studio.web.blend_tools import (
     Bench,
+    Best,
     blends_in,
     build_map,
     build_save,
@@ -27,6 +27,7 @@ from studio.web.blend_tools import (
 from studio.web.desk import Desk, told
 from studio.web.memory import browser_memory
 from studio.web.newest import Newest
+from studio.web.weight_rows import WeightRows, pairs
 from trainers.errors import UserError
 
 _QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
@@ -43,38 +44,100 @@ _SAVE_TEXT = """(text) => {
 class _Form:
     """Everything that a recipe and its preview are made of."""
 
-    rows: Rows
+    rows: WeightRows
     choice: BlendChoice
     details: Details
     rest: Any
     plain: Mapping[str, Any]
     """seed, dtype and file of the recipe; then base, prompt, picture_seed, steps and guidance of the preview; name."""
+    edits: Any
+    """State: grows with every edit in what is not in `inputs` as a component."""
+
+    @property
+    def _held(self) -> list[Any]:
+        return [self.choice.settings, self.details.details, self.rest]
 
     @property
     def inputs(self) -> list[Any]:
-        fixed = [self.choice.method, self.choice.settings, self.details.details, self.rest]
-        return [self.rows.count, *self.rows.values, *fixed, *self.plain.values()]
+        return [self.rows.box, self.choice.method, *self._held, *self.plain.values()]
 
     @property
     def outputs(self) -> list[Any]:
-        fixed = [self.choice.method, self.choice.settings, self.choice.panel, self.details.details, self.rest]
-        return [*self.rows.outputs, *fixed, *self.plain.values(), self.details.which]
+        return [*self.inputs, self.choice.panel]
 
-    def collect(self, count: int, *values: Any) -> dict[str, Any]:
+    def collect(self, rows: Any, *values: Any) -> dict[str, Any]:
         """Return the form as plain values, see `studio.web.blend_form`, from those of `inputs`."""
-        after = 2 * MOST_ROWS
-        method, settings, details, rest, *plain = values[after:]
-        fixed = {"blend": method, "settings": settings, "details": details, "rest": rest}
-        return {"rows": pairs(count, values[:after]), **fixed, **dict(zip(self.plain, plain, strict=True))}
+        keys = ("blend", "settings", "details", "rest", *self.plain)
+        return {"rows": [list(pair) for pair in pairs(rows)], **dict(zip(keys, values, strict=True))}
 
-    def show(self, form: Mapping[str, Any], catalogue: Mapping[str, Any], choices: list[str] | None) -> list[Any]:
+    def show(self, form: Mapping[str, Any], catalogue: Mapping[str, Any]) -> list[Any]:
         """Return updates for `outputs`; what a form does not hold stays as it is."""
         method, settings = form.get("blend", "exact"), form.get("settings", {})
-        fixed = [method, settings, method_panel(method, catalogue, settings)]
+        held = [settings, form.get("details", {}), form.get("rest", {})]
         plain = [form.get(key, gr.skip()) for key in self.plain]
-        names = [name for name, _ in form["rows"] if name]
-        which = gr.Dropdown(choices=names, value=None)
-        return [*filled(form["rows"], choices), *fixed, form.get("details", {}), form.get("rest", {}), *plain, which]
+        panel = method_panel(method, catalogue, settings)
+        return [self.rows.laid_out(form["rows"]), method, *held, *plain, panel]
+
+
+@dataclass(frozen=True)
+class _Saying:
+    """Says the recipe of a form, and what the preview should show; `outputs` is where."""
+
+    form: _Form
+    newest: Newest
+    outputs: list[Any]
+    """view, text, command line, problem, what the browser keeps, and which adapter's details are shown."""
+
+    def said(self, now: Mapping[str, Any], request: gr.Request, *, fresh: bool = False) -> list[Any]:
+        """Return updates for `outputs`.
+
+        Args:
+            now: the form, see `studio.web.blend_form`.
+            fresh: whether the form was filled anew, so that details on show may be another's.
+        """
+        which = {"value": None} if fresh else {}
+        try:
+            recipe = recipe_of(now)
+        except UserError as error:  # stands beside the form; a notice at every key would be a nuisance
+            self.newest.ask(request.session_hash or "", view_key(None))
+            problem = gr.Markdown(html.escape(str(error)), visible=True)
+            return [None, "", "", problem, now, gr.Dropdown(choices=[], **which)]
+        shown = {key: now[key] for key in ("prompt", "picture_seed", "steps", "guidance", "base")}
+        view = {"recipe": recipe, **shown}
+        self.newest.ask(request.session_hash or "", view_key(view))
+        names = [item["adapter"] for item in recipe["inputs"]]
+        line = command_line(recipe, now["name"] or "mix")
+        quiet = gr.Markdown("", visible=False)
+        return [view, recipe_text(recipe), line, quiet, now, gr.Dropdown(choices=names, **which)]
+
+    def wire(self) -> None:
+        """Say it after every change by the user. What code sets is said by what sets it, in the same answer."""
+
+        def describe(request: gr.Request, *values: Any) -> list[Any]:
+            return self.said(self.form.collect(*values), request)
+
+        typed = [self.form.rows.box, *self.form.plain.values()]
+        gr.on([*(item.input for item in typed), self.form.edits.change], describe, self.form.inputs, self.outputs,
+              trigger_mode="always_last", **_QUIET)  # fmt: skip
+
+    def filling(self, event: Any, source: Any, fill: Callable[[Any], Mapping[str, Any] | None], **how: Any) -> None:
+        """After an event fill the form and say its recipe, all in one answer.
+
+        Args:
+            source: the component from whose value the form is made.
+            fill: (value) -> the form, see `studio.web.blend_form`; what it leaves out stays, and None changes nothing.
+        """
+        outputs = [*self.form.outputs, *self.outputs]
+
+        def filled(given: Any, known: Mapping[str, Any], request: gr.Request, *values: Any) -> list[Any]:
+            with told():
+                found = fill(given)
+            if found is None:
+                return [gr.skip()] * len(outputs)
+            now = {**self.form.collect(*values), "blend": "exact", "settings": {}, "details": {}, "rest": {}, **found}
+            return [*self.form.show(now, known), *self.said(now, request, fresh=True)]
+
+        event(filled, [source, self.form.choice.catalogue, *self.form.inputs], outputs, **how)
 
 
 def _build(desk: Desk) -> None:
@@ -83,12 +146,13 @@ def _build(desk: Desk) -> None:
     notice = gr.Markdown()
     with gr.Row():
         with gr.Column(scale=5, min_width=330):
-            rows, choice, details, plain = _build_form(desk)
+            edits = gr.State(0)
+            rows, choice, details, plain = _build_form(desk, edits)
             bench = Bench(desk, gr.State(), gr.Markdown(visible=False))
             name = build_save(bench)
         with gr.Column(scale=4, min_width=330):
             preview = build_preview(desk)
-    form = _Form(rows, choice, details, gr.State({}), {**plain, **preview.settings, "name": name})
+    form = _Form(rows, choice, details, gr.State({}), {**plain, **preview.settings, "name": name}, edits)
     with gr.Accordion(words("blend.recipe"), open=False):
         text = gr.Textbox(
             label=words("blend.yaml"), info=words("blend.yaml_info"), lines=8, max_lines=24, elem_classes="studio-log"
@@ -105,12 +169,12 @@ def _build(desk: Desk) -> None:
     with gr.Accordion(words("blend.take_out"), open=False):
         build_take_out(bench)
     kept = browser_memory(None, "studio-blend")
-    describe_after = _wire_recipe(form, newest, bench, text, line, kept)
-    for filled_by in _wire_filling(desk, form, tab, text, apply, upload, best, kept):
-        describe_after(filled_by)
-    describe_after(_wire_opening(desk, form, tab, notice))
+    saying = _Saying(form, newest, [bench.view, text, line, bench.problem, kept, details.which])
+    saying.wire()
+    _wire_filling(desk, saying, text, apply, upload, kept)
+    _wire_best(desk, form, best)
     download.click(None, text, None, js=_SAVE_TEXT, **_QUIET)
-    wire_preview(bench, preview, newest, tab)
+    wire_preview(bench, preview, newest, _wire_opening(desk, form, tab, notice))
 
     def blend(recipe: dict[str, Any], name: str) -> dict[str, Any]:
         """Write a recipe, given as JSON, as an adapter of that name, and return its proof."""
@@ -120,15 +184,12 @@ def _build(desk: Desk) -> None:
     api(blend, api_name="blend")
 
 
-def _build_form(desk: Desk) -> tuple[Rows, BlendChoice, Details, dict[str, Any]]:
+def _build_form(desk: Desk, edits: Any) -> tuple[WeightRows, BlendChoice, Details, dict[str, Any]]:
     words = desk.words
-    rows = build_rows(desk)
-    with gr.Row():
-        add = gr.Button(words("blend.add"), size="sm")
-        refresh = gr.Button(words("shared.refresh"), size="sm")
-    choice = build_choice(desk)
+    rows = WeightRows(desk.library, none=("", ""), least=2, first=0.5)
+    choice = build_choice(desk, edits)
     with gr.Accordion(words("blend.details"), open=False):
-        details = build_details(desk)
+        details = build_details(desk, edits)
     with gr.Accordion(words("shared.advanced"), open=False):
         with gr.Row():
             seed = gr.Number(0, label=words("blend.random_seed"), precision=0, min_width=120)
@@ -137,129 +198,79 @@ def _build_form(desk: Desk) -> tuple[Rows, BlendChoice, Details, dict[str, Any]]
             )
             file = gr.Dropdown(["auto", "lora", "whole"], value="auto", label=words("blend.file"), min_width=120)
         base = gr.Textbox("", label=words("shared.base"), info=words("blend.base_info"))
-
-    def one_more(count: int) -> list[Any]:
-        count = min(MOST_ROWS, count + 1)
-        return [count, *(gr.Row(visible=number < count) for number in range(MOST_ROWS))]
-
-    def fresh_lists() -> list[Any]:
-        return [gr.Dropdown(choices=desk.library.names()) for _ in rows.adapters]
-
-    add.click(one_more, rows.count, [rows.count, *rows.groups], **_QUIET)
-    refresh.click(fresh_lists, None, list(rows.adapters), **_QUIET)
     return rows, choice, details, {"seed": seed, "dtype": dtype, "file": file, "base": base}
 
 
-def _wire_recipe(form: _Form, newest: Newest, bench: Bench, text: Any, line: Any, kept: Any) -> Callable[[Any], None]:
-    """With every change say the recipe, and what the preview should show now; return what does so after an event."""
-
-    def describe(request: gr.Request, *values: Any) -> tuple[Any, ...]:
-        now = form.collect(*values)
-        try:
-            recipe = recipe_of(now)
-        except UserError as error:  # stands beside the form; a notice at every key would be a nuisance
-            newest.ask(request.session_hash or "", view_key(None))
-            problem = gr.Markdown(html.escape(str(error)), visible=True)
-            return None, "", "", problem, now, gr.skip()
-        shown = {key: now[key] for key in ("prompt", "picture_seed", "steps", "guidance", "base")}
-        view = {"recipe": recipe, **shown}
-        newest.ask(request.session_hash or "", view_key(view))
-        names = [item["adapter"] for item in recipe["inputs"]]
-        return (
-            view,
-            recipe_text(recipe),
-            command_line(recipe, now["name"] or "mix"),
-            gr.Markdown("", visible=False),
-            now,
-            gr.Dropdown(choices=names),
-        )
-
-    shown = [bench.view, text, line, bench.problem, kept, form.details.which]
-    watched = [item for item in form.inputs if not isinstance(item, gr.State)]
-    watched += [form.rows.count, form.choice.settings, form.details.details, form.rest]
-    gr.on([item.change for item in watched], describe, form.inputs, shown, trigger_mode="always_last", **_QUIET)
-
-    def describe_after(event: Any) -> None:
-        event.then(describe, form.inputs, shown, **_QUIET)
-
-    return describe_after
-
-
 def _wire_opening(desk: Desk, form: _Form, tab: Any, notice: Any) -> Any:
-    """When the tab is opened read the library again, and once the blends that there are."""
-    words, catalogue = desk.words, form.choice.catalogue
+    """When the tab is opened say what the library lacks, and read once the blends that there are.
 
-    def lists(request: gr.Request) -> list[Any]:
-        names = desk.library.names()
+    Returns:
+        State, whether the tab has been opened.
+    """
+    words, choice, opened = desk.words, form.choice, gr.State(False)
+
+    def opening(
+        known: dict[str, Any], method: str, settings: dict[str, Any], request: gr.Request
+    ) -> Iterator[tuple[Any, ...]]:
+        names, nothing = desk.library.names(), gr.skip()
         said = "" if len(names) > 1 else words.say(request, "blend.one" if names else "blend.nothing")
-        return [gr.Markdown(said, visible=bool(said)), *(gr.Dropdown(choices=names) for _ in form.rows.adapters)]
+        yield gr.Markdown(said, visible=bool(said)), True, nothing, nothing, nothing
+        if not known:
+            with told():
+                known = {item["name"]: item for item in desk.engine.result("blends", {})["blends"]}
+            choices = [(item["title"], name) for name, item in known.items()]
+            yield nothing, nothing, known, gr.Dropdown(choices=choices), method_panel(method, known, settings)
 
-    def blends(known: dict[str, Any], method: str, settings: dict[str, Any]) -> tuple[Any, Any, Any]:
-        if known:
-            return gr.skip(), gr.skip(), gr.skip()
-        with told():
-            known = {item["name"]: item for item in desk.engine.result("blends", {})["blends"]}
-        choices = [(item["title"], name) for name, item in known.items()]
-        return known, gr.Dropdown(choices=choices), method_panel(method, known, settings)
-
-    tab.select(blends, [catalogue, form.choice.method, form.choice.settings],
-               [catalogue, form.choice.method, form.choice.panel], **_QUIET)  # fmt: skip
-    return tab.select(lists, None, [notice, *form.rows.adapters], **_QUIET)
+    tab.select(opening, [choice.catalogue, choice.method, choice.settings],
+               [notice, opened, choice.catalogue, choice.method, choice.panel], **_QUIET)  # fmt: skip
+    return opened
 
 
-def _wire_filling(
-    desk: Desk, form: _Form, tab: Any, text: Any, apply: Any, upload: Any, best: Any, kept: Any
-) -> list[Any]:
-    """Fill the form from the browser's memory, the library, a recipe, another tab, or a search; return these events."""
-    words, catalogue, page = desk.words, form.choice.catalogue, gr.context.Context.root_block
-
-    def restore(before: dict[str, Any] | None) -> list[Any]:
-        names = desk.library.names()
-        mixed = blends_in(desk.library)
-        first = {"rows": [[name, 0.5] for name in [name for name in names if name not in mixed][:2]]}
-        usable = isinstance(before, dict) and isinstance(before.get("rows"), list) and any(n for n, _ in before["rows"])
-        return form.show(before if usable and before is not None else first, {}, names)
-
-    def from_recipe(values: Mapping[str, Any], known: dict[str, Any]) -> list[Any]:
-        with told():
-            checked = desk.engine.result("blend_recipe", values)["recipe"]
-            return form.show(form_of(checked), known, None)
-
-    def from_text(given: str, known: dict[str, Any]) -> list[Any]:
-        return from_recipe({"text": given}, known)
-
-    def received(sent: dict[str, Any] | None, known: dict[str, Any]) -> list[Any]:
-        if not sent:
-            return [gr.skip()] * len(form.outputs)
-        if sent.get("recipe"):
-            return from_recipe({"recipe": sent["recipe"]}, known)
-        rows = [[str(name), float(weight)] for name, weight in sent.get("adapters", [])]
-        return form.show({"rows": rows[:MOST_ROWS]}, known, None)
-
-    def from_file(path: str, known: dict[str, Any]) -> list[Any]:
-        with told():
-            try:
-                content = Path(path).read_bytes()[: (1 << 20) + 1].decode()
-            except ValueError as error:
-                raise UserError(f"The recipe {Path(path).name} is no text. Give a YAML or JSON file.") from error
-        return from_recipe({"text": content}, known)
-
-    def found(weights: dict[str, float] | None, request: gr.Request, *values: Any) -> list[Any]:
-        if not weights:
-            raise gr.Error(words.say(request, "blend.no_best"), print_exception=False)
-        now = form.collect(*values)
-        return filled([[name, weights.get(name, weight)] for name, weight in now["rows"]])
-
+def _wire_filling(desk: Desk, saying: _Saying, text: Any, apply: Any, upload: Any, kept: Any) -> None:
+    """Fill the form from the browser's memory, the library, a recipe, or another tab."""
+    page = gr.context.Context.root_block
     assert page is not None, "a tab is built inside the page"
-    slow: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
+
+    def restored(before: Any) -> Mapping[str, Any]:
+        usable = isinstance(before, dict) and isinstance(before.get("rows"), list) and any(n for n, _ in before["rows"])
+        if usable:
+            return dict(before)
+        mixed = blends_in(desk.library)
+        names = [name for name in desk.library.names() if name not in mixed]
+        return {"rows": [[name, 0.5] for name in names[:2]]}
+
+    def from_recipe(values: Mapping[str, Any]) -> Mapping[str, Any]:
+        return form_of(desk.engine.result("blend_recipe", values)["recipe"])
+
+    def received(sent: dict[str, Any] | None) -> Mapping[str, Any] | None:
+        if sent and sent.get("recipe"):
+            return from_recipe({"recipe": sent["recipe"]})
+        return {"rows": [[str(name), float(weight)] for name, weight in sent.get("adapters", [])]} if sent else None
+
+    def from_file(path: str) -> Mapping[str, Any]:
+        try:
+            content = Path(path).read_bytes()[: (1 << 20) + 1].decode()
+        except ValueError as error:
+            raise UserError(f"The recipe {Path(path).name} is no text. Give a YAML or JSON file.") from error
+        return from_recipe({"text": content})
+
+    slow: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal", "show_progress_on": text}
     inbox = desk.inbox("blend")
-    return [
-        page.load(restore, kept, form.outputs, **_QUIET),
-        apply.click(from_text, [text, catalogue], form.outputs, **slow),
-        upload.upload(from_file, [upload, catalogue], form.outputs, **slow),
-        inbox.change(received, [inbox, catalogue], form.outputs, **_QUIET),
-        best.use.click(found, [best.weights, *form.inputs], form.rows.outputs, **_QUIET),
-    ]
+    saying.filling(page.load, kept, restored, **_QUIET)
+    saying.filling(apply.click, text, lambda given: from_recipe({"text": given}), **slow)
+    saying.filling(upload.upload, upload, from_file, **slow)
+    saying.filling(inbox.change, inbox, received, **_QUIET)
+
+
+def _wire_best(desk: Desk, form: _Form, best: Best) -> None:
+    """Put the weights that a search found into the rows."""
+
+    def found(weights: dict[str, float] | None, rows: Any, edits: int, request: gr.Request) -> tuple[Any, int]:
+        if not weights:
+            raise gr.Error(desk.words.say(request, "blend.no_best"), print_exception=False)
+        return form.rows.laid_out([[name, weights.get(name or "", weight)] for name, weight in pairs(rows)]), edits + 1
+
+    best.use.click(found, [best.weights, form.rows.box, form.edits], [form.rows.box, form.edits], **_QUIET)
 
 
 TAB = Tab("blend", 60, _build, TEXTS)

@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.context import Context
 
 from pipelines.picture_settings import checked_settings
 from studio.tabs._tab import Tab
-from studio.web import adapter_rows, generate_form
+from studio.web import generate_form
 from studio.web.desk import Desk, told
 from studio.web.drawing import Drawn, Wanted, lacking_triggers, pictures_of_today, settings_lines, settings_of
 from studio.web.generate_form import GenerateForm
@@ -19,7 +18,6 @@ from studio.web.tickets import Tickets
 from trainers.errors import UserError
 
 TEXTS = {
-    **adapter_rows.TEXTS,
     **generate_form.TEXTS,
     "generate.title": ("Generate", "生成"),
     "generate.draw": ("Draw", "繪製"),
@@ -57,7 +55,7 @@ _QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"
 
 
 def _build(desk: Desk) -> None:
-    tab, words = Context.block, desk.words
+    words = desk.words
     with gr.Row():
         with gr.Column(min_width=320, scale=5):
             form = GenerateForm(desk.library, words)
@@ -115,13 +113,18 @@ def _build(desk: Desk) -> None:
         event(lambda: _today(desk), None, [history, none_today, listed], **_QUIET)
     gallery.select(_drawn_chosen(desk), drawn, [chosen, details, slider], **_QUIET)
     history.select(_listed_chosen(desk), listed, [chosen, details], **_QUIET)
-    outputs = [*form.outputs, recalled]
+    outputs = [*form.inputs, recalled]
     use.click(_user(desk, form), chosen, outputs, **_QUIET)
-    recall.upload(_recaller(desk, form), recall, outputs, api_visibility="private", show_progress="minimal")
+    recall.upload(
+        _recaller(desk, form),
+        recall,
+        outputs,
+        api_visibility="private",
+        show_progress="minimal",
+        show_progress_on=recalled,
+    )
     desk.inbox("generate").change(_receiver(desk, form), desk.inbox("generate"), outputs, **_QUIET)
-    if isinstance(tab, gr.Tab):
-        tab.select(form.rows.refreshed, None, [*form.rows.names, form.rows.empty], **_QUIET)
-    keep_form("generate", form.inputs, form.restores, form.restored)
+    keep_form("generate", form.inputs, [], form.restored)
     _api(desk, form)
 
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import gradio as gr
-from gradio.context import Context
 
 from studio.tabs._tab import Tab
 from studio.web.blend_form import recipe_of
@@ -24,7 +23,7 @@ _QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"
 
 
 def _build(desk: Desk) -> None:
-    tab, words = Context.block, desk.words
+    words = desk.words
     with gr.Tabs(selected="chat") as parts:
         with gr.Tab(words("text.chat"), id="chat"):
             with gr.Row():
@@ -46,9 +45,7 @@ def _build(desk: Desk) -> None:
         return [*updates, line, gr.Tabs(selected="chat")]
 
     inbox.change(receive, inbox, [*form.outputs, chat.status, parts], **_QUIET)
-    if isinstance(tab, gr.Tab):
-        tab.select(form.rows.refreshed, None, [*form.rows.names, form.rows.empty], **_QUIET)
-    keep_form("text", form.inputs, form.restores, form.restored)
+    keep_form("text", form.inputs, [], form.restored)
     _api(desk)
 
 
@@ -70,7 +67,7 @@ def _build_blend(desk: Desk, form: TextForm) -> None:
             return None  # the button says so when it is pressed
         return {"recipe": recipe, "base": values["base"] or POCKET_LANGUAGE, "prompt": values["prompt"] or ""}
 
-    changes = [component.change for component in (*form.rows.inputs, form.base)]
+    changes = [component.change for component in (form.rows.box, form.base)]
     gr.on(changes, view, form.inputs, bench.view, trigger_mode="always_last", **_QUIET)
 
 

@@ -40,8 +40,12 @@ class Details:
     """State: which sliders are shown."""
 
 
-def build_choice(desk: Desk) -> BlendChoice:
-    """Place the list of blends and the form of the chosen one's settings."""
+def build_choice(desk: Desk, edits: Any) -> BlendChoice:
+    """Place the list of blends and the form of the chosen one's settings.
+
+    Args:
+        edits: State, a number that grows with every edit in the form.
+    """
     words = desk.words
     method = gr.Dropdown([("Exact weighted sum", "exact")], value="exact", label=words("blend.method"))
     facts = gr.Markdown()
@@ -56,19 +60,20 @@ def build_choice(desk: Desk) -> BlendChoice:
         with gr.Row():
             boxes = [_box(name, schema, given.get(name, schema.get("default"))) for name, schema in fields.items()]
 
-        def changed(*values: Any) -> dict[str, Any]:
+        def changed(edits: int, *values: Any) -> tuple[dict[str, Any], int]:
             with told():
-                return settings_of(fields, values)
+                return settings_of(fields, values), edits + 1
 
-        gr.on([box.change for box in boxes], changed, boxes, choice.settings, trigger_mode="always_last", **_QUIET)
+        gr.on([box.input for box in boxes], changed, [edits, *boxes], [choice.settings, edits],
+              trigger_mode="always_last", **_QUIET)  # fmt: skip
 
     def tell(panel: dict[str, Any] | None, request: gr.Request) -> str:
         kinds = {"exact": "blend.exact", "with loss": "blend.lossy", "live only": "blend.live"}
         return f"{words.say(request, kinds[panel['kind']])} `{panel['source']}`" if panel else ""
 
     choice.panel.change(tell, choice.panel, facts, **_QUIET)
-    method.input(lambda name, known: (method_panel(name, known, {}), {}), [method, choice.catalogue],
-                 [choice.panel, choice.settings], **_QUIET)  # fmt: skip
+    method.input(lambda name, known, edits: (method_panel(name, known, {}), {}, edits + 1),
+                 [method, choice.catalogue, edits], [choice.panel, choice.settings, edits], **_QUIET)  # fmt: skip
     return choice
 
 
@@ -136,8 +141,8 @@ def _box(name: str, schema: Mapping[str, Any], value: Any) -> Any:
             return gr.Textbox(shown, **common)
 
 
-def build_details(desk: Desk) -> Details:
-    """Place the choice of an adapter, and sliders for its parts, blocks and steps."""
+def build_details(desk: Desk, edits: Any) -> Details:
+    """Place the choice of an adapter, and sliders for its parts, blocks and steps; `edits` as in `build_choice`."""
     words = desk.words
     gr.Markdown(words("blend.details_info"))
     kinds = [
@@ -166,13 +171,13 @@ def build_details(desk: Desk) -> Details:
             kind = kind_of_blocks(details.get(name, {}).get("blocks")) if name else "none"
             return kind, panel_of(name, kind)
 
-    def other_blocks(name: str | None, kind: str, details: dict[str, Any]) -> tuple[Any, Any]:
+    def other_blocks(name: str | None, kind: str, details: dict[str, Any], edits: int) -> tuple[Any, Any, int]:
         with told():
             own = {key: value for key, value in details.get(name or "", {}).items() if key != "blocks"}
-            return panel_of(name, kind), {**details, name: own} if name else details
+            return panel_of(name, kind), {**details, name: own} if name else details, edits + 1
 
     which.change(chosen, [which, shown.details], [kind, shown.panel], **_QUIET)
-    kind.input(other_blocks, [which, kind, shown.details], [shown.panel, shown.details],
+    kind.input(other_blocks, [which, kind, shown.details, edits], [shown.panel, shown.details, edits],
                api_visibility="private", show_progress="minimal")  # fmt: skip
 
     @gr.render(inputs=[shown.panel, shown.details], triggers=[shown.panel.change], show_progress="hidden", queue=False)
@@ -180,12 +185,12 @@ def build_details(desk: Desk) -> Details:
         if not panel:
             gr.Markdown(words("blend.details_none"))
             return
-        _sliders(desk, shown.details, panel, details.get(panel["adapter"], {}))
+        _sliders(desk, shown.details, edits, panel, details.get(panel["adapter"], {}))
 
     return shown
 
 
-def _sliders(desk: Desk, state: Any, panel: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+def _sliders(desk: Desk, state: Any, edits: Any, panel: Mapping[str, Any], own: Mapping[str, Any]) -> None:
     parts = {part: own.get("parts", {}).get(part, 1.0) for part in panel["parts"]}
     blocks = block_names(own.get("blocks"), panel["own"], panel["kind"])
     schedule = own.get("schedule") or {}
@@ -202,10 +207,12 @@ def _sliders(desk: Desk, state: Any, panel: Mapping[str, Any], own: Mapping[str,
             value = schedule.get(key, default)
             boxes.append(gr.Slider(0, 1, value, step=0.05, label=desk.words(f"blend.{key}"), min_width=180, buttons=[]))
 
-    def changed(details: dict[str, Any], *values: float) -> dict[str, Any]:
-        return {**details, panel["adapter"]: details_of(own, list(parts), list(blocks), panel["kind"], values)}
+    def changed(details: dict[str, Any], edits: int, *values: float) -> tuple[dict[str, Any], int]:
+        new = details_of(own, list(parts), list(blocks), panel["kind"], values)
+        return {**details, panel["adapter"]: new}, edits + 1
 
-    gr.on([box.change for box in boxes], changed, [state, *boxes], state, trigger_mode="always_last", **_QUIET)
+    gr.on([box.input for box in boxes], changed, [state, edits, *boxes], [state, edits],
+          trigger_mode="always_last", **_QUIET)  # fmt: skip
 
 
 def details_of(

@@ -72,10 +72,13 @@ def view_key(view: Mapping[str, Any] | None) -> str:
     return json.dumps(view, sort_keys=True)
 
 
-def wire_preview(bench: Bench, preview: Preview, newest: Newest, tab: Any) -> None:
-    """Draw what the form says; a newer wish ends an older drawing between two steps."""
+def wire_preview(bench: Bench, preview: Preview, newest: Newest, opened: Any) -> None:
+    """Draw what the form says; a newer wish ends an older drawing between two steps.
+
+    Args:
+        opened: State, whether the tab has been opened; nothing is drawn before.
+    """
     words, view = bench.desk.words, bench.view
-    opened = gr.State(False)
 
     def drawing(view: dict[str, Any], request: gr.Request) -> Iterator[Any]:
         page, key = request.session_hash or "", view_key(view)
@@ -115,8 +118,7 @@ def wire_preview(bench: Bench, preview: Preview, newest: Newest, tab: Any) -> No
                     yield gr.skip(), line
 
     shown = [preview.picture, preview.status]
-    tab.select(lambda: True, None, opened, **_QUIET)
-    gr.on([view.change, preview.live.change, opened.change], draw, [view, preview.live, opened], shown,
+    gr.on([view.change, preview.live.input, opened.change], draw, [view, preview.live, opened], shown,
           trigger_mode="always_last", concurrency_limit=16, **_QUIET)  # fmt: skip
     preview.again.click(draw_now, view, shown, **_QUIET)
     preview.parents.click(draw_parents, view, [preview.beside, preview.status],

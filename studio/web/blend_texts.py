@@ -6,18 +6,13 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "blend.title": ("Blend", "混合"),
     "blend.nothing": (
         "The library has no adapters yet. Train one in the tab Train, or import a file in the tab Library; then come "
-        "back and refresh.",
-        "資料庫還沒有轉接器。請先在「訓練」分頁訓練一個，或在「資料庫」分頁匯入檔案，再回來重新整理。",
+        "back.",
+        "資料庫還沒有轉接器。請先在「訓練」分頁訓練一個，或在「資料庫」分頁匯入檔案，再回來。",
     ),
     "blend.one": (
         "The library has one adapter. One can be scaled here; for a blend train or import another.",
         "資料庫只有一個轉接器。這裡可以調整它的權重；要混合請再訓練或匯入一個。",
     ),
-    "blend.adapter": ("Adapter", "轉接器"),
-    "blend.slider": ("Weight, −2 to 2", "權重，−2 到 2"),
-    "blend.number": ("Weight", "權重"),
-    "blend.remove": ("Remove", "移除"),
-    "blend.add": ("Add an adapter", "新增轉接器"),
     "blend.method": ("Way to combine", "混合方法"),
     "blend.exact": ("Exact: the file is the weighted sum.", "精確：檔案就是加權和。"),
     "blend.lossy": ("With loss: the proof says how much.", "有損：證明會說明損失多少。"),

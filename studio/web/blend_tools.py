@@ -208,7 +208,7 @@ def build_take_out(bench: Bench) -> None:
         parent = gr.Dropdown([], label=words("blend.which_parent"), min_width=160)
         name = gr.Textbox("rest", label=words("shared.name"), min_width=120)
         take = gr.Button(words("blend.take"), size="md", min_width=120)
-    status = gr.Markdown(words("blend.no_blends") if not blends_in(desk.library) else "")
+    status = gr.Markdown()
 
     def there(request: gr.Request) -> tuple[Any, Any]:
         found = blends_in(desk.library)

@@ -6,8 +6,8 @@ from typing import Any
 import gradio as gr
 
 from studio.library import Library
-from studio.web.adapter_rows import AdapterRows
 from studio.web.drawing import Wanted, triggers, with_triggers
+from studio.web.weight_rows import WeightRows, pairs
 from studio.web.words import Words
 
 TEXTS = {
@@ -40,7 +40,7 @@ class GenerateForm:
     def __init__(self, library: Library, words: Words) -> None:
         self._library, self._words = library, words
         self.prompt = gr.Textbox("a red boat, sea", label=words("shared.prompt"), lines=2)
-        self.rows = AdapterRows(library, words)
+        self.rows = WeightRows(library)
         with gr.Row():
             self.triggers = gr.Textbox(label=words("generate.triggers"), interactive=False, min_width=200, scale=3)
             self.put_triggers = gr.Button(words("generate.put_triggers"), size="sm", min_width=120, scale=1)
@@ -73,15 +73,8 @@ class GenerateForm:
                 info=words("generate.base_info"),
                 allow_custom_value=True,
             )
-        gr.on(
-            [name.change for name in self.rows.names],
-            self._trigger_words,
-            self.rows.names,
-            self.triggers,
-            trigger_mode="always_last",
-            **_QUIET,
-        )
-        self.put_triggers.click(self._with_triggers, [self.prompt, *self.rows.names], self.prompt, **_QUIET)
+        self.rows.box.select(self._trigger_words, self.rows.box, self.triggers, trigger_mode="always_last", **_QUIET)
+        self.put_triggers.click(self._with_triggers, [self.prompt, self.rows.box], self.prompt, **_QUIET)
 
     @property
     def _fields(self) -> list[Any]:
@@ -93,21 +86,16 @@ class GenerateForm:
     @property
     def inputs(self) -> list[Any]:
         """The fields, then the rows of adapters."""
-        return [*self._fields, *self.rows.inputs]
-
-    @property
-    def outputs(self) -> list[Any]:
-        """What `filled` answers for."""
-        return [*self._fields, *self.rows.outputs]
+        return [*self._fields, self.rows.box]
 
     @staticmethod
     def wanted(values: Sequence[Any]) -> Wanted:
         """Return what the values of `inputs` ask for."""
-        fields, rows = values[:11], AdapterRows.pairs(values[11:])
-        return Wanted(*(*fields, rows))
+        *fields, rows = values
+        return Wanted(*(*fields, pairs(rows)))
 
     def filled(self, values: Mapping[str, Any]) -> tuple[list[Any], list[str]]:
-        """Return updates of `outputs` for settings from elsewhere, and what of them could not be used.
+        """Return updates of `inputs` for settings from elsewhere, and what of them could not be used.
 
         Args:
             values: those that there are of prompt, negative_prompt, seed, steps, guidance, width_px, height_px, base,
@@ -128,36 +116,29 @@ class GenerateForm:
         if "seed" in usable:
             fields[3] = False
         if "adapters" not in usable:
-            return [*fields, *[gr.skip() for _ in self.rows.outputs]], unused
+            return [*fields, gr.skip()], unused
         adapters = usable["adapters"]
-        pairs = list(adapters.items()) if isinstance(adapters, Mapping) else [tuple(pair) for pair in adapters]
-        rows, lost = self.rows.fitting(pairs)
+        wanted = list(adapters.items()) if isinstance(adapters, Mapping) else [tuple(pair) for pair in adapters]
+        rows, lost = self.rows.fitting(wanted)
         unused += [f"adapter {name} (not in the library, or no row left)" for name in lost]
-        return [*fields, *self.rows.laid_out(rows)], unused
+        return [*fields, self.rows.laid_out(rows)], unused
 
     def restored(self, values: list[Any]) -> tuple[list[Any], list[Any]]:
-        """Return saved values of `inputs` without adapters that are gone, and updates of what `restores` names."""
-        refreshed = self.rows.refreshed()
+        """Return saved values of `inputs` without adapters that are gone; nothing has to change along with them."""
         if not values:
-            return [], [gr.skip(), *[gr.skip() for _ in self.rows.groups], *refreshed]
-        pairs = [(name, 1.0 if weight is None else weight) for name, weight in AdapterRows.pairs(values[11:]) if name]
-        laid = self.rows.laid_out(self.rows.fitting(pairs)[0])
-        count = 1 + len(self.rows.groups)
-        return [*values[:11], *laid[count:]], [*laid[:count], *refreshed]
+            return [], []
+        *fields, rows = values
+        kept = [(name, 1.0 if weight is None else weight) for name, weight in pairs(rows)]
+        return [*fields, self.rows.laid_out(self.rows.fitting(kept)[0])], []
 
-    @property
-    def restores(self) -> list[Any]:
-        """What changes along when saved values are put back."""
-        return [self.rows.shown, *self.rows.groups, *self.rows.names, self.rows.empty]
-
-    def _trigger_words(self, request: gr.Request, *names: str | None) -> str:
-        chosen = [name for name in names if name]
+    def _trigger_words(self, rows: Any, request: gr.Request) -> str:
+        chosen = [name for name, _ in pairs(rows) if name]
         found = triggers(self._library, chosen)
         words = [word for own in found.values() for word in own]
         if chosen and not words:
             return self._words.say(request, "generate.no_triggers")
         return ", ".join(dict.fromkeys(words))
 
-    def _with_triggers(self, prompt: str, *names: str | None) -> str:
-        found = triggers(self._library, [name for name in names if name])
+    def _with_triggers(self, prompt: str, rows: Any) -> str:
+        found = triggers(self._library, [name for name, _ in pairs(rows) if name])
         return with_triggers(prompt, [word for own in found.values() for word in own])

@@ -44,8 +44,26 @@ progress::-moz-progress-bar { background: var(--color-accent); border-radius: 0.
 /* the colours of code are too pale on white, and a box that scrolls could not be reached by keys */
 .cm-content span { color: inherit !important; }
 .cm-scroller { max-height: none !important; }
-/* the row has a number box of its own, without limits */
-.studio-slider-alone .tab-like-container { display: none !important; }
+.studio-weights-row { display: flex; flex-wrap: wrap; align-items: end; gap: 0.3rem 0.7rem; margin-bottom: 0.6rem; }
+.studio-weights-row label { display: flex; flex-direction: column; gap: 0.2rem; min-width: 0; }
+.studio-weights-row label span { font-size: 0.8rem; color: var(--block-title-text-color); }
+.studio-weights-name { flex: 3 1 10rem; }
+.studio-weights-slider { flex: 3 1 9rem; }
+.studio-weights-number { flex: 1 1 5.5rem; }
+.studio-weights-row input[type=text], .studio-weights-row input[type=number] {
+  width: 100%; padding: 0.45rem 0.6rem; font-size: 0.9rem; color: var(--body-text-color);
+  background: var(--input-background-fill); border: 1px solid var(--border-color-primary); border-radius: 0.4rem;
+}
+.studio-weights-row input[type=range] { width: 100%; height: 2.1rem; margin: 0; accent-color: var(--color-accent); }
+.studio-weights-row button, .studio-weights + datalist + button {
+  padding: 0.45rem 0.8rem; font-size: 0.85rem; border-radius: 0.4rem; cursor: pointer;
+  color: var(--button-secondary-text-color); background: var(--button-secondary-background-fill);
+  border: 1px solid var(--border-color-primary);
+}
+.studio-weights-row :focus-visible, .studio-weights + datalist + button:focus-visible {
+  outline: 2px solid var(--color-accent); outline-offset: 1px;
+}
+.studio-weights + datalist + button:disabled { opacity: 0.5; cursor: default; }
 @media (max-width: 640px) {
   .gradio-container { padding: 0.4rem !important; }
   .studio-wide-only { display: none !important; }

@@ -7,8 +7,9 @@ from typing import Any
 import gradio as gr
 
 from studio.library import Library
-from studio.web.adapter_rows import AdapterRows
 from studio.web.text_columns import BASE, SHOWN, Column, columns_of, text_adapters
+from studio.web.text_words import TEXTS
+from studio.web.weight_rows import WeightRows, pairs
 from studio.web.words import Words
 from trainers.text_config import POCKET_LANGUAGE
 
@@ -32,7 +33,7 @@ class TextForm:
             info=words("text.base_info"),
             allow_custom_value=True,
         )
-        self.rows = AdapterRows(library, words, names_in=text_adapters, none="text.no_adapters")
+        self.rows = WeightRows(library, names_in=text_adapters, none=TEXTS["text.no_adapters"])
         self.shown = gr.CheckboxGroup(
             [(words(f"text.show_{name}"), name) for name in SHOWN],
             value=list(SHOWN),
@@ -64,23 +65,18 @@ class TextForm:
     @property
     def inputs(self) -> list[Any]:
         """The fields in the order of `_FIELDS`, then the rows."""
-        return [*(getattr(self, name) for name in _FIELDS), *self.rows.inputs]
-
-    @property
-    def restores(self) -> list[Any]:
-        """What changes along when saved values are put back."""
-        return [self.rows.shown, *self.rows.groups, *self.rows.names, self.rows.empty]
+        return [*(getattr(self, name) for name in _FIELDS), self.rows.box]
 
     @property
     def outputs(self) -> list[Any]:
         """What `filled` answers for."""
-        return [self.prompt, self.base, *self.rows.outputs]
+        return [self.prompt, self.base, self.rows.box]
 
     @staticmethod
     def values(given: Sequence[Any]) -> dict[str, Any]:
         """Return the values of `inputs` by name, with the rows as `pairs`."""
-        count = len(_FIELDS)
-        return {**dict(zip(_FIELDS, given[:count], strict=True)), "pairs": AdapterRows.pairs(given[count:])}
+        *fields, rows = given
+        return {**dict(zip(_FIELDS, fields, strict=True)), "pairs": pairs(rows)}
 
     @staticmethod
     def columns(values: Mapping[str, Any], base_title: str = BASE) -> list[Column]:
@@ -108,17 +104,14 @@ class TextForm:
         """Return updates of `outputs` for what another tab sent, and the adapters that cannot be chosen."""
         fixed = [sent.get("prompt") or gr.skip(), sent.get("base") or gr.skip()]
         if "adapters" not in sent:
-            return [*fixed, *[gr.skip() for _ in self.rows.outputs]], []
+            return [*fixed, gr.skip()], []
         rows, lost = self.rows.fitting([(str(name), float(weight)) for name, weight in sent["adapters"]])
-        return [*fixed, *self.rows.laid_out(rows)], lost
+        return [*fixed, self.rows.laid_out(rows)], lost
 
     def restored(self, values: list[Any]) -> tuple[list[Any], list[Any]]:
-        """Return saved values of `inputs` without adapters that are gone, and updates of what `restores` names."""
-        refreshed = self.rows.refreshed()
+        """Return saved values of `inputs` without adapters that are gone; nothing has to change along with them."""
         if not values:
-            return [], [gr.skip(), *[gr.skip() for _ in self.rows.groups], *refreshed]
-        fields, rows = values[: len(_FIELDS)], AdapterRows.pairs(values[len(_FIELDS) :])
-        pairs = [(name, 1.0 if weight is None else weight) for name, weight in rows if name]
-        laid = self.rows.laid_out(self.rows.fitting(pairs)[0])
-        count = 1 + len(self.rows.groups)
-        return [*fields, *laid[count:]], [*laid[:count], *refreshed]
+            return [], []
+        *fields, rows = values
+        kept = [(name, 1.0 if weight is None else weight) for name, weight in pairs(rows)]
+        return [*fields, self.rows.laid_out(self.rows.fitting(kept)[0])], []

@@ -83,7 +83,7 @@ def test_a_moved_slider_draws_another_picture_and_the_file_is_proved(blend_page:
     slider.focus()
     for _ in range(10):
         slider.press("PageUp")  # moves by more than one step, as dragging does
-    weight = page.get_by_label("Weight", exact=True).first
+    weight = page.get_by_label("Exact weight").first
     expect(weight).not_to_have_value("0.5")
     expect(page.get_by_text(f"Drawn with {float(weight.input_value()):g}·north")).to_be_visible()
     assert _picture(page) != before
@@ -116,7 +116,7 @@ def test_a_recipe_goes_out_and_comes_in_again(blend_page: Page, tmp_path: Path) 
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(given))
     page.locator("input[type=file][accept*=yaml]").first.set_input_files(tmp_path / "mine.yaml")
     expect(text).to_have_value(recipe_text(given), timeout=_LOADING_MS)
-    expect(page.get_by_label("Weight", exact=True).first).to_have_value("0.6")
+    expect(page.get_by_label("Exact weight").first).to_have_value("0.6")
     expect(page.get_by_label("density")).to_have_value("0.4")
     with page.expect_download() as download:
         page.get_by_role("button", name="Download the recipe").click()
@@ -126,7 +126,7 @@ def test_a_recipe_goes_out_and_comes_in_again(blend_page: Page, tmp_path: Path) 
     page.get_by_role("button", name="Apply this text").click()
     expect(page.get_by_text("Did you mean 'ties'")).to_be_visible()
     page.reload()
-    expect(page.get_by_label("Weight", exact=True).first).to_have_value("0.6")
+    expect(page.get_by_label("Exact weight").first).to_have_value("0.6")
 
 
 def test_the_search_fills_the_sliders(blend_page: Page, blend_app: RunningApp) -> None:
@@ -140,8 +140,8 @@ def test_the_search_fills_the_sliders(blend_page: Page, blend_app: RunningApp) -
     lines = (blend_app.folder / "searches" / "search" / "trials.jsonl").read_text().splitlines()
     best = max((json.loads(line) for line in lines), key=lambda trial: trial["score"])
     page.get_by_role("button", name="Put the best weights on the sliders").click()
-    expect(page.get_by_label("Weight", exact=True).first).to_have_value(f"{best['weights']['north']:g}")
-    expect(page.get_by_label("Weight", exact=True).nth(1)).to_have_value(f"{best['weights']['south']:g}")
+    expect(page.get_by_label("Exact weight").first).to_have_value(f"{best['weights']['north']:g}")
+    expect(page.get_by_label("Exact weight").nth(1)).to_have_value(f"{best['weights']['south']:g}")
 
 
 def test_a_script_blends_through_the_endpoint(blend_app: RunningApp) -> None:

@@ -30,8 +30,7 @@ def _open(page: Page, app: RunningApp) -> None:
 
 
 def _choose(page: Page, row: int, name: str) -> None:
-    page.get_by_role("combobox", name="Adapter", exact=True).nth(row).click()
-    page.get_by_role("option", name=name, exact=True).click()
+    page.get_by_role("combobox", name="Adapter", exact=True).nth(row).fill(name)
 
 
 def _steps(page: Page, count: int) -> None:
@@ -53,8 +52,8 @@ def test_weighted_adapters_are_drawn_beside_the_base_and_the_form_outlives_a_rel
     first, second = (page.get_by_label("Exact weight").nth(row) for row in range(2))
     first.fill("3.5")
     first.blur()
-    expect(page.locator(".studio-slider-alone input[type=range]").nth(0)).to_have_value("2")
-    page.locator(".studio-slider-alone input[type=range]").nth(1).fill("-0.5")
+    expect(page.get_by_role("slider", name="Weight, −2 to 2").nth(0)).to_have_value("2")
+    page.get_by_role("slider", name="Weight, −2 to 2").nth(1).fill("-0.5")
     expect(second).to_have_value("-0.5")
     expect(first).to_have_value("3.5")
     _steps(page, 2)

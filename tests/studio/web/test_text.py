@@ -44,8 +44,7 @@ def _open(page: Page, app: RunningApp) -> Locator:
 
 
 def _choose(tab: Locator, row: int, name: str, weight: str) -> None:
-    tab.get_by_role("combobox", name="Adapter", exact=True).nth(row).click()
-    tab.page.get_by_role("option", name=name, exact=True).click()
+    tab.get_by_role("combobox", name="Adapter", exact=True).nth(row).fill(name)
     tab.get_by_label("Exact weight").nth(row).fill(weight)
 
 
