@@ -16,7 +16,7 @@ __all__ = ["RunningApp", "free_port"]
 _GRADIOS_OWN = ("Cannot read properties of null (reading 'offsetWidth')",)
 """Errors of Gradio's own scripts: what watches a chart's size speaks once more after the chart's tab has been left."""
 _STARTS_AN_APP = {"browser", "start_app", "app", "blend_app", "drawing", "writing", "studio", "place"}
-_APART = ("test_load", "test_screenshots")
+_APART = ("test_load", "test_screenshots", "test_start")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
