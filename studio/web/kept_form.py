@@ -49,10 +49,10 @@ def keep_form(key: str, components: Sequence[Any], further: Sequence[Any], check
     assert root is not None, "a form stands on a page"
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
-    def checked(values: list[Any] | None) -> list[Any]:
+    def checked(values: list[Any] | None) -> list[Any] | None:
         usable = isinstance(values, list) and len(values) == len(components)
         found, updates = check(list(values) if usable and values is not None else [])
-        return [found or None, *updates]
+        return [found or None, *updates] if further else found or None
 
     opened = root.load(checked, [saved], [saved, *further], js=_READ % words, **quiet)
     opened.then(None, [saved, *components], list(components), js=_RESTORE % words, **quiet)

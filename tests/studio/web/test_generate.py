@@ -34,7 +34,7 @@ def _choose(page: Page, row: int, name: str) -> None:
 
 
 def _steps(page: Page, count: int) -> None:
-    page.get_by_label("number input for Steps").first.fill(str(count))
+    page.locator("#tab-generate").get_by_label("number input for Steps").fill(str(count))
 
 
 def _newest(app: RunningApp) -> Path:
@@ -127,16 +127,17 @@ def test_settings_come_back_from_pictures_and_go_to_compare(drawing: RunningApp,
     bare = tmp_path / "bare.png"
     Image.new("RGB", (8, 8)).save(bare)
     _open(page, drawing)
+    tab = page.locator("#tab-generate")
     upload = page.locator("#tab-generate input[type=file], input[type=file][data-testid=file-upload]").first
     upload.set_input_files(bare)
     expect(page.get_by_text("carries no settings").first).to_be_visible()
     upload.set_input_files(foreign)
     expect(page.get_by_label("What was read")).to_have_value(re.compile("gone"))
     expect(page.get_by_label("What was read")).to_have_value(re.compile("Sampler: Euler a"))
-    expect(page.get_by_label("Prompt", exact=True).first).to_have_value("a green teapot")
-    expect(page.get_by_label("Seed", exact=True).first).to_have_value("77")
-    expect(page.get_by_label("number input for Steps").first).to_have_value("3")
-    expect(page.get_by_label("Exact weight").first).to_have_value("0.7")
+    expect(tab.get_by_label("Prompt", exact=True).first).to_have_value("a green teapot")
+    expect(tab.get_by_label("Seed", exact=True).first).to_have_value("77")
+    expect(tab.get_by_label("number input for Steps").first).to_have_value("3")
+    expect(tab.get_by_label("Exact weight").first).to_have_value("0.7")
     page.get_by_role("button", name="Send to Compare").click()
     expect(page.get_by_role("tab", name="Compare")).to_have_attribute("aria-selected", "true")
     expect(page.get_by_label("Prompts, one a line")).to_have_value("a green teapot")

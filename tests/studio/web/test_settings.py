@@ -25,7 +25,7 @@ def test_settings_are_shown_and_stored(app: RunningApp, open_page: Callable[...,
     page = open_page(f"{app.url}/?tab=settings", locale="en-US")
     expect(page.get_by_label("Folder")).to_have_value(str(app.folder.resolve()))
     expect(page.get_by_text("outputs: pictures and sheets").last).to_be_visible()
-    page.get_by_label("Precision").click()
+    page.locator("#tab-settings").get_by_label("Precision").click()
     page.get_by_role("option", name="bf16").click()
     expect(page.get_by_text("Stored in")).to_be_visible()
     assert read_settings(app.library) == AppSettings(precision="bf16")
@@ -33,7 +33,7 @@ def test_settings_are_shown_and_stored(app: RunningApp, open_page: Callable[...,
     page.get_by_role("radio", name="Dark").check()
     expect(page.locator("body.dark")).to_have_count(1)
     page.reload()
-    expect(page.get_by_label("Precision")).to_have_value("bf16")
+    expect(page.locator("#tab-settings").get_by_label("Precision")).to_have_value("bf16")
     expect(page.locator("body.dark")).to_have_count(1)
 
     page.get_by_role("button", name="Clear up").click()
