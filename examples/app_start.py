@@ -106,20 +106,20 @@ def opened(browser: Browser, url: str) -> tuple[int, float]:
     posted: list[float] = []
 
     def note(request: Request) -> None:
-        if request.url.endswith("/queue/join"):
+        if "/queue/join" in request.url:
             posted.append(time.monotonic())
 
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.on("request", note)
     session: Any = page.context.new_cdp_session(page)
     session.send("Performance.enable")
-    posted.append(time.monotonic())
     page.goto(url)
-    while time.monotonic() - posted[-1] < _SETTLED_SECONDS:
+    page.wait_for_timeout(_SETTLED_SECONDS * 1000)
+    while not posted or time.monotonic() - posted[-1] < _SETTLED_SECONDS:
         page.wait_for_timeout(100)
     busy = {item["name"]: item["value"] for item in session.send("Performance.getMetrics")["metrics"]}
     page.close()
-    return len(posted) - 1, float(busy["TaskDuration"])
+    return len(posted), float(busy["TaskDuration"])
 
 
 def main() -> None:
