@@ -54,7 +54,7 @@ progress::-moz-progress-bar { background: var(--color-accent); border-radius: 0.
   width: 100%; padding: 0.45rem 0.6rem; font-size: 0.9rem; color: var(--body-text-color);
   background: var(--input-background-fill); border: 1px solid var(--border-color-primary); border-radius: 0.4rem;
 }
-.studio-weights-row input[type=range] { width: 100%; height: 2.1rem; margin: 0; accent-color: var(--color-accent); }
+.studio-weights-row input[type=range] { width: 100%; height: 2.35rem; margin: 0; accent-color: var(--color-accent); }
 .studio-weights-row button, .studio-weights + datalist + button {
   padding: 0.45rem 0.8rem; font-size: 0.85rem; border-radius: 0.4rem; cursor: pointer;
   color: var(--button-secondary-text-color); background: var(--button-secondary-background-fill);
