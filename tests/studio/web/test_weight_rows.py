@@ -57,18 +57,25 @@ TAB = Tab("rows", 0, build, {"rows.title": ("Rows", "列")})
 """
 
 
-@pytest.fixture
-def rows_page(tmp_path: Path, open_page: Callable[..., Page]) -> Iterator[Callable[..., Page]]:
-    """Open an app with a tab of rows before all others."""
-    (tmp_path / "tabs").mkdir()
-    (tmp_path / "tabs" / "rows.py").write_text(_APP)
-    (tmp_path / "sitecustomize.py").write_text(
-        f"import studio.tabs; studio.tabs.__path__.append({str(tmp_path / 'tabs')!r})"
+@pytest.fixture(scope="module")
+def app_of_rows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+    """An app with a tab of rows before all others."""
+    folder = tmp_path_factory.mktemp("rows")
+    (folder / "tabs").mkdir()
+    (folder / "tabs" / "rows.py").write_text(_APP)
+    (folder / "sitecustomize.py").write_text(
+        f"import studio.tabs; studio.tabs.__path__.append({str(folder / 'tabs')!r})"
     )
-    path = {"PYTHONPATH": f"{tmp_path}:{Path(__file__).resolve().parents[3]}"}
-    app = RunningApp(tmp_path / "library", free_port(), path).start()
-    yield lambda locale: open_page(f"{app.url}/?tab=rows", locale=locale)
+    path = {"PYTHONPATH": f"{folder}:{Path(__file__).resolve().parents[3]}"}
+    app = RunningApp(folder / "library", free_port(), path).start()
+    yield app
     app.close()
+
+
+@pytest.fixture
+def rows_page(app_of_rows: RunningApp, open_page: Callable[..., Page]) -> Callable[..., Page]:
+    """Open the tab in a language."""
+    return lambda locale: open_page(f"{app_of_rows.url}/?tab=rows", locale=locale)
 
 
 def _value(page: Page, expected: list[Any]) -> None:
