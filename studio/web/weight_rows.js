@@ -96,7 +96,8 @@ function show(value) {
 }
 
 async function refresh() {
-  const found = await server.names();
+  const found = await server.names().catch(() => null);
+  if (!Array.isArray(found)) return;  // the app is away: the names of last time stay
   hint.hidden = found.length > 0 || !texts.none;
   names.replaceChildren(...found.map((value) => Object.assign(document.createElement("option"), { value })));
 }
