@@ -34,6 +34,8 @@ from studio.tabs import tabs
 _QUIET = ("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-sync")
 _SETTLED_SECONDS = 2.0
 """When no event was posted for so long, a tab has opened."""
+_LONGEST_SECONDS = 8.0
+"""A tab that looks for news by itself, such as Runs, posts events for ever."""
 
 
 @dataclass(frozen=True)
@@ -113,9 +115,11 @@ def opened(browser: Browser, url: str) -> tuple[int, float]:
     page.on("request", note)
     session: Any = page.context.new_cdp_session(page)
     session.send("Performance.enable")
+    began = time.monotonic()
     page.goto(url)
-    page.wait_for_timeout(_SETTLED_SECONDS * 1000)
-    while not posted or time.monotonic() - posted[-1] < _SETTLED_SECONDS:
+    while time.monotonic() - began < _LONGEST_SECONDS:
+        if posted and time.monotonic() - posted[-1] > _SETTLED_SECONDS:
+            break
         page.wait_for_timeout(100)
     busy = {item["name"]: item["value"] for item in session.send("Performance.getMetrics")["metrics"]}
     page.close()
