@@ -12,8 +12,8 @@ from studio.run_watch import RunRow, find_row, run_rows
 from studio.tabs._tab import Tab
 from studio.web.desk import Desk, told
 from studio.web.escaping import plain_markdown
+from studio.web.line_chart import line_chart
 from studio.web.run_answers import answers_html
-from studio.web.run_chart import COLUMNS
 from studio.web.run_panel import RunPanel
 from studio.web.run_texts import TEXTS
 from trainers.card import check_name
@@ -61,13 +61,13 @@ def _build(desk: Desk) -> None:
                 no = gr.Button(words("runs.no"), min_width=140)
         with gr.Row():
             with gr.Column(min_width=320, scale=3):
-                loss = _chart(words("runs.loss"), 380)
+                loss = gr.HTML(elem_id="runs-loss")
                 with gr.Row():
                     smoothing = gr.Slider(0, 0.99, 0.9, step=0.01, label=words("runs.smoothing"), min_width=180)
                     logarithmic = gr.Checkbox(False, label=words("runs.logarithmic"), min_width=140)
                 with gr.Accordion(words("runs.rates"), open=False):
-                    rates = _chart(words("runs.rates"), 240)
-                measures = _chart(words("runs.measures"), 280, visible=False)
+                    rates = gr.HTML(elem_id="runs-rates")
+                measures = gr.HTML(visible=False, elem_id="runs-measures")
             with gr.Column(min_width=320, scale=2):
                 place = gr.Slider(0, 1, 0, step=1, label=words("runs.sample_place"), elem_id="runs-place")
                 every = gr.Checkbox(False, label=words("runs.every_step"))
@@ -127,13 +127,13 @@ def _build(desk: Desk) -> None:
         now["chart"] = (stamp, stamps, smooth, log_scale)
         if now["chart"] != before.get("chart"):
             lines = [words.say(request, f"runs.{key}") for key in ("raw", "smoothed", "validation")]
-            title = words.say(request, "runs.log_loss" if log_scale else "runs.loss")
-            points = panel.loss(others, smooth, lines, logarithmic=log_scale) if panel else None
-            changed[loss] = gr.LinePlot(points, y_title=title, x_title=words.say(request, "runs.step"))
-            changed[rates] = panel.rates(others) if panel else None
-            further = panel.measures(others) if panel else None
-            title = words.say(request, "runs.measures")
-            changed[measures] = gr.LinePlot(further, y_title=title, visible=further is not None)
+            across = words.say(request, "runs.step")
+            title, losses = words.say(request, "runs.loss"), panel.loss(others, smooth, lines) if panel else []
+            changed[loss] = line_chart(losses, title, across, logarithmic=log_scale)
+            learning = panel.rates(others) if panel else []
+            changed[rates] = line_chart(learning, words.say(request, "runs.rates"), across)
+            further = line_chart(panel.measures(others) if panel else [], words.say(request, "runs.measures"), across)
+            changed[measures] = gr.HTML(further, visible=bool(further))
         steps = panel.sample_steps() if panel else []
         newest = max(0, len(steps) - 1)
         at = min(int(at), newest) if row and held == row.name else newest  # else it follows the newest
@@ -204,12 +204,6 @@ def _build(desk: Desk) -> None:
             desk.send(onward[tab].click, lambda name: panel_of(name).for_trial(), [chosen], to=tab)
     if "library" in onward:
         desk.send(onward["library"].click, lambda name: {"name": name}, [chosen], to="library")
-
-
-def _chart(label: Any, height: int, **options: Any) -> gr.LinePlot:
-    """Return a chart of lines. Its label is not shown: the legend would be pushed out of the frame by its height."""
-    x, y, color = COLUMNS
-    return gr.LinePlot(x=x, y=y, color=color, label=label, show_label=False, height=height, **options)
 
 
 def _picked(event: gr.SelectData) -> Any:

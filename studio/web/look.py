@@ -28,6 +28,12 @@ footer { display: none !important; }
 .studio-histogram th, .studio-histogram td {
   border: 0 !important; text-align: left; padding: 0.1rem 0.5rem 0.1rem 0; white-space: nowrap;
 }
+.studio-chart svg { width: 100%; height: auto; display: block; }
+.studio-chart text { fill: var(--body-text-color); font-size: 12px; }
+.studio-grid { stroke: var(--border-color-primary); stroke-width: 1; }
+.studio-chart ul { display: flex; flex-wrap: wrap; gap: 0.2rem 1rem; list-style: none; margin: 0.3rem 0 0; padding: 0; }
+.studio-chart li { font-size: 0.8rem; overflow-wrap: anywhere; }
+.studio-chart li span { display: inline-block; width: 1rem; height: 0.25rem; margin-right: 0.4rem; }
 .studio-bar { width: 60%; }
 .studio-bar span { display: block; height: 0.8rem; background: var(--color-accent); border-radius: 2px; }
 .studio-heading, .studio-heading p { font-weight: 600; }

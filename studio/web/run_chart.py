@@ -1,25 +1,12 @@
-"""The points of a chart over several runs: raw and smoothed, thinned out so that a browser draws them at once."""
+"""The lines of a chart over several runs: losses raw and smoothed, learning rates, and what else is measured."""
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
-from studio.metrics import Metrics, thinned
-
-MOST_POINTS = 1000
-COLUMNS = ("step", "value", "series")
-
-
-@dataclass(frozen=True)
-class Line:
-    """One series as it is to be drawn."""
-
-    title: str
-    steps: np.ndarray
-    values: np.ndarray
+from studio.metrics import Metrics
+from studio.web.line_chart import Line
 
 
 def loss_lines(runs: Mapping[str, Metrics], smoothing: float, raw: str, smoothed: str, validation: str) -> list[Line]:
@@ -33,7 +20,7 @@ def loss_lines(runs: Mapping[str, Metrics], smoothing: float, raw: str, smoothed
     for name, metrics in runs.items():
         steps, values = metrics.points("loss")
         if len(steps):
-            lines.append(Line(f"{name}: {raw}", steps, values))
+            lines.append(Line(f"{name}: {raw}", steps, values, faint=smoothing > 0))
             if smoothing > 0:
                 lines.append(Line(f"{name}: {smoothed}", steps, _smooth(values, smoothing)))
         if "validation_loss" in metrics.series:
@@ -60,26 +47,6 @@ def rate_lines(runs: Mapping[str, Metrics]) -> list[Line]:
         for key in metrics.series
         if key.startswith("learning_rates.")
     ]
-
-
-def frame_of(lines: Sequence[Line], *, logarithmic: bool = False, points: int = MOST_POINTS) -> pd.DataFrame | None:
-    """Return what `gr.LinePlot` draws, at most so many points in all; without values that are not finite.
-
-    None stands for no points.
-
-    Args:
-        logarithmic: the values' base-10 logarithms; values that have none are left out.
-    """
-    each = max(4, points // max(1, len(lines)))
-    columns: dict[str, list] = {name: [] for name in COLUMNS}
-    for line in lines:
-        places = thinned(line.steps, line.values, each)
-        for step, value in zip(line.steps[places].tolist(), line.values[places].tolist(), strict=True):
-            if math.isfinite(value) and (value > 0 or not logarithmic):
-                columns["step"].append(step)
-                columns["value"].append(math.log10(value) if logarithmic else value)
-                columns["series"].append(line.title)
-    return pd.DataFrame(columns) if columns["step"] else None  # the chart takes an empty column for one of numbers
 
 
 def _smooth(values: np.ndarray, smoothing: float) -> np.ndarray:

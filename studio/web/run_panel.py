@@ -23,7 +23,8 @@ from studio.run_watch import (
     stamp_of,
 )
 from studio.runs import Run
-from studio.web.run_chart import frame_of, loss_lines, measure_lines, rate_lines
+from studio.web.line_chart import Line
+from studio.web.run_chart import loss_lines, measure_lines, rate_lines
 from studio.web.run_report import problems_html
 from trainers.errors import UserError
 
@@ -67,18 +68,17 @@ class RunPanel:
         """Return the end of the log."""
         return log_tail(self.run)
 
-    def loss(self, beside: Sequence[str], smoothing: float, names: Sequence[str], *, logarithmic: bool) -> Any:
-        """Return the points of the losses of this run and others; `names`: raw, smoothed and validation."""
-        return frame_of(loss_lines(self._metrics(beside), smoothing, *names), logarithmic=logarithmic)
+    def loss(self, beside: Sequence[str], smoothing: float, names: Sequence[str]) -> list[Line]:
+        """Return the lines of the losses of this run and others; `names`: raw, smoothed and validation."""
+        return loss_lines(self._metrics(beside), smoothing, *names)
 
-    def rates(self, beside: Sequence[str]) -> Any:
-        """Return the points of the learning rates."""
-        return frame_of(rate_lines(self._metrics(beside)))
+    def rates(self, beside: Sequence[str]) -> list[Line]:
+        """Return the lines of the learning rates."""
+        return rate_lines(self._metrics(beside))
 
-    def measures(self, beside: Sequence[str]) -> Any:
-        """Return the points of whatever else is measured; None where nothing is."""
-        lines = measure_lines(self._metrics(beside))
-        return frame_of(lines) if lines else None
+    def measures(self, beside: Sequence[str]) -> list[Line]:
+        """Return the lines of whatever else is measured."""
+        return measure_lines(self._metrics(beside))
 
     def sample_steps(self) -> list[int]:
         """Return the steps that there are samples of."""

@@ -45,7 +45,6 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "runs.text": ("Chat with it", "和它對話"),
     "runs.library": ("Show in Library", "在資料庫中顯示"),
     "runs.loss": ("Loss", "損失"),
-    "runs.log_loss": ("Loss (log₁₀)", "損失（log₁₀）"),
     "runs.raw": ("raw", "原始"),
     "runs.smoothed": ("smoothed", "平滑"),
     "runs.validation": ("validation", "驗證"),

@@ -1,6 +1,7 @@
 """Metrics as they grow: only what is new is read, whatever happens to the file; and charts that stay small."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from studio.metrics import Metrics, MetricsShelf, thinned
-from studio.web.run_chart import frame_of, loss_lines, rate_lines
+from studio.web.line_chart import Line, drawn_points, line_chart, ticks
+from studio.web.run_chart import loss_lines, rate_lines
 
 
 def line(step: int, **values: Any) -> str:
@@ -77,15 +79,37 @@ def test_charts_of_long_runs_have_at_most_a_thousand_points_and_smooth_exactly(f
     metrics = MetricsShelf().of(file.parent)
     lines = loss_lines({"one": metrics, "two": metrics}, 0.9, "raw", "smoothed", "validation")
     assert [own.title for own in lines] == ["one: raw", "one: smoothed", "two: raw", "two: smoothed"]
-    frame = frame_of(lines)
-    assert frame is not None
-    assert len(frame) <= 1000
-    assert frame["value"].max() == 7
+    drawn = drawn_points(lines)
+    assert sum(len(values) for _, _, values in drawn) <= 1000
+    assert max(values.max() for _, _, values in drawn) == 7
     weights = 0.1 * 0.9 ** np.arange(49, -1, -1)
     wanted = (weights * metrics.points("loss")[1][:50]).sum() / weights.sum()
     assert lines[1].values[49] == pytest.approx(wanted)
-    logarithms = frame_of(lines, logarithmic=True)
-    assert logarithms is not None
-    assert logarithms["value"].max() == pytest.approx(np.log10(7))
     assert [own.title for own in rate_lines({"one": metrics})] == ["one: unet"]
-    assert frame_of([]) is None
+    assert [own.faint for own in lines] == [True, False, True, False]
+
+
+def test_a_chart_shows_every_line_at_its_place_and_escapes_names() -> None:
+    steps = np.array([0.0, 50.0, 100.0])
+    lines = [Line("<b>: raw", steps, np.array([1.0, 10.0, 100.0])), Line("two", np.array([50.0]), np.array([10.0]))]
+    svg = line_chart(lines, "Loss", "Step", logarithmic=True)
+    assert "<b>" not in svg
+    assert svg.count("&lt;b&gt;: raw") == 3  # the tooltip, the legend and the words for screen readers
+    across, up = zip(
+        *(map(float, point.split(",")) for point in re.findall(r"points=\"([^\"]+)", svg)[0].split()), strict=True
+    )
+    assert across[1] - across[0] == pytest.approx(across[2] - across[1], abs=0.2)
+    assert up[0] - up[1] == pytest.approx(up[1] - up[2], abs=0.2) != 0  # evenly apart on a logarithmic scale
+    assert float(re.findall(r"cx=\"([^\"]+)", svg)[0]) == across[1]
+    assert float(re.findall(r"cy=\"([^\"]+)", svg)[0]) == up[1]
+    left_out = Line("gone", steps, np.array([0.0, float("nan"), -1.0]))
+    assert line_chart([left_out], "Loss", "Step", logarithmic=True) == line_chart([], "Loss", "Step") == ""
+
+
+@given(st.floats(-1e6, 1e6), st.floats(1e-6, 1e6), st.integers(3, 12))
+def test_ticks_are_round_evenly_apart_and_inside(low: float, width: float, most: int) -> None:
+    found = ticks(low, low + width, most)
+    assert 1 <= len(found) <= most
+    assert all(low - 1e-6 * width <= tick <= low + width * (1 + 1e-6) for tick in found)
+    step = (found[-1] - found[0]) / (len(found) - 1) if len(found) > 1 else width
+    assert len(found) < 2 or float(f"{step:.3e}".split("e")[0]) in (1.0, 2.0, 5.0, 10.0)

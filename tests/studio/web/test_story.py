@@ -65,6 +65,7 @@ def _come_back_stop_and_resume(page: Page, app: RunningApp) -> None:
     page.reload()
     expect(head).to_contain_text(re.compile(rf"my-watercolor · working.* [1-9]\d* / {_LONG}"))
     shown = _step(head)
+    expect(page.locator("#runs-loss")).to_contain_text("my-watercolor: smoothed")
     expect(page.locator("#tab-runs").get_by_text("step 0: ").first).to_be_visible()
     expect(page.get_by_label("Log", exact=True)).to_have_value(re.compile("trainable parameters"))
     page.get_by_role("button", name="Stop after this step").click()
