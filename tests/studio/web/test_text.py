@@ -109,8 +109,8 @@ def test_chat_in_columns_vote_and_save_the_blend(writing: RunningApp, page: Page
 
 def test_stop_edit_and_retry(writing: RunningApp, page: Page) -> None:
     tab = _open(page, writing)
-    tab.get_by_label("Longest answer in tokens").fill("400")
-    tab.get_by_label("Temperature").fill("4")  # no answer that ends by itself
+    tab.get_by_label("Longest answer in tokens").fill("480")
+    tab.get_by_label("Temperature").fill("6")  # an answer that does not end by itself
     _send(tab, "Tell me everything.")
     expect(tab.locator("#text-answers .studio-facts-line").first).to_contain_text("tokens")
     tab.get_by_role("button", name="Stop", exact=True).click()
