@@ -6,23 +6,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Error, Page, Request, expect
+from playwright.sync_api import Browser, Page, Request, expect
 
 from examples.app_checking.browsing import chromium
 from examples.app_checking.running_app import RunningApp, free_port
 
 __all__ = ["RunningApp", "free_port"]
 
-_GRADIOS_OWN = ("Cannot read properties of null (reading 'offsetWidth')",)
-"""Errors of Gradio's own scripts: what watches a chart's size speaks once more after the chart's tab has been left."""
 _STARTS_AN_APP = {"browser", "start_app", "app", "blend_app", "drawing", "writing", "studio", "place"}
 _APART = ("test_load", "test_screenshots", "test_start")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what starts the app or a browser: `make browser-tests` runs it apart. The frame's tests stay in."""
+    """Mark what starts the app or a browser: `make browser-tests` runs it apart. The frame and the story stay in."""
     for item in items:
-        ours = Path(__file__).parent in item.path.parents and item.path.stem != "test_frame"
+        ours = Path(__file__).parent in item.path.parents and item.path.stem not in ("test_frame", "test_story")
         if ours and (_STARTS_AN_APP & set(getattr(item, "fixturenames", ())) or item.path.stem in _APART):
             item.add_marker(pytest.mark.browser)
 
@@ -70,16 +68,12 @@ def open_page(browser: Browser, tmp_path: Path) -> Iterator[Callable[..., Page]]
         if not re.match(r"(https?|wss?)://(127\.0\.0\.1|localhost)[:/]|data:|blob:", request.url):
             wrong.append(f"asked {request.url}")
 
-    def note_error(error: Error) -> None:
-        if str(error) not in _GRADIOS_OWN:
-            wrong.append(f"script error: {error}")
-
     def open_one(url: str = "", **options: Any) -> Page:
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
         context.set_default_timeout(60_000)
         context.on("request", note)
         page = context.new_page()
-        page.on("pageerror", note_error)
+        page.on("pageerror", lambda error: wrong.append(f"script error: {error}"))
         pages.append(page)
         if url:
             page.goto(url)

@@ -23,7 +23,7 @@ def test_settings_are_shown_and_stored(app: RunningApp, open_page: Callable[...,
     old.write_bytes(b"x" * 2000)
     os.utime(old, (1, 1))
     page = open_page(f"{app.url}/?tab=settings", locale="en-US")
-    expect(page.get_by_label("Folder")).to_have_value(str(app.folder.resolve()))
+    expect(page.locator("#tab-settings").get_by_label("Folder")).to_have_value(str(app.folder.resolve()))
     expect(page.get_by_text("outputs: pictures and sheets").last).to_be_visible()
     page.locator("#tab-settings").get_by_label("Precision").click()
     page.get_by_role("option", name="bf16").click()

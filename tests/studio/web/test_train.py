@@ -8,6 +8,7 @@ import pytest
 from gradio_client import Client
 from playwright.sync_api import Locator, Page, expect
 
+from examples.app_checking.browsing import settle
 from studio.queue import RunQueue, kill_run
 from studio.run_watch import find_row, run_rows
 from studio.runs import Run, create_run
@@ -118,6 +119,8 @@ def test_a_run_from_the_form_outlives_reload_second_page_and_app(
         each.get_by_role("tab", name="Runs").click()
         expect(each.locator("#runs-head")).to_contain_text("long · working")
 
+    for each in (page, second):
+        settle(each)  # else a page may still be fetching its look when the app goes away
     studio.close()
     assert run.status() == "running"  # it does not need the app
     studio.start()
