@@ -232,7 +232,7 @@ def check_base(base: LoadedBase, card: AdapterCard) -> None:
     if card.base.family != base.family:
         raise UserError(
             f"The adapter {card.name!r} belongs to the base {card.base.name!r} of family {card.base.family!r}; "
-            f"{base.name!r} is of family {base.family!r}. Give its own base with --base."
+            f"{base.name!r} is of family {base.family!r}. Use it on the base that it was made for."
         )
     differing = [
         f"{key.replace('_', ' ')} {card.base.widths.get(key, 'unknown')} instead of {value}"
@@ -244,7 +244,7 @@ def check_base(base: LoadedBase, card: AdapterCard) -> None:
         differing += [f"a part {part!r}, which {base.name!r} lacks" for part in missing]
         raise UserError(
             f"The adapter {card.name!r} belongs to the base {card.base.name!r}, which does not fit {base.name!r}: "
-            f"it has {', '.join(differing)}. Give its own base with --base."
+            f"it has {', '.join(differing)}. Use it on the base that it was made for."
         )
 
 

@@ -61,7 +61,7 @@ class Library:
                 "Adapter",
                 name,
                 self.names(),
-                f"The library is {self.folder}; train one with 'studio train'.",
+                f"The library is {self.folder}; train one with 'studio train' or 'studio text train'.",
             )
         return self.adapters_folder / name
 

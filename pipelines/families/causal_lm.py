@@ -90,7 +90,7 @@ class CausalLanguageModel:
         return DynamicCache(config=self.model.config)
 
     def word_numbers(self, part: str, text: str) -> list[int]:
-        return list(self.tokenizer(text, add_special_tokens=False).input_ids)
+        return list(self.tokenizer(text, add_special_tokens=False, verbose=False).input_ids)
 
 
 def _check_files(name: str, folder: Path, with_code: bool) -> None:

@@ -10,6 +10,7 @@ import gradio as gr
 from gradio.events import api
 
 from studio.tabs._tab import Tab
+from studio.web.adapter_kinds import first_pair
 from studio.web.blend_details import BlendChoice, Details, build_choice, build_details, method_panel
 from studio.web.blend_form import command_line, form_of, recipe_of, recipe_text
 from studio.web.blend_preview import build_preview, view_key, wire_preview
@@ -235,9 +236,7 @@ def _wire_filling(desk: Desk, saying: _Saying, text: Any, apply: Any, upload: An
         usable = isinstance(before, dict) and isinstance(before.get("rows"), list) and any(n for n, _ in before["rows"])
         if usable:
             return dict(before)
-        mixed = blends_in(desk.library)
-        names = [name for name in desk.library.names() if name not in mixed]
-        return {"rows": [[name, 0.5] for name in names[:2]]}
+        return {"rows": [[name, 0.5] for name in first_pair(desk.library, list(blends_in(desk.library)))]}
 
     def from_recipe(values: Mapping[str, Any]) -> Mapping[str, Any]:
         return form_of(desk.engine.result("blend_recipe", values)["recipe"])

@@ -79,6 +79,7 @@ def _build(desk: Desk) -> None:
             kinds = gr.Dropdown(
                 [(one.title, name) for name, one in run_kinds().items()],
                 value=kind.name,
+                interactive=True,  # without it a form that is placed again has it locked
                 label=words("train.kind"),
                 visible=len(run_kinds()) > 1,
             )
@@ -109,7 +110,8 @@ def _build(desk: Desk) -> None:
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "show_progress_on": []}
         fields = form.components
         choosing = [*form.methods.values(), *form.choosers.values()]
-        changes = [component.change for component in fields if component not in choosing]
+        # What a user types, not what the form is filled with: a form that has just been replaced would still tell that.
+        changes = [component.input for component in fields if component not in choosing]
         gr.on(changes, lambda *values: form.settings(values), fields, [draft], trigger_mode="always_last", **quiet)
         for part, chooser in form.methods.items():
 
@@ -166,7 +168,7 @@ def _build(desk: Desk) -> None:
 
     report = gr.HTML(elem_id="train-report", padding=True)
     watch = gr.Button(words("train.watch"), visible=False, elem_id="train-watch")
-    with gr.Accordion(words("train.same_run"), open=False):
+    with gr.Accordion(words("train.same_run"), open=False) as same_run:
         problems = gr.HTML(elem_id="train-problems", padding=True)
         codes = []
         with gr.Tabs():
@@ -186,7 +188,8 @@ def _build(desk: Desk) -> None:
         except UserError as error:
             yield problems_html(str(error)), "", "", ""
 
-    draft.change(
+    gr.on(
+        [draft.change, same_run.expand],
         views,
         [draft],
         [problems, *codes],

@@ -6,6 +6,7 @@ from typing import Any
 import gradio as gr
 
 from studio.library import Library
+from studio.web.adapter_kinds import picture_adapters
 from studio.web.words import Words
 from trainers.errors import UserError, raise_problems
 
@@ -69,7 +70,7 @@ class CompareForm:
     def __init__(self, library: Library, words: Words) -> None:
         self._library = library
         self.adapters = gr.Dropdown(
-            library.names(),
+            picture_adapters(library),
             value=[],
             multiselect=True,
             label=words("shared.adapters"),
@@ -153,17 +154,17 @@ class CompareForm:
 
     def refreshed(self) -> Any:
         """Return an update of `adapters` with what the library holds now."""
-        return gr.update(choices=self._library.names())
+        return gr.update(choices=picture_adapters(self._library))
 
     def received(self, sent: Mapping[str, Any] | None) -> list[Any]:
         """Return updates of `adapters` and `prompts` for what another tab sent."""
         sent = sent or {}
-        adapters = gr.update(choices=self._library.names(), value=list(sent.get("adapters", [])))
+        adapters = gr.update(choices=picture_adapters(self._library), value=list(sent.get("adapters", [])))
         return [adapters, sent["prompt"] if sent.get("prompt") else gr.skip()]
 
     def restored(self, values: list[Any]) -> tuple[list[Any], list[Any]]:
         """Return saved values without adapters that are gone, and an update of the adapters' choices."""
-        names = set(self._library.names())
+        names = set(picture_adapters(self._library))
         if values:
             chosen = values[0] or []
             values[0] = [name for name in chosen if "{" in name or name.partition("@")[0] in names]

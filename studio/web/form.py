@@ -157,9 +157,10 @@ class Form:
         rate = recommended["learning_rate"]
         advice = None
         if rate is not None:
-            advice = (f"Empty: as recommended, {rate:g} on pocket.", f"留空使用建議值（pocket 為 {rate:g}）。")[
-                self.chinese
-            ]
+            advice = (
+                f"Empty: as recommended, {rate:g} on the base that ships.",
+                f"留空使用建議值（內附基底模型為 {rate:g}）。",
+            )[self.chinese]
         self._keep(
             gr.Textbox(
                 shown(_PART_FIELDS["learning_rate"], plan.get("learning_rate")),

@@ -6,6 +6,7 @@ from typing import Any
 import gradio as gr
 
 from studio.library import Library
+from studio.web.adapter_kinds import picture_adapters
 from studio.web.drawing import Wanted, triggers, with_triggers
 from studio.web.weight_rows import WeightRows, pairs
 from studio.web.words import Words
@@ -40,7 +41,7 @@ class GenerateForm:
     def __init__(self, library: Library, words: Words) -> None:
         self._library, self._words = library, words
         self.prompt = gr.Textbox("a red boat, sea", label=words("shared.prompt"), lines=2)
-        self.rows = WeightRows(library)
+        self.rows = WeightRows(library, names_in=picture_adapters)
         with gr.Row():
             self.triggers = gr.Textbox(label=words("generate.triggers"), interactive=False, min_width=200, scale=3)
             self.put_triggers = gr.Button(words("generate.put_triggers"), size="sm", min_width=120, scale=1)

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from studio.library import Library
 from trainers.errors import UserError
-from trainers.text_config import PART
 
 BASE, BLEND = "base", "blend"
 SHOWN = (BASE, "alone", BLEND)
@@ -28,18 +26,6 @@ class Column:
     """What it is from turn to turn: ``base``, ``blend``, or ``adapter NAME``; weights may change."""
     title: str
     weights: Mapping[str, float]
-
-
-def text_adapters(library: Library) -> list[str]:
-    """Return the adapters that belong to a language model; unreadable cards are left to the Library tab."""
-    found = []
-    for name in library.names():
-        try:
-            if PART in library.card(name).parts:
-                found.append(name)
-        except UserError:
-            continue
-    return found
 
 
 def columns_of(

@@ -7,7 +7,8 @@ from typing import Any
 import gradio as gr
 
 from studio.library import Library
-from studio.web.text_columns import BASE, SHOWN, Column, columns_of, text_adapters
+from studio.web.adapter_kinds import text_adapters
+from studio.web.text_columns import BASE, SHOWN, Column, columns_of
 from studio.web.text_words import TEXTS
 from studio.web.weight_rows import WeightRows, pairs
 from studio.web.words import Words

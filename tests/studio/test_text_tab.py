@@ -29,6 +29,7 @@ from studio.run_kinds import kind_of, run_kinds
 from studio.run_views import views_of
 from studio.text_comparing import read_held_out
 from studio.training_flags import Training, add_training, config_from_options
+from studio.web.adapter_kinds import text_adapters
 from studio.web.form import with_variant
 from studio.web.run_answers import answers_html
 from studio.web.run_chart import loss_lines, measure_lines
@@ -42,7 +43,6 @@ from studio.web.text_columns import (
     new_turn,
     stopped,
     take_piece,
-    text_adapters,
 )
 from studio.web.text_measure import measured_rows
 from studio.web.text_rows import histogram_html, rows_html
