@@ -153,19 +153,27 @@ def facts_of(entry: Entry) -> list[list[str]]:
     about = card.training.get("about", {})
     rows += [[str(key), str(value)] for key, value in about.items()] if isinstance(about, dict) else []
     for label, values in (("data", card.data), ("training", card.training)):
-        plain = [f"{key} {_plain(value)}" for key, value in values.items() if key != "about" and value is not None]
+        plain = [
+            f"{key.replace('_', ' ')} {_plain(value)}"
+            for key, value in values.items()
+            if key != "about" and value is not None
+        ]
         rows += [[label, ", ".join(plain)[:1000]]] if plain else []
     rows.append(["versions", ", ".join(f"{name} {number}" for name, number in card.versions.items())])
     return [row for row in rows if row[1]]
 
 
 def _plan_told(method: str, settings: Mapping[str, Any]) -> str:
-    told = ", ".join(f"{key} {_plain(value)}" for key, value in settings.items() if value is not None)
+    told = ", ".join(f"{key.replace('_', ' ')} {_plain(value)}" for key, value in settings.items() if value is not None)
     return f"{method}; {told}" if told else method
 
 
 def _plain(value: object) -> str:
-    return "+".join(str(item) for item in value) if isinstance(value, list | tuple) else str(value)
+    if isinstance(value, Mapping):
+        return " and ".join(f"{_plain(item)} {key}" for key, item in value.items()) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ("+".join(str(item) for item in value) or "none") if isinstance(value, list | tuple) else str(value)
 
 
 def files_of(entry: Entry) -> list[list[str]]:
