@@ -41,7 +41,7 @@ def methods_as_markdown(lines: Sequence[Line]) -> str:
     timed = max(by_place, key=lambda place: len(by_place[place])) if by_place else ""
     head = (
         "| voice | method | right voice | facts right | perplexity | trainable | share | file, kB | learning rate "
-        "| steps | seconds |"
+        "| steps | seconds | settings |"
     )
     rows = [_method_row(line, by_place[timed].get(key)) for key, line in best.items()]
     table = "\n".join([head, "|" + "---|" * (head.count("|") - 1), *rows])
@@ -62,7 +62,14 @@ def _method_row(line: Line, seconds: float | None) -> str:
         f"| {voice} | {line['method']} | {line['shares'][voice]:.0%} | {line['facts_right']:.0%} "
         f"| {line['perplexities'][voice]:.2f} | {line['trainable']:,} | {line['share']:.2%} "
         f"| {line['file_bytes'] / 1000:,.0f} | {line['rate']:g} | {line['steps']} "
-        f"| {'' if seconds is None else f'{seconds:.0f}'} |"
+        f"| {'' if seconds is None else f'{seconds:.0f}'} | {_settings_told(line)} |"
+    )
+
+
+def _settings_told(line: Line) -> str:
+    return ", ".join(
+        f"{key} {'+'.join(value) if isinstance(value, list) else value}"
+        for key, value in json.loads(line["settings"]).items()
     )
 
 
