@@ -68,11 +68,12 @@ def _compare(page: Page) -> None:
     for name in STYLES:
         tab.get_by_role("combobox", name="Adapters").click()
         page.get_by_role("option", name=name, exact=True).click()
-    tab.get_by_label("Weights").locator("visible=true").fill("0.5 1")
+    tab.get_by_role("textbox", name="Weights").first.fill("0.5,1")
     tab.get_by_label("Prompts, one a line").fill("a red boat, sea\na cat, room")
-    tab.get_by_label("Seeds").locator("visible=true").fill("0")
+    tab.get_by_role("textbox", name="Seeds").fill("0")
     tab.get_by_role("button", name="More settings").locator("visible=true").click()
     tab.get_by_label("number input for Steps").locator("visible=true").fill("10")
+    tab.get_by_role("button", name="Work out the cost").click()
     tab.get_by_role("button", name="Start", exact=True).click()
     page.get_by_text("Means over prompts and seeds").first.wait_for()
 
