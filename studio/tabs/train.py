@@ -110,8 +110,7 @@ def _build(desk: Desk) -> None:
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "show_progress_on": []}
         fields = form.components
         choosing = [*form.methods.values(), *form.choosers.values()]
-        # What a user types, not what the form is filled with: a form that has just been replaced would still tell that.
-        changes = [component.input for component in fields if component not in choosing]
+        changes = [component.change for component in fields if component not in choosing]
         gr.on(changes, lambda *values: form.settings(values), fields, [draft], trigger_mode="always_last", **quiet)
         for part, chooser in form.methods.items():
 
@@ -136,12 +135,14 @@ def _build(desk: Desk) -> None:
 
         preset.input(use_preset, [preset, *fields], [shown, draft], **quiet)
 
-        def use_example(name: str, *values: Any) -> tuple[Any, Any]:
-            settings = form.settings(values)
-            settings |= {"data": str(examples[name]), "name": f"my-{examples[name].name}".replace("_", "-")}
-            return show(settings), settings
+        filled = {key: found for key in ("data", "name") if (found := form.component(key)) is not None}
 
-        example.input(use_example, [example, *fields], [shown, draft], **quiet)
+        def use_example(name: str, *values: Any) -> list[Any]:
+            own = {"data": str(examples[name]), "name": f"my-{examples[name].name}".replace("_", "-")}
+            return [*(own[key] for key in filled), {**form.settings(values), **own}]
+
+        # Two fields alone: what is typed while a whole form is placed anew would be lost.
+        example.input(use_example, [example, *fields], [*filled.values(), draft], **quiet)
 
         def preflight(request: gr.Request, *values: Any) -> Iterator[tuple[Any, ...]]:
             yield from _preflight(desk, form.settings(values), request)

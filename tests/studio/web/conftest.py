@@ -18,9 +18,9 @@ _APART = ("test_load", "test_screenshots", "test_start")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what starts the app or a browser: `make browser-tests` runs it apart. The frame and the story stay in."""
+    """Mark what starts the app or a browser: `make browser-tests` runs it apart. The frame's tests stay in."""
     for item in items:
-        ours = Path(__file__).parent in item.path.parents and item.path.stem not in ("test_frame", "test_story")
+        ours = Path(__file__).parent in item.path.parents and item.path.stem != "test_frame"
         if ours and (_STARTS_AN_APP & set(getattr(item, "fixturenames", ())) or item.path.stem in _APART):
             item.add_marker(pytest.mark.browser)
 
