@@ -31,7 +31,7 @@ METHOD = Method(
     recommended={
         "unet": Recommendation(1e-3, {"targets": UNET_TARGETS}),
         "text_encoder": Recommendation(3e-4),
-        "language_model": Recommendation(1e-3, {"targets": LANGUAGE_TARGETS}, pocket_rate=0.002),
+        "language_model": Recommendation(1e-3, {"targets": LANGUAGE_TARGETS}, pocket_rate=0.0006),
     },
     peft_config=_config,
     mergeable=True,

@@ -25,7 +25,7 @@ METHOD = Method(
     recommended={
         "unet": Recommendation(1e-2, {"targets": UNET_TARGETS}),
         "text_encoder": Recommendation(5e-3),
-        "language_model": Recommendation(0.0005, {"targets": LANGUAGE_TARGETS}, pocket_rate=0.01),
+        "language_model": Recommendation(0.0005, {"targets": LANGUAGE_TARGETS}, pocket_rate=0.03),
     },
     peft_config=_config,
     mergeable=True,

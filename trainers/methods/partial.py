@@ -35,7 +35,7 @@ METHOD = Method(
     recommended={
         "unet": Recommendation(1e-3, {"last_blocks": 2}),
         "text_encoder": Recommendation(5e-4),
-        "language_model": Recommendation(5e-5, pocket_rate=0.002),
+        "language_model": Recommendation(5e-5, pocket_rate=0.006),
     },
     peft_config=_config,
     mergeable=True,

@@ -40,7 +40,7 @@ METHOD = Method(
     recommended={
         "unet": Recommendation(1e-3, {"targets": UNET_TARGETS}),
         "text_encoder": Recommendation(1e-3),
-        "language_model": Recommendation(1e-4, {"targets": LANGUAGE_TARGETS}, pocket_rate=0.002),
+        "language_model": Recommendation(1e-4, {"targets": LANGUAGE_TARGETS}, pocket_rate=0.0006),
     },
     peft_config=_config,
     mergeable=True,

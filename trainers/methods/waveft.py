@@ -30,7 +30,7 @@ METHOD = Method(
     recommended={
         "unet": Recommendation(1e-3, {"targets": UNET_TARGETS}),
         "text_encoder": Recommendation(3e-3),
-        "language_model": Recommendation(0.001, {"targets": LANGUAGE_TARGETS}, pocket_rate=0.01),
+        "language_model": Recommendation(0.001, {"targets": LANGUAGE_TARGETS}, pocket_rate=0.003),
     },
     peft_config=_config,
     mergeable=True,
