@@ -1,7 +1,7 @@
 """Blend: weights by slider and number, drawn as they move; the recipe, the map of conflicts, the proof and the file."""
 
 import html
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from studio.web.blend_tools import (
     device_and_precision,
 )
 from studio.web.desk import Desk, told
+from studio.web.first_opening import first_opening
 from studio.web.memory import browser_memory
 from studio.web.newest import Newest
 from studio.web.weight_rows import WeightRows, pairs
@@ -121,24 +122,27 @@ class _Saying:
         gr.on([*(item.input for item in typed), self.form.edits.change], describe, self.form.inputs, self.outputs,
               trigger_mode="always_last", **_QUIET)  # fmt: skip
 
-    def filling(self, event: Any, source: Any, fill: Callable[[Any], Mapping[str, Any] | None], **how: Any) -> None:
+    def filling(
+        self, event: Any, sources: Sequence[Any], fill: Callable[..., Mapping[str, Any] | None], **how: Any
+    ) -> None:
         """After an event fill the form and say its recipe, all in one answer.
 
         Args:
-            source: the component from whose value the form is made.
-            fill: (value) -> the form, see `studio.web.blend_form`; what it leaves out stays, and None changes nothing.
+            sources: the components from whose values the form is made.
+            fill: (values) -> the form, see `studio.web.blend_form`; what it leaves out stays, and None changes nothing.
         """
         outputs = [*self.form.outputs, *self.outputs]
 
-        def filled(given: Any, known: Mapping[str, Any], request: gr.Request, *values: Any) -> list[Any]:
+        def filled(request: gr.Request, *given: Any) -> list[Any]:
+            known, *values = given[len(sources) :]
             with told():
-                found = fill(given)
+                found = fill(*given[: len(sources)])
             if found is None:
                 return [gr.skip()] * len(outputs)
             now = {**self.form.collect(*values), "blend": "exact", "settings": {}, "details": {}, "rest": {}, **found}
             return [*self.form.show(now, known), *self.said(now, request, fresh=True)]
 
-        event(filled, [source, self.form.choice.catalogue, *self.form.inputs], outputs, **how)
+        event(filled, [*sources, self.form.choice.catalogue, *self.form.inputs], outputs, **how)
 
 
 def _build(desk: Desk) -> None:
@@ -229,10 +233,10 @@ def _wire_opening(desk: Desk, form: _Form, tab: Any, notice: Any) -> Any:
 
 def _wire_filling(desk: Desk, saying: _Saying, text: Any, apply: Any, upload: Any, kept: Any) -> None:
     """Fill the form from the browser's memory, the library, a recipe, or another tab."""
-    page = gr.context.Context.root_block
-    assert page is not None, "a tab is built inside the page"
 
-    def restored(before: Any) -> Mapping[str, Any]:
+    def restored(before: Any, sent: Any) -> Mapping[str, Any] | None:
+        if sent:
+            return None  # `received` fills it
         usable = isinstance(before, dict) and isinstance(before.get("rows"), list) and any(n for n, _ in before["rows"])
         if usable:
             return dict(before)
@@ -255,10 +259,10 @@ def _wire_filling(desk: Desk, saying: _Saying, text: Any, apply: Any, upload: An
 
     slow: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal", "show_progress_on": text}
     inbox = desk.inbox("blend")
-    saying.filling(page.load, kept, restored, **_QUIET)
-    saying.filling(apply.click, text, lambda given: from_recipe({"text": given}), **slow)
-    saying.filling(upload.upload, upload, from_file, **slow)
-    saying.filling(inbox.change, inbox, received, **_QUIET)
+    saying.filling(first_opening(), [kept, inbox], restored, **_QUIET)
+    saying.filling(apply.click, [text], lambda given: from_recipe({"text": given}), **slow)
+    saying.filling(upload.upload, [upload], from_file, **slow)
+    saying.filling(inbox.change, [inbox], received, **_QUIET)
 
 
 def _wire_best(desk: Desk, form: _Form, best: Best) -> None:

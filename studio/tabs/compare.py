@@ -11,6 +11,7 @@ from studio.tabs._tab import Tab
 from studio.web import compare_form, voting
 from studio.web.compare_form import CompareForm
 from studio.web.desk import Desk, told
+from studio.web.first_opening import first_opening
 from studio.web.kept_form import keep_form
 from studio.web.progress_line import problem_line, progress_line
 from studio.web.tickets import Tickets
@@ -95,9 +96,7 @@ def _build(desk: Desk) -> None:
     cancel.click(handlers.cancel, None, status, **_QUIET)
     shown = [result, sheets, judge, means, cells, files]
     chosen.change(handlers.show, chosen, shown, api_visibility="private", show_progress="minimal")
-    root = Context.root_block
-    assert root is not None, "a tab stands on a page"
-    root.load(handlers.newest, None, [chosen, none], **_QUIET)
+    first_opening()(handlers.newest, None, [chosen, none], **_QUIET)
     inbox = desk.inbox("compare")
     inbox.change(form.received, inbox, [form.adapters, form.prompts], **_QUIET)
     if isinstance(tab, gr.Tab):

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.context import Context
 
 from studio.caption_edits import Change, History
 from studio.datasets import check_writable
@@ -17,6 +16,7 @@ from studio.web.data_words import TEXTS
 from studio.web.dataset_view import dataset_choices, own_dataset, survey, view_of
 from studio.web.desk import Desk, told
 from studio.web.escaping import plain_markdown
+from studio.web.first_opening import first_opening
 from trainers.data.captions import write_captions
 from trainers.errors import UserError
 
@@ -81,14 +81,12 @@ def _build(desk: Desk) -> None:
     else:
         train.visible = False
 
-    page = Context.root_block
-    assert page is not None
-    page.load(
-        lambda kept, typed: (
+    first_opening()(
+        lambda kept, typed, sent: (
             gr.Dropdown(choices=dataset_choices(desk.library)),
-            kept if kept and not typed else gr.skip(),
+            kept if kept and not typed and not sent else gr.skip(),
         ),
-        [shelf.memory, folder],
+        [shelf.memory, folder, desk.inbox("data")],
         [choice, folder],
         api_visibility="private",
         show_progress="hidden",

@@ -8,6 +8,7 @@ from gradio.context import Context
 
 from studio.tabs._tab import Tab
 from studio.web.desk import Desk
+from studio.web.first_opening import first_opening
 from studio.web.library_details import Details
 from studio.web.library_import import build_import
 from studio.web.library_shelf import SORTS, cards_html, entries_of, searched
@@ -45,8 +46,7 @@ _CSS = """
 
 def _build(desk: Desk) -> None:
     words = desk.words
-    own_tab, page = Context.block, Context.root_block
-    assert page is not None
+    own_tab = Context.block
     memory = browser_memory(["", "newest", ""], "studio-library")
     with gr.Row():
         search = gr.Textbox(
@@ -100,7 +100,7 @@ def _build(desk: Desk) -> None:
     )
     if isinstance(own_tab, gr.Tab):
         again(own_tab.select(lambda: None, None, None, **_QUIET))
-    again(page.load(_kept, memory, [search, sort, selected], **_QUIET))
+    again(first_opening()(_kept, [memory, desk.inbox("library")], [search, sort, selected], **_QUIET))
     for button, to, content in (
         (details.to_generate, "generate", lambda name: {"adapters": [[_some(name), 1.0]]}),
         (details.to_compare, "compare", lambda name: {"adapters": [_some(name)]}),
@@ -116,11 +116,11 @@ def _sorts(desk: Desk) -> list[tuple[Any, str]]:
     return [(desk.words(f"library.{sort if sort == 'newest' else f'by_{sort}'}"), sort) for sort in SORTS]
 
 
-def _kept(kept: Any) -> tuple[str, str, str]:
-    """Return search, sort and selection of last time, whatever a browser has kept."""
+def _kept(kept: Any, sent: Mapping[str, Any] | None) -> tuple[str, str, str]:
+    """Return search, sort and selection of last time, whatever a browser kept; what another tab sent wins."""
     if not isinstance(kept, list) or len(kept) != 3 or not all(isinstance(item, str) for item in kept):
-        return "", "newest", ""
-    return kept[0], kept[1] if kept[1] in SORTS else "newest", kept[2]
+        kept = ["", "newest", ""]
+    return kept[0], kept[1] if kept[1] in SORTS else "newest", (sent or {}).get("name", kept[2])
 
 
 def _some(name: str) -> str:

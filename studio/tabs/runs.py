@@ -12,6 +12,7 @@ from studio.run_watch import RunRow, find_row, run_rows
 from studio.tabs._tab import Tab
 from studio.web.desk import Desk, told
 from studio.web.escaping import plain_markdown
+from studio.web.first_opening import first_opening
 from studio.web.line_chart import line_chart
 from studio.web.run_answers import answers_html
 from studio.web.run_panel import RunPanel
@@ -163,10 +164,9 @@ def _build(desk: Desk) -> None:
         }
 
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    page = gr.context.Context.root_block
-    assert page is not None
     gr.Timer(1).tick(look, inputs, shown, **quiet)
-    page.load(look, inputs, shown, **quiet)
+    sent = desk.inbox("runs")
+    first_opening()(_sent_name, sent, chosen, **quiet).then(look, inputs, shown, **quiet)
     changes = [chosen.change, beside.change, smoothing.change, logarithmic.change, every.change]
     gr.on(changes, look, inputs, shown, trigger_mode="always_last", **quiet)
     place.input(
@@ -177,7 +177,7 @@ def _build(desk: Desk) -> None:
         **quiet,
     ).then(look, inputs, shown, **quiet)
     table.select(_picked, None, [chosen], **quiet)
-    desk.inbox("runs").change(lambda sent: sent["name"] if sent else gr.skip(), [desk.inbox("runs")], [chosen], **quiet)
+    sent.change(_sent_name, sent, chosen, **quiet)
 
     for action in _ACTIONS[:-1]:
         buttons[action].click(_acting(desk, action), [chosen], None, **quiet).then(look, inputs, shown, **quiet)
@@ -204,6 +204,11 @@ def _build(desk: Desk) -> None:
             desk.send(onward[tab].click, lambda name: panel_of(name).for_trial(), [chosen], to=tab)
     if "library" in onward:
         desk.send(onward["library"].click, lambda name: {"name": name}, [chosen], to="library")
+
+
+def _sent_name(sent: Any) -> Any:
+    """Return the name of the run that another tab left in the inbox."""
+    return sent["name"] if sent else gr.skip()
 
 
 def _picked(event: gr.SelectData) -> Any:

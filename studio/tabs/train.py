@@ -59,19 +59,24 @@ TEXTS = {
 def _build(desk: Desk) -> None:
     words = desk.words
     numbers = itertools.count(1)
+    page = gr.context.Context.root_block
+    assert page is not None
     draft = browser_memory(None, "studio-train")
     shown = gr.State({"settings": _first_settings(), "number": 0})
     methods_read = gr.State(0)
     passed = gr.State(None)
     queued = gr.State("")
-    reading = gr.Markdown(words("train.reading"), visible=cached_catalogue(desk.library) is None)
+    read_before = cached_catalogue(desk.library) is not None
+    reading = gr.Markdown(words("train.reading"), visible=not read_before)
 
     def show(settings: Mapping[str, Any]) -> dict[str, Any]:
         return {"settings": dict(settings), "number": next(numbers)}
 
     # One at a time: Gradio counts renderings for all pages together, and two at once lose each other's components.
-    @gr.render([shown], [shown.change], show_progress="hidden", concurrency_limit=1)
-    def place(state: dict[str, Any], request: gr.Request) -> None:
+    @gr.render([shown, draft], [page.load, shown.change], show_progress="hidden", concurrency_limit=1)
+    def place(state: dict[str, Any], kept: Any, request: gr.Request) -> None:
+        if state["number"] == 0:  # the page opens
+            state = {**state, "settings": _known(kept)}
         chinese = words.say(request, "train.language") == "zh"
         kind = kind_of(state["settings"])
         form = Form(kind, cached_catalogue(desk.library), state["settings"], chinese)
@@ -213,12 +218,10 @@ def _build(desk: Desk) -> None:
             return gr.skip(), gr.skip()
         return show(sent["config"]), sent["config"]
 
-    page = gr.context.Context.root_block
-    assert page is not None
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    page.load(lambda kept: show(_known(kept)), [draft], [shown], **quiet)
-    page.load(read_methods, None, [methods_read, reading], **quiet)
-    methods_read.change(lambda kept: show(_known(kept)), [draft], [shown], **quiet)
+    if not read_before:
+        page.load(read_methods, None, [methods_read, reading], **quiet)
+        methods_read.change(lambda kept: show(_known(kept)), [draft], [shown], **quiet)
     desk.inbox("train").change(clone, [desk.inbox("train")], [shown, draft], **quiet)
     if "runs" in desk.inboxes:
         desk.send(watch.click, lambda name: {"name": name}, [queued], to="runs")

@@ -31,6 +31,12 @@ _NAME_IN_ADDRESS = """() => {
 """Names the tab in the address, so that a reload or a bookmark opens it again. The first call is no choice: it tells
 of the tab that stands open before the address has been looked at."""
 
+_OPEN_NAMED = """() => {
+  const wanted = new URLSearchParams(window.location.search).get("tab");
+  return [%s.includes(wanted) ? { __type__: "update", selected: wanted } : { __type__: "update" }];
+}"""
+"""Opens the tab that the address names."""
+
 
 def build_app(library: Library, engine: Engine, found: Mapping[str, Tab] | None = None) -> tuple[gr.Blocks, Desk]:
     """Return the page and what its tabs share.
@@ -49,7 +55,7 @@ def build_app(library: Library, engine: Engine, found: Mapping[str, Tab] | None 
                 with gr.Tab(words(f"{name}.title"), id=name, elem_id=f"tab-{name}") as placed:
                     tab.build(desk)
                 placed.select(None, None, None, js=_NAME_IN_ADDRESS % json.dumps(name), api_visibility="private")
-        page.load(_opened, None, desk.tabs, api_visibility="private", show_progress="hidden")
+        page.load(None, None, desk.tabs, js=_OPEN_NAMED % json.dumps(list(shown)), api_visibility="private")
     _report_to_few(page)
     return page, desk
 
@@ -65,9 +71,3 @@ def _report_to_few(page: gr.Blocks) -> None:
             event.show_progress_on = []
         elif event.show_progress_on is None:
             event.show_progress_on = event.outputs[:1]
-
-
-def _opened(request: gr.Request) -> gr.Tabs:
-    """Open the tab that the address names."""
-    wanted = request.query_params.get("tab")
-    return gr.Tabs(selected=wanted) if wanted in tabs() else gr.Tabs()

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import gradio as gr
-from gradio.context import Context
 
+from studio.web.first_opening import first_opening
 from studio.web.memory import browser_memory
 
 _SAVE = """(...now) => {
@@ -33,7 +33,7 @@ Check = Callable[[list[Any]], tuple[list[Any], list[Any]]]
 
 
 def keep_form(key: str, components: Sequence[Any], further: Sequence[Any], check: Check) -> None:
-    """Save the components' values on every change, and put them back when the page is opened.
+    """Save the components' values on every change, and put them back when the open tab is first opened on a page.
 
     Args:
         key: the form's name; forms of other names are kept apart.
@@ -45,8 +45,6 @@ def keep_form(key: str, components: Sequence[Any], further: Sequence[Any], check
     saved = browser_memory(None, f"studio-{key}-read")
     first = [component.value for component in components]
     words = {"key": json.dumps(key), "place": json.dumps(f"studio-{key}"), "first": json.dumps(first)}
-    root = Context.root_block
-    assert root is not None, "a form stands on a page"
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
     def checked(values: list[Any] | None) -> list[Any] | None:
@@ -54,7 +52,7 @@ def keep_form(key: str, components: Sequence[Any], further: Sequence[Any], check
         found, updates = check(list(values) if usable and values is not None else [])
         return [found or None, *updates] if further else found or None
 
-    opened = root.load(checked, [saved], [saved, *further], js=_READ % words, **quiet)
+    opened = first_opening()(checked, [saved], [saved, *further], js=_READ % words, **quiet)
     opened.then(None, [saved, *components], list(components), js=_RESTORE % words, **quiet)
     gr.on(
         [component.change for component in components],

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import gradio as gr
-from gradio.context import Context
 
 from studio.web.blend_tools import device_and_precision
 from studio.web.desk import Desk, told
+from studio.web.first_opening import first_opening
 from studio.web.memory import browser_memory
 from studio.web.progress_line import problem_line, progress_line
 from studio.web.text_columns import chat_html, kept_turns, new_turn, stopped, take_piece
@@ -73,10 +73,9 @@ class Chat:
         self.better.input(_other, [self.turns, self.better, self.worse], self.worse, **_QUIET)
         self.keep.click(self._keep, [self.turns, self.better, self.worse], votes, **_QUIET)
         form.base.change(self._votes, form.base, votes, **_QUIET)
-        root = Context.root_block
-        assert root is not None, "a chat stands on a page"
-        root.load(self._opened, self.turns, answering, **_QUIET)
-        root.load(self._votes, form.base, votes, **_QUIET)
+        opened = first_opening()
+        opened(self._opened, self.turns, answering, **_QUIET)
+        opened(self._votes, form.base, votes, **_QUIET)
         if "train" in self._desk.inboxes:
             self._desk.send(self.train.click, self._for_training, [form.base], to="train")
 
