@@ -80,7 +80,7 @@ def _build(desk: Desk) -> None:
     def again(event: Any) -> Any:
         """After an event, show the list and the selected adapter as they are now."""
         return event.then(show, [search, sort, selected], listing, **_QUIET).then(
-            details.show, selected, details.outputs, **_QUIET
+            details.show, [selected, details.filled], details.outputs, **_QUIET
         )
 
     details.wire(again)

@@ -31,6 +31,7 @@ class Details:
     def build(self) -> None:
         """Place the components; hidden until an adapter is selected."""
         words = self._desk.words
+        self.filled = gr.State()
         with gr.Column(visible=False, elem_id="library-details") as self.whole:
             self.head = gr.Markdown()
             with gr.Row():
@@ -94,17 +95,23 @@ class Details:
 
     @property
     def outputs(self) -> list[Any]:
-        """All that a selected adapter fills."""
+        """All that a selected adapter fills; the first is what the fields were filled from."""
         fields = [self.name, self.triggers, self.licence, self.author, self.description, self.cover]
         shown = [self.facts, self.measured, self.previews, self.files, self.no_lineage, self.lineage]
-        return [self.whole, self.head, *shown, *fields, self.confirm, self.export_told, self.file]
+        return [self.filled, self.whole, self.head, *shown, *fields, self.confirm, self.export_told, self.file]
 
-    def show(self, name: str, request: gr.Request) -> dict[Any, Any]:
-        """Return what everything shows of an adapter."""
+    def show(self, name: str, filled_from: Any, request: gr.Request) -> dict[Any, Any]:
+        """Return what everything shows of an adapter; typed words stay unless it is another or has changed."""
         entry = next((item for item in entries_of(self._desk.library) if item.name == name), None)
         if entry is None:
-            return {self.whole: gr.Column(visible=False)}
-        lineage = lineage_html(entry)
+            return {self.whole: gr.Column(visible=False), self.filled: None}
+        lineage, fields = lineage_html(entry), self._fields(entry)
+        source = list(fields.values())
+        if source != filled_from:
+            fields |= {self.filled: source, self.confirm: "", self.export_told: ""}
+            fields[self.file] = gr.File(value=None, visible=False)
+        else:
+            fields = {}
         return {
             self.whole: gr.Column(visible=True),
             self.head: f"## {plain_markdown(entry.name)}",
@@ -116,10 +123,7 @@ class Details:
             self.files: filled(self._desk.words, request, files_of(entry), *_FILES),
             self.no_lineage: gr.Markdown(visible=not lineage),
             self.lineage: lineage,
-            **self._fields(entry),
-            self.confirm: "",
-            self.export_told: "",
-            self.file: gr.File(value=None, visible=False),
+            **fields,
         }
 
     def _fields(self, entry: Entry) -> dict[Any, Any]:

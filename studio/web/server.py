@@ -127,6 +127,13 @@ def _end_jobs_first(server: Any, engine: Engine) -> None:
 
 def guarded_app(library: Library, engine: Engine, address: Address) -> Any:
     """Return the whole web application, ready for a server."""
+    from studio.web.gradio_import import collecting_no_garbage
+
+    with collecting_no_garbage():
+        return _guarded_app(library, engine, address)
+
+
+def _guarded_app(library: Library, engine: Engine, address: Address) -> Any:
     from studio.web.gradio_import import building_quickly, import_gradio_quickly
     from studio.web.gradio_repairs import repair_gradio
 

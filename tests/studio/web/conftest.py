@@ -14,13 +14,14 @@ from examples.app_checking.running_app import RunningApp, free_port
 __all__ = ["RunningApp", "free_port"]
 
 _STARTS_AN_APP = {"browser", "start_app", "app", "blend_app", "drawing", "writing", "studio", "place"}
+_STAY = ("test_frame", "test_story", "test_text_story")
 _APART = ("test_load", "test_screenshots", "test_start")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what starts the app or a browser: `make browser-tests` runs it apart. The frame's tests stay in."""
+    """Mark what starts the app or a browser: `make browser-tests` runs it apart. The frame and the stories stay in."""
     for item in items:
-        ours = Path(__file__).parent in item.path.parents and item.path.stem != "test_frame"
+        ours = Path(__file__).parent in item.path.parents and item.path.stem not in _STAY
         if ours and (_STARTS_AN_APP & set(getattr(item, "fixturenames", ())) or item.path.stem in _APART):
             item.add_marker(pytest.mark.browser)
 

@@ -147,8 +147,15 @@ def test_an_adapter_is_looked_at_exported_imported_edited_and_removed(
     export_adapter(app.library, "three", "kohya", tmp_path / "again.safetensors")
     page.get_by_label("Search").fill("thr")
     expect(page.locator("button[data-name=one]")).to_have_count(0)
-    settle(page)  # the details are shown anew, which empties the field
+    expect(details.get_by_role("heading", name="three")).to_be_visible()
+    details.get_by_role("tab", name="Edit").click()
+    details.get_by_label("Author").fill("typed, not saved")
+    page.get_by_role("tab", name="Data", exact=True).click()
+    page.get_by_role("tab", name="Library").click()
+    settle(page)
+    expect(details.get_by_label("Author")).to_have_value("typed, not saved")
     details.get_by_role("tab", name="Remove").click()
+    settle(page)  # the browser places what stands in a tab when it is first opened
     details.get_by_label("Name of the adapter").fill("three")
     details.get_by_role("button", name="Remove the adapter").click()
     expect(page.locator("button[data-name=three]")).to_have_count(0)

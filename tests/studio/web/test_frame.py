@@ -10,8 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Request, expect
 
+from examples.app_checking.browsing import settle
 from tests.studio.web.conftest import RunningApp, free_port
 
 
@@ -117,3 +118,34 @@ def test_a_file_dropped_into_the_folder_is_a_tab(tmp_path: Path, page: Page) -> 
     finally:
         process.terminate()
         process.communicate(timeout=60)
+
+
+def test_opening_the_page_asks_for_the_first_tab_alone(app: RunningApp, page: Page) -> None:
+    """Work of tabs that nobody looks at yet would stand between the user and the first form."""
+    asked: list[int] = []
+
+    def note(request: Request) -> None:
+        if "/queue/join" in request.url:
+            asked.append(request.post_data_json["fn_index"])
+
+    page.on("request", note)
+    page.goto(app.url)
+    expect(page.locator("#train-add")).to_be_visible(timeout=60_000)
+    settle(page)
+    with urllib.request.urlopen(f"{app.url}/config") as answer:  # noqa: S310 - our own address
+        events = json.load(answer)["dependencies"]
+    at_opening = {number for number in asked if any(target[1] == "load" for target in events[number]["targets"])}
+    assert len(at_opening) <= 2, asked
+    assert len(asked) <= 6, asked
+
+
+def test_scripts_are_kept_by_the_browser_and_come_uncompressed_to_this_machine(app: RunningApp) -> None:
+    with urllib.request.urlopen(app.url) as answer:  # noqa: S310 - our own address
+        script = re.search(r"assets/[\w-]+\.js", answer.read().decode())
+    assert script is not None
+    asked = urllib.request.Request(f"{app.url}/{script.group()}", headers={"Accept-Encoding": "gzip, br"})  # noqa: S310
+    with urllib.request.urlopen(asked) as answer:  # noqa: S310
+        assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
+        assert "content-encoding" not in answer.headers
+    with urllib.request.urlopen(app.url) as answer:  # noqa: S310 - the page itself changes with the studio
+        assert "immutable" not in (answer.headers["cache-control"] or "")

@@ -14,11 +14,9 @@ from pipelines.bases import POCKET_LANGUAGE, SHIPPED, load_text_base, pocket_fol
 from studio.library import Library
 from studio.web.text_votes import votes_file
 from tests.studio.web.conftest import RunningApp, free_port
+from tests.studio.web.text_tab import SLOW_MS, choose, pick, queue, send, show_rows
 from tests.support import random_adapter
 from trainers.adapter import write_adapter
-
-_SLOW_MS = 180_000
-"""For what trains, or loads the model libraries first."""
 
 
 @pytest.fixture(scope="module")
@@ -43,44 +41,20 @@ def _open(page: Page, app: RunningApp) -> Locator:
     return tab
 
 
-def _choose(tab: Locator, row: int, name: str, weight: str) -> None:
-    tab.get_by_role("combobox", name="Adapter", exact=True).nth(row).fill(name)
-    tab.get_by_label("Exact weight").nth(row).fill(weight)
-
-
-def _send(tab: Locator, text: str) -> None:
-    tab.locator("#text-prompt textarea").fill(text)
-    tab.locator("#text-send").click()
-
-
-def _pick(tab: Locator, label: str, name: str) -> None:
-    tab.get_by_label(label, exact=True).click()
-    tab.page.get_by_role("option", name=name, exact=True).last.click()  # the list of another may still be closing
-
-
-def _queue(page: Page, name: str, steps: int) -> None:
-    """Shorten the run that the form holds, queue it, and go to where it is watched."""
-    expect(page.locator("#field-run-name").locator("input, textarea")).to_have_value(name)
-    page.locator("#field-run-steps input").first.fill(str(steps))
-    page.locator("#train-add").click()
-    expect(page.locator("#train-watch")).to_be_visible(timeout=_SLOW_MS)
-    page.locator("#train-watch").click()
-
-
 def test_chat_in_columns_vote_and_save_the_blend(writing: RunningApp, page: Page) -> None:
     tab = _open(page, writing)
-    _choose(tab, 0, "one", "0.6")
+    choose(tab, 0, "one", "0.6")
     tab.get_by_role("button", name="Add an adapter").click()
-    _choose(tab, 1, "two", "0.5")
+    choose(tab, 1, "two", "0.5")
     tab.get_by_label("Longest answer in tokens").fill("8")
-    _send(tab, "Who <b>are</b> you?")
+    send(tab, "Who <b>are</b> you?")
     expect(tab.get_by_text("Done: 4 answers, seed 0.")).to_be_visible()
     titles = tab.locator("#text-answers h4")
     expect(titles).to_have_text(["base", "one", "two", "0.6·one + 0.5·two"])
     expect(tab.locator("#text-answers .studio-asked")).to_contain_text("Who <b>are</b> you?")
     expect(tab.locator("#text-answers")).to_contain_text(re.compile(r"\d+ tokens, [\d,]+ per second"))
 
-    _pick(tab, "Better", "one")
+    pick(tab, "Better", "one")
     expect(tab.get_by_label("than", exact=True)).to_have_value("base")
     tab.get_by_role("button", name="Keep the vote").click()
     expect(tab.locator("#text-voted")).to_contain_text("Pairs kept for pocket-lm: 1.")
@@ -102,8 +76,8 @@ def test_chat_in_columns_vote_and_save_the_blend(writing: RunningApp, page: Page
     tab.get_by_role("button", name="Train on these votes").click()
     expect(page.get_by_label("Stage", exact=True)).to_have_value("dpo")
     expect(page.get_by_label("Beta", exact=True)).to_have_value("0.1")
-    _queue(page, "my-votes", steps=2)
-    expect(page.locator("#runs-head")).to_contain_text("my-votes · done", timeout=_SLOW_MS)
+    queue(page, "my-votes", steps=2)
+    expect(page.locator("#runs-head")).to_contain_text("my-votes · done", timeout=SLOW_MS)
     assert writing.library.card("my-votes").data["stage"] == "dpo"
 
 
@@ -111,7 +85,7 @@ def test_stop_edit_and_retry(writing: RunningApp, page: Page) -> None:
     tab = _open(page, writing)
     tab.get_by_label("Longest answer in tokens").fill("480")
     tab.get_by_label("Temperature").fill("6")  # an answer that does not end by itself
-    _send(tab, "Tell me everything.")
+    send(tab, "Tell me everything.")
     expect(tab.locator("#text-answers .studio-facts-line").first).to_contain_text("tokens")
     tab.get_by_role("button", name="Stop", exact=True).click()
     expect(tab.get_by_text(re.compile("^Stopped.$|^Done")).first).to_be_visible()
@@ -119,7 +93,7 @@ def test_stop_edit_and_retry(writing: RunningApp, page: Page) -> None:
     expect(tab.locator("#text-prompt textarea")).to_have_value("Tell me everything.")
     expect(tab.locator("#text-answers h4")).to_have_count(0)
     tab.get_by_label("Longest answer in tokens").fill("4")
-    _send(tab, "Tell me less.")
+    send(tab, "Tell me less.")
     expect(tab.get_by_text("Done: 1 answers, seed 0.")).to_be_visible()
     tab.get_by_label("Seed", exact=True).fill("5")
     tab.get_by_role("button", name="Retry").click()
@@ -136,9 +110,9 @@ def test_preview_train_and_chat_with_it(writing: RunningApp, page: Page) -> None
     expect(tab.locator("#text-rows .studio-masked").first).to_contain_text("<|user|>")
     expect(tab.locator("#text-lengths th[scope=row]").first).to_be_visible()
     tab.locator("#text-train").click()
-    _queue(page, "my-pirate", steps=3)
+    queue(page, "my-pirate", steps=3)
     chat = page.get_by_role("button", name="Chat with it")
-    expect(chat).to_be_enabled(timeout=_SLOW_MS)
+    expect(chat).to_be_enabled(timeout=SLOW_MS)
     expect(page.locator("#runs-answers section")).to_have_count(4)  # beside the losses
     expect(page.get_by_role("button", name="Draw with it")).to_be_hidden()
     chat.click()
@@ -148,7 +122,7 @@ def test_preview_train_and_chat_with_it(writing: RunningApp, page: Page) -> None
     expect(tab.get_by_text("Done: 2 answers, seed 0.")).to_be_visible()
     tab.get_by_role("button", name="Perplexity before and after").click()
     tab.locator("#text-measure").click()
-    expect(tab.locator("#text-measure-status")).to_contain_text("Done.", timeout=_SLOW_MS)
+    expect(tab.locator("#text-measure-status")).to_contain_text("Done.", timeout=SLOW_MS)
 
 
 def test_texts_and_bases_that_cannot_be_used_are_told_in_a_sentence(
@@ -177,16 +151,13 @@ def test_texts_and_bases_that_cannot_be_used_are_told_in_a_sentence(
     base = tab.get_by_role("combobox", name="Base", exact=True)
     base.fill(str(other))
     base.press("Enter")
-    _send(tab, "Who are you?")
+    send(tab, "Who are you?")
     expect(tab.locator("#text-status .studio-problem")).to_contain_text("The tokenizer does not fit the base 'other'")
 
 
 def _show(tab: Locator, path: Path, content: str) -> None:
     path.write_text(content)
-    data = tab.get_by_role("combobox", name="Data")
-    data.fill(str(path))
-    data.press("Enter")
-    tab.locator("#text-show").click()
+    show_rows(tab, str(path))
 
 
 def test_the_endpoint_answers(writing: RunningApp, tmp_path: Path) -> None:
