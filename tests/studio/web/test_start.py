@@ -16,5 +16,5 @@ def test_the_start_is_measured_and_a_tab_opens_with_few_events(tmp_path: Path) -
     assert float(rows["seconds until it answers"]) <= float(rows["seconds until the first form can be used"])
     for name in tabs():
         posted, _ = rows[f"opening {name}: events posted, seconds of script"].split(", ")
-        most = 80 if name == "runs" else 40  # Runs looks for news each second
+        most = 60 if name == "runs" else 12  # Runs looks for news each second
         assert 0 < int(posted) < most, f"{name} posts {posted} events"
