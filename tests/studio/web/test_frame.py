@@ -1,8 +1,10 @@
 """The app's frame: tabs found by themselves, guards, texts, start without heavy imports."""
 
+import asyncio
 import http.client
 import json
 import re
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -13,6 +15,7 @@ from typing import Any
 from playwright.sync_api import Page, Request, expect
 
 from examples.app_checking.browsing import settle
+from studio.web.server import Address, open_socket
 from tests.studio.web.conftest import RunningApp, free_port
 
 
@@ -149,3 +152,23 @@ def test_scripts_are_kept_by_the_browser_and_come_uncompressed_to_this_machine(a
         assert "content-encoding" not in answer.headers
     with urllib.request.urlopen(app.url) as answer:  # noqa: S310 - the page itself changes with the studio
         assert "immutable" not in (answer.headers["cache-control"] or "")
+
+
+def test_answers_go_out_at_once() -> None:
+    """With Nagle's algorithm each answer waits for an acknowledgement, which a client may hold back for 40 ms."""
+    held: list[int] = []
+
+    async def accept() -> None:
+        def note(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            held.append(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        listener = open_socket(Address(port=0))
+        async with await asyncio.start_server(note, sock=listener):
+            reader, writer = await asyncio.open_connection(*listener.getsockname())
+            await reader.read()
+            writer.close()
+            await writer.wait_closed()
+
+    asyncio.run(accept())
+    assert held and all(held)
