@@ -171,4 +171,5 @@ def test_answers_go_out_at_once() -> None:
             await writer.wait_closed()
 
     asyncio.run(accept())
-    assert held and all(held)
+    assert held
+    assert all(held)
