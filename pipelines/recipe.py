@@ -35,8 +35,6 @@ _LIMIT_BYTES = 1 << 20
 _NO_BLOCKS = ("tuple_type", "dict_type")
 _PLAINER = {
     "too_short": "should hold at least one adapter",
-    "tuple_type": "should be a list",
-    "dict_type": "should be names with values",
     "model_type": "it should be settings with values, such as 'blend: ties'",
 }
 
@@ -221,15 +219,15 @@ def _problems(error: ValidationError) -> list[str]:
         where = item["loc"]
         if where == ("inputs",) and item["type"] == "too_short" and item["input"]:
             continue
-        item["msg"] = _PLAINER.get(item["type"], item["msg"])
+        said = _PLAINER.get(item["type"], "")
         if where[2:3] == ("blocks",):
             if item["type"] in _NO_BLOCKS and where[:3] in inside:
                 continue  # the other form was meant, and its own mistake is told
             if item["type"] in _NO_BLOCKS:
-                item["msg"] = "should be a list of weights, or names of blocks with weights"
+                said = "should be a list of weights, or names of blocks with weights"
             item["loc"] = (*where[:3], *where[4:])
         model: type[BaseModel] = (
             Schedule if where[2:3] == ("schedule",) else RecipeInput if where[:1] == ("inputs",) else Recipe
         )
-        problems.append(problem_sentence(item, model.model_fields))
+        problems.append(problem_sentence(item, model.model_fields, said=said))
     return problems

@@ -32,6 +32,8 @@ class PreviewRow:
 
     where: str
     """File and line."""
+    mark: str
+    """Which answer of a pair it is: chosen or rejected; empty where a row has one example."""
     pieces: tuple[PreviewPiece, ...]
 
     @property
@@ -53,9 +55,11 @@ class TextPreview:
     notes: Sequence[str]
     rows: Sequence[PreviewRow]
     histogram: Sequence[tuple[int, int, int]]
-    """(fewest tokens, most tokens, number of rows), rising; of all rows, before anything is cut."""
-    lengths: Sequence[int]
-    """Tokens of every row, before anything is cut."""
+    """(fewest tokens, most tokens, number of examples), rising; of all examples, before anything is cut."""
+    count: int
+    """Of all rows; those of pairs have two examples each."""
+    per_row: int
+    """Examples of one row."""
 
 
 def preview_texts(
@@ -69,7 +73,7 @@ def preview_texts(
 
     Args:
         values: plain settings of a run on texts; `data` is enough.
-        rows: how many.
+        rows: how many; of a pair both answers are shown.
         first: from which row on.
         load: gives the base; another than `load_base_of` where one is loaded already.
 
@@ -82,12 +86,14 @@ def preview_texts(
     texts = read_training_texts(config)
     base = load(config)
     task = make_task(config, base, texts.training.rows)
+    per_row = len(task.marks)
+    wanted = range(first * per_row, min((first + rows) * per_row, len(task.examples)))
     shown = [
-        PreviewRow(place, pieces_of(one, base.tokenizer))
-        for place, one in zip(task.places[first : first + rows], task.examples[first : first + rows], strict=True)
+        PreviewRow(task.places[n], task.marks[n % per_row], pieces_of(task.examples[n], base.tokenizer)) for n in wanted
     ]
     facts = {**texts.facts(), **task.facts()}
-    return TextPreview(facts, [*texts.notes(), *task.notes], shown, histogram(task.lengths), tuple(task.lengths))
+    count = len(task.lengths) // per_row
+    return TextPreview(facts, [*texts.notes(), *task.notes], shown, histogram(task.lengths), count, per_row)
 
 
 def pieces_of(one: Encoded, tokenizer: Any) -> tuple[PreviewPiece, ...]:
@@ -101,7 +107,7 @@ def pieces_of(one: Encoded, tokenizer: Any) -> tuple[PreviewPiece, ...]:
 
 
 def histogram(lengths: Sequence[int], bins: int = _BINS) -> list[tuple[int, int, int]]:
-    """Return (fewest, most, rows) of equal ranges over all lengths."""
+    """Return (fewest, most, how many) of equal ranges over all lengths."""
     low, high = min(lengths), max(lengths)
     width = max(1, -(-(high - low + 1) // bins))
     starts = range(low, high + 1, width)

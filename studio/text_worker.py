@@ -91,9 +91,9 @@ def work(run: Run, journal: Journal, control: Control) -> Path | None:
     """Do what is left of a run; see `studio.runs.execute`."""
     config: TextConfig = run.config()
     texts = read_training_texts(config)
+    base = load_base_of(config)  # before anything is said, so that a base that is not there is told alone
     for what, found in texts.facts().items():
         journal.say(f"{what}: {found}")
-    base = load_base_of(config)
     check_parts(config, base)
     task = make_task(config, base, texts.training.rows)
     for what, found in task.facts().items():

@@ -14,6 +14,7 @@ from studio.commands._command import add_library, library_of
 from studio.report import Terminal
 from studio.run_kinds import RunKind
 from studio.runs import create_run, discard_unstarted, execute, find_run
+from studio.settings_schema import shapes_of
 from trainers.config import check_parts_shape, read_config
 from trainers.errors import UserError
 from trainers.methods import find_method
@@ -42,7 +43,11 @@ def add_training(parser: argparse.ArgumentParser, training: Training) -> None:
     parser.add_argument("--resume", metavar="RUN", help="continue a stopped or killed run, by name or folder")
     parser.add_argument("--parts", default=None, help=f"what to train, with commas (default {default})")
     for name, text in (
-        ("method", "method, for all parts or by part, such as unet=lora,text_encoder=dora (default lora)"),
+        (
+            "method",
+            f"method, for all parts or by part, such as {training.parts[-1]}=dora (default lora; 'studio methods' "
+            "lists them)",
+        ),
         (
             "learning-rate",
             "step size, for all parts or by part (default: the method's recommendation)",
@@ -66,6 +71,7 @@ def add_training(parser: argparse.ArgumentParser, training: Training) -> None:
         metavar="PROMPT",
         help="may be repeated",
     )
+    choices = {shape["name"]: shape["choices"] for shape in shapes_of(training.kind.settings)}
     for name, field in training.kind.settings.model_fields.items():
         if name in _OWN_SHAPE:
             continue
@@ -83,7 +89,9 @@ def add_training(parser: argparse.ArgumentParser, training: Training) -> None:
         elif field.annotation is bool:
             parser.add_argument(flag, dest=name, action=argparse.BooleanOptionalAction, default=None, help=text)
         else:
-            parser.add_argument(flag, dest=name, default=None, metavar="VALUE", help=text)
+            # the schema checks the value, and names those that there are; argparse's own check has another voice
+            metavar = f"{{{','.join(map(str, choices[name]))}}}" if choices[name] else "VALUE"
+            parser.add_argument(flag, dest=name, default=None, metavar=metavar, help=text)
 
 
 def config_from_options(options: argparse.Namespace, training: Training) -> Any:

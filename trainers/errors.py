@@ -7,6 +7,27 @@ from typing import Any
 
 from trainers.wording import LIMIT_LISTED, listed
 
+_EXPECTED: Mapping[str, str] = {
+    "bool": "yes or no is expected; write true or false",
+    "dict": "settings with values are expected, such as KEY: VALUE",
+    "finite_number": "a finite number is expected; write one such as 0.5",
+    "float": "a number is expected; write one such as 0.5",
+    "greater_than": "a number above {gt:,.10g} is expected; raise it",
+    "greater_than_equal": "at least {ge:,.10g} is expected; raise it",
+    "int": "a whole number is expected; write one such as 8",
+    "less_than": "a number below {lt:,.10g} is expected; lower it",
+    "less_than_equal": "at most {le:,.10g} is expected; lower it",
+    "list": "a list is expected, such as [FIRST, SECOND]",
+    "literal_error": "{expected} is expected; take one of them",
+    "model": "settings with values are expected, such as KEY: VALUE",
+    "multiple_of": "a multiple of {multiple_of:g} is expected; round it",
+    "string": "a text is expected; write it in quotes",
+    "too_long": "at most {max_length} are expected, not {actual_length}; leave some out",
+    "too_short": "at least {min_length} is expected, not {actual_length}; add one",
+    "tuple": "a list is expected, such as [FIRST, SECOND]",
+}
+"""Kind of pydantic's error, or the type that it is about -> what was expected, and what to do."""
+
 
 class UserError(Exception):
     """A mistake in the input: what failed with its value, what was expected or exists, what to do.
@@ -29,22 +50,34 @@ def raise_problems(headline: str, problems: Sequence[str], advice: str = "") -> 
         raise UserError(headline + "".join(shown) + rest + (f"\n  {advice}" if advice else ""))
 
 
-def problem_sentence(item: Mapping[str, Any], known: Iterable[str], prefix: str = "") -> str:
+def problem_sentence(item: Mapping[str, Any], known: Iterable[str], prefix: str = "", said: str = "") -> str:
     """Say what is wrong with one setting.
 
     Args:
         item: one of the `errors` of pydantic's `ValidationError`.
         known: the names that exist where an unknown one was given.
         prefix: stands before the setting's own name.
+        said: what is wrong, where more is known than `item` tells.
     """
     where = prefix + ".".join(str(step) for step in item["loc"])
     if item["type"] == "extra_forbidden":
         return str(unknown("Setting", where.rpartition(".")[2], known)).replace("Setting", f"{where}: setting", 1)
     if item["type"] == "missing":
         return f"{where} is missing"
-    said = item["msg"].removeprefix("Value error, ")
-    said = said[:1].lower() + said[1:]
+    said = said or _expectation(item)
     return f"{where} = {reprlib.repr(item['input'])}: {said}" if where else said
+
+
+def _expectation(item: Mapping[str, Any]) -> str:
+    """Say what was expected instead, in our own words; what a validator of ours said stays as it is."""
+    kind = item["type"]
+    template = _EXPECTED.get(kind, _EXPECTED.get(kind.partition("_")[0], ""))
+    if kind == "literal_error" and " or " not in item["ctx"]["expected"]:
+        template = "{expected} is expected"
+    if template:
+        return template.format(**item.get("ctx", {}))
+    said = item["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    return str(said[:1].lower() + said[1:])
 
 
 def unknown(kind: str, value: str, known: Iterable[str], advice: str = "") -> UserError:

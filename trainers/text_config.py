@@ -10,6 +10,8 @@ from trainers.stages import stage_names, stage_settings
 
 POCKET_LANGUAGE = "pocket-lm"
 PART = "language_model"
+USUAL_BATCH = 16
+"""What the README's examples, the Text tab and the commands' advice take: good for short chats on a small base."""
 _USUAL_LENGTH = 1024
 
 

@@ -13,8 +13,9 @@ from trainers.text_config import TextConfig
 def _run(workbench: Workbench, arguments: Mapping[str, Any]) -> Iterator[Event]:
     """Arguments: settings of a run on texts (`data` is enough), rows (how many), first (from which on, 0 is the first).
 
-    Yields a result with ``facts`` (label -> finding), ``notes``, ``rows`` (where, tokens, trained_tokens and pieces,
-    each a text and whether it is learned from), ``histogram`` (fewest, most, rows) and ``count`` of all rows.
+    Yields a result with ``facts`` (label -> finding), ``notes``, ``rows`` (where, mark, tokens, trained_tokens and
+    pieces, each a text and whether it is learned from), ``histogram`` (fewest, most, how many), ``count`` of all rows,
+    and ``per_row``: how many of ``rows`` and of the histogram's examples a row of the file makes.
     """
     workbench.progress("reading", 0, 1)
 
@@ -32,6 +33,7 @@ def _run(workbench: Workbench, arguments: Mapping[str, Any]) -> Iterator[Event]:
         "rows": [
             {
                 "where": row.where,
+                "mark": row.mark,
                 "tokens": row.tokens,
                 "trained_tokens": row.trained_tokens,
                 "pieces": [[piece.text, piece.trained] for piece in row.pieces],
@@ -39,7 +41,8 @@ def _run(workbench: Workbench, arguments: Mapping[str, Any]) -> Iterator[Event]:
             for row in found.rows
         ],
         "histogram": [list(bin) for bin in found.histogram],
-        "count": len(found.lengths),
+        "count": found.count,
+        "per_row": found.per_row,
     }
 
 

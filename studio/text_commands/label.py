@@ -8,6 +8,8 @@ from studio.library import parse_adapters
 from studio.report import Terminal
 from studio.text_commands._options import add_text_base
 from trainers.errors import UserError
+from trainers.rewards import rewards
+from trainers.text_config import USUAL_BATCH
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +21,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         dest="rewards",
         metavar="NAME[=WHAT][:WEIGHT]",
-        help="a reward judges, such as polite_ending, short_answer=12 or adapter=my-reward; repeatable",
+        help="a reward judges, such as polite_ending, short_answer=12 or adapter=my-reward; repeatable; there are "
+        + ", ".join(rewards()),
     )
     parser.add_argument("--judge", metavar="MODEL", help="a language model judges: a folder or hub id")
     parser.add_argument("--rubric", metavar="TEXT", help="what the language model is asked; @FILE reads it from a file")
@@ -88,7 +91,8 @@ def _run(options: argparse.Namespace) -> None:
         f"{len(found.pairs)} pairs from {len(rows)} prompts in {options.out}; {found.same} prompts got the same answer "
         f"each time, between {found.undecided} pairs the judge saw no difference."
     )
-    print(f"Train on them: studio text train --stage dpo --data {options.out} --name my-preference")
+    size = min(USUAL_BATCH, len(found.pairs))
+    print(f"Train on them: studio text train --stage dpo --data {options.out} --batch-size {size} --name my-preference")
 
 
 def _rubric(text: str) -> str:

@@ -6,6 +6,7 @@ import sys
 
 from studio.commands._command import Command
 from studio.text_commands._options import add_text_base
+from trainers.stages import stage_names
 
 _GREY, _PLAIN = "\033[90m", "\033[0m"
 _BAR = 40
@@ -13,8 +14,11 @@ _BAR = 40
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", required=True, metavar="PATH", help="file of texts, or folder with train.jsonl")
-    parser.add_argument("--rows", type=int, default=3, metavar="N", help="rows to show (default 3)")
-    parser.add_argument("--stage", default="sft", help="what the rows are for (default sft)")
+    parser.add_argument(
+        "--rows", type=int, default=3, metavar="N", help="rows to show, of pairs both answers (default 3)"
+    )
+    stages = f"{{{','.join(stage_names())}}}"
+    parser.add_argument("--stage", default="sft", metavar=stages, help="what the rows are for (default sft)")
     parser.add_argument("--max-length", type=int, help="longest example in tokens")
     parser.add_argument("--whole-chat", action="store_true", help="learn from the questions too")
     parser.add_argument("--colour", choices=("auto", "always", "never"), default="auto", help="grey (default auto)")
@@ -42,7 +46,8 @@ def _run(options: argparse.Namespace) -> None:
     coloured = _is_coloured(options.colour)
     print("Grey is read and not learned from.\n" if coloured else "What is learned from stands in ⟦ ⟧.\n")
     for row in preview.rows:
-        print(f"{row.where}: {row.tokens} tokens, {row.trained_tokens} learned from")
+        mark = f", {row.mark}" if row.mark else ""
+        print(f"{row.where}{mark}: {row.tokens} tokens, {row.trained_tokens} learned from")
         print("".join(_shown(piece.text, piece.trained, coloured) for piece in row.pieces), end="\n\n")
     top = max((count for _, _, count in preview.histogram), default=1)
     for low, high, count in preview.histogram:

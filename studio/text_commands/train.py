@@ -8,7 +8,7 @@ from studio.training_flags import Training, add_training, train_from_options
 from trainers.card import read_card
 
 _TRAINING = Training(
-    RUN_KIND, ("language_model",), "studio text train --data examples/texts/pirate --method lora --name pirate"
+    RUN_KIND, ("language_model",), "studio text train --data examples/texts/pirate --batch-size 16 --name pirate"
 )
 
 

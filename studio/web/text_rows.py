@@ -9,14 +9,15 @@ def rows_html(rows: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> s
     """Return rows of the job `text_preview`; learned pieces are bold and stand in ⟦ ⟧, the others are grey.
 
     Args:
-        labels: texts for ``counts`` (with {tokens} and {trained}), ``learned`` and ``masked``.
+        labels: texts for ``counts`` (with {tokens} and {trained}), ``learned`` and ``masked``, and every row's mark.
     """
     found = []
     for row in rows:
         counts = labels["counts"].format(tokens=row["tokens"], trained=row["trained_tokens"])
+        where = escape(row["where"]) + (f" · <b>{escape(labels[row['mark']])}</b>" if row["mark"] else "")
         pieces = "".join(_piece(text, bool(trained), labels) for text, trained in row["pieces"])
         found.append(
-            f'<section class="studio-row"><p class="studio-facts-line">{escape(row["where"])}: {escape(counts)}</p>'
+            f'<section class="studio-row"><p class="studio-facts-line">{where}: {escape(counts)}</p>'
             f'<p class="studio-said">{pieces}</p></section>'
         )
     return "".join(found)

@@ -127,15 +127,15 @@ def test_the_proof_is_printed_by_block_or_by_layer(options: list[str], capsys: C
                 "seed": -1,
             },
             [
-                "seed = -1: input should be greater than",
+                "seed = -1: at least 0 is expected; raise it",
                 "inputs.0.blocks = 'x': should be a list of weights, or names",
                 "inputs.0.schedule.stpo: setting 'stpo' is unknown. Did you mean 'stop'",
                 "inputs.0.wieght: setting 'wieght' is unknown. Did you mean 'weight'?",
                 "blned: setting 'blned' is unknown. Did you mean 'blend'",
             ],
         ),
-        ({"inputs": [{"adapter": "a", "blocks": [1, "x"]}]}, ["inputs.0.blocks.1 = 'x': input should be a valid"]),
-        ({"inputs": [{"adapter": "a", "blocks": {"M00": "x"}}]}, ["inputs.0.blocks.M00 = 'x': input should be a"]),
+        ({"inputs": [{"adapter": "a", "blocks": [1, "x"]}]}, ["inputs.0.blocks.1 = 'x': a number is expected"]),
+        ({"inputs": [{"adapter": "a", "blocks": {"M00": "x"}}]}, ["inputs.0.blocks.M00 = 'x': a number is expected"]),
         (
             {"inputs": [{"adapter": "a"}], "blend": "ties", "settings": {"densty": 1}},
             ["densty: setting 'densty' is unknown. Did you mean 'density'"],

@@ -19,6 +19,8 @@ from trainers.config import parse_config
 from trainers.errors import UserError
 from trainers.text_config import TextConfig
 
+_STAGES = "{classify,dpo,grpo,reward,sft}"
+
 
 @pytest.fixture
 def texts(tmp_path: Path) -> Path:
@@ -180,7 +182,52 @@ def test_the_preview_tells_what_is_learned_from(
     found = preview_texts({"base": str(tiny_language), "data": str(texts), "device": "cpu"}, rows=1, first=5)
     assert [row.where for row in found.rows] == ["train.jsonl line 6"]
     assert (found.rows[0].tokens, found.rows[0].trained_tokens) == (17, 9)
-    assert sum(count for _, _, count in found.histogram) == len(found.lengths) == 6
+    assert sum(count for _, _, count in found.histogram) == found.count == 6
+
+
+def test_the_preview_of_pairs_shows_both_answers_and_names_them(
+    tiny_language: Path, tmp_path: Path, place: Library, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pairs = [{"prompt": f"who {n}", "chosen": "ahoy", "rejected": "no"} for n in range(3)]
+    (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(pair) + "\n" for pair in pairs))
+    values = {"base": str(tiny_language), "data": str(tmp_path / "pairs.jsonl"), "device": "cpu"}
+    for stage in ("dpo", "reward"):
+        found = preview_texts({**values, "stage": stage}, rows=1, first=1)
+        assert [(row.where, row.mark) for row in found.rows] == [
+            ("pairs.jsonl line 2", "chosen"),
+            ("pairs.jsonl line 2", "rejected"),
+        ]
+        assert [row.pieces[-1].text for row in found.rows] == ["ahoy<|end|>", "no<|end|>"]
+        assert (found.count, found.per_row) == (3, 2)
+        assert sum(count for _, _, count in found.histogram) == 6
+    preview = ["text", "preview", "--base", str(tiny_language), "--data", values["data"], "--device", "cpu"]
+    assert main([*preview, "--stage", "dpo", "--rows", "2"]) == 0
+    said = capsys.readouterr().out
+    assert [said.count(f"line {line}, {mark}: ") for line in (1, 2, 3) for mark in ("chosen", "rejected")] == [
+        *(1, 1, 1, 1, 0, 0)
+    ]
+
+
+def test_a_base_that_is_not_there_is_told_before_anything_else(
+    texts: Path, place: Library, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["text", "train", "--base", "no-such-lm", "--data", str(texts), "--name", "x"]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("studio text: The base 'no-such-lm' does not exist.")
+
+
+def test_help_lists_the_choices_of_every_option_that_has_them(capsys: pytest.CaptureFixture[str]) -> None:
+    for command, choices in (
+        ("train", ["{adamw,sgd}", "{cosine,linear,constant}", "{auto,fp32,bf16}", "{none,nf4}", _STAGES]),
+        ("preview", [_STAGES, "{auto,fp32,bf16}"]),
+        ("chat", ["{auto,fp32,bf16}"]),
+        ("label", ["polite_ending", "short_answer"]),
+    ):
+        with pytest.raises(SystemExit):
+            main(["text", command, "--help"])
+        said = capsys.readouterr().out
+        assert [choice for choice in choices if choice not in said] == []
 
 
 def test_histograms_hold_every_row_once() -> None:

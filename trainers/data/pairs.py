@@ -9,6 +9,8 @@ from trainers.errors import UserError
 
 Pair = tuple[Encoded, Encoded]
 """Chosen and rejected."""
+MARKS = ("chosen", "rejected")
+"""What the two are called where each is shown."""
 
 
 def encode_pairs(

@@ -38,7 +38,9 @@ class TextTask(Task, Protocol):
     places: Sequence[str]
     """Where each of them is from: file and line."""
     lengths: Sequence[int]
-    """Tokens of every row, before anything was cut."""
+    """Tokens of every example, before anything was cut."""
+    marks: Sequence[str]
+    """What the examples of one row are, in their order: one that needs no word, or chosen and rejected."""
     notes: Sequence[str]
     """What a user should know of the data, a sentence each."""
 
@@ -77,6 +79,7 @@ class TextTask(Task, Protocol):
 class NotingTask(QuietTask):
     """Keeps what is measured on the way, and gives the means of a step."""
 
+    marks: Sequence[str] = ("",)
     _notes: dict[str, list[float]] | None = None
 
     def note(self, **values: float) -> None:

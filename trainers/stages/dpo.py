@@ -9,7 +9,7 @@ from torch import Tensor
 
 from trainers.data.chat import ChatEncoder, Encoded, Encodings
 from trainers.data.order import data_order
-from trainers.data.pairs import Pair, encode_pairs, refuse_packing
+from trainers.data.pairs import MARKS, Pair, encode_pairs, refuse_packing
 from trainers.data.texts import TextRow
 from trainers.data.token_batches import pad_right
 from trainers.methods._weighing import without_adapters
@@ -35,6 +35,8 @@ class DpoSettings(StageSettings):
 
 class PreferenceTask(WritingTask):
     """The task; see `trainers.stages.TextTask`. Examples come in pairs: chosen, rejected, chosen …"""
+
+    marks: Sequence[str] = MARKS
 
     def __init__(self, config: TextConfig, settings: DpoSettings, role: LanguageModel, rows: Sequence[TextRow]) -> None:
         refuse_packing(config.packing)

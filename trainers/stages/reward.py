@@ -9,7 +9,7 @@ from torch import Tensor
 from trainers.card import HeadCard
 from trainers.data.chat import ChatEncoder, Encoded
 from trainers.data.order import data_order, mixed_seed
-from trainers.data.pairs import encode_answer, encode_pairs, refuse_packing
+from trainers.data.pairs import MARKS, encode_answer, encode_pairs, refuse_packing
 from trainers.data.texts import TextRow
 from trainers.data.token_batches import pad_right
 from trainers.heads import Head, head_outputs, last_states
@@ -27,6 +27,8 @@ class RewardSettings(StageSettings):
 
 class RewardTask(HeadedTask):
     """The task; see `trainers.stages.TextTask`. Examples come in pairs: chosen, rejected, chosen …"""
+
+    marks: Sequence[str] = MARKS
 
     def __init__(
         self, config: TextConfig, settings: RewardSettings, role: LanguageModel, rows: Sequence[TextRow]

@@ -307,7 +307,7 @@ def test_a_size_is_kept_and_too_small_a_one_refused() -> None:
     ("name", "settings", "said"),
     [
         ("ties", {"densty": 0.5}, "densty"),
-        ("ties", {"density": 0}, "greater than 0"),
+        ("ties", {"density": 0}, "a number above 0 is expected"),
         ("svd", {"rank": 4, "energy": 0.5}, "not several"),
         ("della", {"density": 0.1, "window": 0.5}, "must stay above 0"),
         ("breadcrumbs", {"density": 0.99, "outliers": 0.5}, "more than 1 together"),
