@@ -163,8 +163,13 @@ def sample_pictures(run: Run, step: int) -> list[Path]:
 
 def sample_texts(run: Run, step: int) -> list[tuple[str, str]]:
     """Return the sample answers of a step, with their prompts."""
+    return read_answers(run.folder / "samples" / f"step-{step:08d}.jsonl")
+
+
+def read_answers(path: Path) -> list[tuple[str, str]]:
+    """Return prompts and answers of a file of samples; lines that cannot be read are left out."""
     try:
-        lines = (run.folder / "samples" / f"step-{step:08d}.jsonl").read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return []
     rows: list[tuple[str, str]] = []

@@ -1,6 +1,5 @@
 """Blend: weights by slider and number, drawn as they move; the recipe, the map of conflicts, the proof and the file."""
 
-import html
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +13,13 @@ from studio.web.adapter_kinds import first_pair
 from studio.web.blend_details import BlendChoice, Details, build_choice, build_details, method_panel
 from studio.web.blend_form import command_line, form_of, recipe_of, recipe_text
 from studio.web.blend_preview import build_preview, view_key, wire_preview
+from studio.web.blend_search import Best, build_search
 from studio.web.blend_texts import TEXTS
 from studio.web.blend_tools import (
     Bench,
-    Best,
     blends_in,
     build_map,
     build_save,
-    build_search,
     build_take_out,
     device_and_precision,
 )
@@ -29,6 +27,7 @@ from studio.web.desk import Desk, told
 from studio.web.first_opening import first_opening
 from studio.web.memory import browser_memory
 from studio.web.newest import Newest
+from studio.web.progress_line import problem_line
 from studio.web.weight_rows import WeightRows, pairs
 from trainers.errors import UserError
 
@@ -102,14 +101,14 @@ class _Saying:
             recipe = recipe_of(now)
         except UserError as error:  # stands beside the form; a notice at every key would be a nuisance
             self.newest.ask(request.session_hash or "", view_key(None))
-            problem = gr.Markdown(html.escape(str(error)), visible=True)
+            problem = gr.HTML(problem_line(str(error)), visible=True)
             return [None, "", "", problem, now, gr.Dropdown(choices=[], **which)]
         shown = {key: now[key] for key in ("prompt", "picture_seed", "steps", "guidance", "base")}
         view = {"recipe": recipe, **shown}
         self.newest.ask(request.session_hash or "", view_key(view))
         names = [item["adapter"] for item in recipe["inputs"]]
         line = command_line(recipe, now["name"] or "mix")
-        quiet = gr.Markdown("", visible=False)
+        quiet = gr.HTML("", visible=False)
         return [view, recipe_text(recipe), line, quiet, now, gr.Dropdown(choices=names, **which)]
 
     def wire(self) -> None:
@@ -153,7 +152,7 @@ def _build(desk: Desk) -> None:
         with gr.Column(scale=5, min_width=330):
             edits = gr.State(0)
             rows, choice, details, plain = _build_form(desk, edits)
-            bench = Bench(desk, gr.State(), gr.Markdown(visible=False))
+            bench = Bench(desk, gr.State(), gr.HTML(visible=False))
             name = build_save(bench)
         with gr.Column(scale=4, min_width=330):
             preview = build_preview(desk)

@@ -1,6 +1,7 @@
 """Compare: grids over twelve axes with scores under the cells, cost before the start, and blind votes."""
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -10,16 +11,18 @@ from studio.comparisons import drawn_comparisons, find_comparison, span
 from studio.tabs._tab import Tab
 from studio.web import compare_form, voting
 from studio.web.compare_form import CompareForm
+from studio.web.compare_tables import HEADS, readable, table_html
 from studio.web.desk import Desk, told
 from studio.web.first_opening import first_opening
 from studio.web.kept_form import keep_form
-from studio.web.progress_line import problem_line, progress_line
+from studio.web.progress_line import loading_line, problem_line, progress_line
 from studio.web.tickets import Tickets
 from studio.web.voting import place_voting
 from trainers.errors import UserError
 
 TEXTS = {
     **compare_form.TEXTS,
+    **HEADS,
     **voting.TEXTS,
     "compare.title": ("Compare", "比較"),
     "compare.cost": ("Work out the cost", "估算成本"),
@@ -50,9 +53,10 @@ TEXTS = {
     "compare.sheets": ("Grid", "網格"),
     "compare.means": ("Means over prompts and seeds", "各提示詞與種子的平均"),
     "compare.means_help": (
-        "Judge: `{judge}`. ± is the half-width of the 95 % interval over seeds; style: 0 is the base, 1 the style's "
-        "own pictures.",
-        "評審模型：`{judge}`。± 為跨種子 95 % 信賴區間的半寬；style：0 為基礎模型，1 為該風格自身的圖片。",
+        "Judge: `{judge}`. ± is the half-width of the 95 % interval over seeds. Share of a style: 0 is the base, 1 the "
+        "style's own pictures. Share of the prompt: 1 is as much as the base keeps.",
+        "評審模型：`{judge}`。± 為跨種子 95 % 信賴區間的半寬。風格的比例：0 為基礎模型，1 為該風格自身的圖片。"
+        "提示詞的比例：1 表示與基礎模型相同。",
     ),
     "compare.cells": ("All cells", "所有格子"),
     "compare.files": ("Files: sheets, tables, and a page to keep", "檔案：網格圖、表格，以及可保存的網頁"),
@@ -82,9 +86,9 @@ def _build(desk: Desk) -> None:
             buttons=["download", "fullscreen"],
         )
         judge = gr.Markdown()
-        means = gr.Dataframe(label=words("compare.means"), interactive=False, datatype="str")
+        means = gr.HTML(elem_id="compare-means")
         with gr.Accordion(words("compare.cells"), open=False):
-            cells = gr.Dataframe(label=words("compare.cells"), interactive=False, datatype="str")
+            cells = gr.Dataframe(label=words("compare.cells"), interactive=False, datatype="str", wrap=True)
         files = gr.File(label=words("compare.files"), file_count="multiple", interactive=False)
         place_voting(desk, chosen)
     costed = gr.State(None)
@@ -134,14 +138,15 @@ class _Handlers:
             return [gr.update(visible=False), *[gr.skip()] * 5]
         with told():
             found = find_comparison(self._desk.library, name)
-            means, cells = found.means(), found.cells()
+            say = partial(self._say, request)
+            means, (heads, rows) = readable(found.means(), say), readable(found.cells(), say)
             judge = "".join(mark for mark in found.judge if mark.isalnum() or mark in "-_:./ ")
             return [
                 gr.update(visible=True),
                 [str(path) for path in found.sheets],
                 self._say(request, "compare.means_help", judge=judge),
-                {"headers": means[0], "data": means[1:]},
-                {"headers": cells[0], "data": cells[1:]},
+                table_html(say("compare.means"), *means),
+                {"headers": heads, "data": rows},
                 [str(path) for path in found.downloads],
             ]
 
@@ -155,24 +160,24 @@ class _Handlers:
         self, request: gr.Request, values: tuple[Any, ...], *, cost_only: bool, said: str = ""
     ) -> Iterator[list[Any]]:
         notes: list[str] = [self._say(request, said)] if said else []
-        with told():
-            try:
-                arguments = CompareForm.arguments(values)
-                yield self._answer(progress_line(self._say(request, "shared.loading")), notes)
-                for event in self._tickets.run(request, "compare", {**arguments, "cost_only": cost_only}):
-                    if event["event"] == "said" and not event["text"].endswith("…"):
-                        notes.append(event["text"])
-                        yield self._answer(gr.skip(), notes)
-                    elif event["event"] == "cost":
-                        line = progress_line(self._cost_sentence(request, event))
-                        yield self._answer(line, notes, costed=arguments, start=gr.update(interactive=True))
-                    elif event["event"] == "result":
-                        yield self._finished(request, notes, event["name"])
-                    elif line := self._line(request, event, cost_only=cost_only):
-                        yield self._answer(line)
-            except UserError as error:
-                yield self._answer(problem_line(str(error)), notes)
-                raise
+        try:
+            arguments = CompareForm.arguments(values)
+            yield self._answer(progress_line(self._say(request, "shared.loading")), notes)
+            for event in self._tickets.run(request, "compare", {**arguments, "cost_only": cost_only}):
+                if line := loading_line(event):
+                    yield self._answer(line)
+                elif event["event"] == "said":
+                    notes.append(event["text"])
+                    yield self._answer(gr.skip(), notes)
+                elif event["event"] == "cost":
+                    line = progress_line(self._cost_sentence(request, event))
+                    yield self._answer(line, notes, costed=arguments, start=gr.update(interactive=True))
+                elif event["event"] == "result":
+                    yield self._finished(request, notes, event["name"])
+                elif line := self._line(request, event, cost_only=cost_only):
+                    yield self._answer(line)
+        except UserError as error:
+            yield self._answer(problem_line(str(error)), notes)
 
     def _line(self, request: gr.Request, event: Mapping[str, Any], *, cost_only: bool) -> str:
         """Return how it goes, for an event that says so."""

@@ -1,6 +1,7 @@
 """Generate: pictures from a prompt, with any number of weighted adapters, beside the base."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,24 +9,21 @@ import gradio as gr
 
 from pipelines.picture_settings import checked_settings
 from studio.tabs._tab import Tab
-from studio.web import generate_form
+from studio.web import generate_form, generate_gallery
 from studio.web.desk import Desk, told
-from studio.web.drawing import Drawn, Wanted, lacking_triggers, pictures_of_today, settings_lines, settings_of
+from studio.web.drawing import Drawn, Wanted, lacking_triggers, pictures_of_today, settings_of
 from studio.web.generate_form import GenerateForm
+from studio.web.generate_gallery import drawn_chosen, listed_chosen, results
 from studio.web.kept_form import keep_form
-from studio.web.progress_line import problem_line, progress_line
+from studio.web.progress_line import loading_line, problem_line, progress_line
 from studio.web.tickets import Tickets
 from trainers.errors import UserError
 
 TEXTS = {
     **generate_form.TEXTS,
+    **generate_gallery.TEXTS,
     "generate.title": ("Generate", "生成"),
     "generate.draw": ("Draw", "繪製"),
-    "generate.pictures": ("Pictures", "圖片"),
-    "generate.before_after": (
-        "Before and after: left the base, right with the adapters",
-        "前後對照：左為基礎模型，右為套用轉接器",
-    ),
     "generate.drawing": ("Drawing: step {done} of {total}", "繪製中：第 {done} 步，共 {total} 步"),
     "generate.finished": ("Done: {count} pictures, seed {seed}.", "完成：{count} 張圖片，種子 {seed}。"),
     "generate.cancelled": ("Cancelled; {count} pictures were finished.", "已取消；已完成 {count} 張圖片。"),
@@ -42,8 +40,8 @@ TEXTS = {
     "generate.details": ("Settings of the picture", "圖片設定"),
     "generate.choose_picture": ("Choose a picture above to see its settings.", "點選上方圖片即可查看設定。"),
     "generate.use": ("Use these settings", "套用這些設定"),
-    "generate.to_compare": ("Send to Compare", "傳送到比較"),
-    "generate.to_blend": ("Send to Blend", "傳送到混合"),
+    "generate.to_compare": ("Compare these adapters", "比較這些轉接器"),
+    "generate.to_blend": ("Blend these adapters", "混合這些轉接器"),
     "generate.from_png": ("Settings from a PNG", "從 PNG 讀取設定"),
     "generate.recalled": ("Used: {used}.", "已套用：{used}。"),
     "generate.not_used": ("Not used: {what}.", "未套用：{what}。"),
@@ -61,6 +59,8 @@ def _build(desk: Desk) -> None:
             form = GenerateForm(desk.library, words)
             recall = gr.UploadButton(words("generate.from_png"), file_types=[".png"], size="sm")
             recalled = gr.Textbox(label=words("generate.recall"), interactive=False, visible=False)
+            with gr.Row():
+                _send_to(desk, form)
         with gr.Column(min_width=320, scale=6):
             with gr.Row():
                 draw = gr.Button(words("generate.draw"), variant="primary", min_width=120)
@@ -87,9 +87,7 @@ def _build(desk: Desk) -> None:
                 interactive=False,
                 lines=3,
             )
-            with gr.Row():
-                use = gr.Button(words("generate.use"), size="sm", min_width=120)
-                _send_to(desk, form)
+            use = gr.Button(words("generate.use"), size="sm", interactive=False)
             with gr.Accordion(words("generate.today"), open=False) as today:
                 none_today = gr.Markdown(words("generate.none_today"))
                 history = gr.Gallery(
@@ -104,6 +102,7 @@ def _build(desk: Desk) -> None:
     tickets = Tickets(desk.engine)
 
     drawing = [status, notes, first, slider, gallery, drawn, last_seed]
+    choosing = [chosen, details, use]
     draw.click(_drawer(desk, tickets), form.inputs, drawing, concurrency_limit=16, **_QUIET)
     cancel.click(_canceller(desk, tickets), None, status, **_QUIET)
     form.same_seed.click(
@@ -111,8 +110,8 @@ def _build(desk: Desk) -> None:
     )
     for event in (today.expand, refresh.click):
         event(lambda: _today(desk), None, [history, none_today, listed], **_QUIET)
-    gallery.select(_drawn_chosen(desk), drawn, [chosen, details, slider], **_QUIET)
-    history.select(_listed_chosen(desk), listed, [chosen, details], **_QUIET)
+    gallery.select(drawn_chosen(desk), drawn, [*choosing, slider], **_QUIET)
+    history.select(listed_chosen(desk), listed, choosing, **_QUIET)
     outputs = [*form.inputs, recalled]
     use.click(_user(desk, form), chosen, outputs, **_QUIET)
     recall.upload(
@@ -139,12 +138,18 @@ def _send_to(desk: Desk, form: GenerateForm) -> None:
 
 
 def _for_compare(*values: Any) -> Mapping[str, Any]:
-    asked = GenerateForm.wanted(values)
-    return {"adapters": [name for name, _ in asked.adapters if name], "prompt": asked.prompt}
+    return {"adapters": [name for name, _ in _chosen(values)], "prompt": GenerateForm.wanted(values).prompt}
 
 
 def _for_blend(*values: Any) -> Mapping[str, Any]:
-    return {"adapters": [[name, weight] for name, weight in GenerateForm.wanted(values).adapters if name]}
+    return {"adapters": [[name, weight] for name, weight in _chosen(values)]}
+
+
+def _chosen(values: Sequence[Any]) -> list[tuple[str, float | None]]:
+    found = [(name, weight) for name, weight in GenerateForm.wanted(values).adapters if name]
+    if not found:
+        raise UserError("No adapter is chosen. Choose at least one under the prompt first.")
+    return found
 
 
 def _drawer(desk: Desk, tickets: Tickets) -> Any:
@@ -154,32 +159,33 @@ def _drawer(desk: Desk, tickets: Tickets) -> Any:
         drawn = Drawn()
 
         def shown(line: str) -> list[Any]:
-            return [line, *_results(drawn), drawn, gr.skip()]
+            return [line, *results(drawn, partial(words.say, request)), drawn, gr.skip()]
 
-        with told():
-            try:
-                arguments = GenerateForm.wanted(values).arguments()
-                drawn.notes += _trigger_notes(desk, request, arguments)
-                yield shown(progress_line(words.say(request, "shared.loading")))
-                for event in tickets.run(request, "generate", arguments):
-                    drawn.take(event)
-                    if event["event"] == "waiting" and event["ahead"]:
-                        line = progress_line(words.say(request, "shared.waiting", ahead=event["ahead"]))
-                        yield [line, *[gr.skip()] * 6]
-                    elif event["event"] == "progress":
-                        said = words.say(request, "generate.drawing", done=event["done"], total=event["total"])
-                        yield [progress_line(said, event["done"], event["total"]), *[gr.skip()] * 6]
-                    elif event["event"] == "picture":
-                        yield [gr.skip(), *_results(drawn), drawn, arguments["seed"]]
-                    elif event["event"] == "cancelled":
-                        said = words.say(request, "generate.cancelled", count=len(drawn.pictures))
-                        yield shown(progress_line(said))
-                        return
-            except UserError as error:
-                yield shown(problem_line(str(error)))
-                raise
-            said = words.say(request, "generate.finished", count=len(drawn.pictures), seed=arguments["seed"])
-            yield [progress_line(said), *_results(drawn), drawn, arguments["seed"]]
+        try:
+            arguments = GenerateForm.wanted(values).arguments()
+            drawn.notes += _trigger_notes(desk, request, arguments)
+            yield shown(progress_line(words.say(request, "shared.loading")))
+            for event in tickets.run(request, "generate", arguments):
+                drawn.take(event)
+                if event["event"] == "waiting" and event["ahead"]:
+                    line = progress_line(words.say(request, "shared.waiting", ahead=event["ahead"]))
+                    yield [line, *[gr.skip()] * 6]
+                elif event["event"] == "progress":
+                    said = words.say(request, "generate.drawing", done=event["done"], total=event["total"])
+                    yield [progress_line(said, event["done"], event["total"]), *[gr.skip()] * 6]
+                elif line := loading_line(event):
+                    yield [line, *[gr.skip()] * 6]
+                elif event["event"] == "picture":
+                    yield [gr.skip(), *results(drawn, partial(words.say, request)), drawn, arguments["seed"]]
+                elif event["event"] == "cancelled":
+                    said = words.say(request, "generate.cancelled", count=len(drawn.pictures))
+                    yield shown(progress_line(said))
+                    return
+        except UserError as error:
+            yield shown(problem_line(str(error)))
+            return
+        said = words.say(request, "generate.finished", count=len(drawn.pictures), seed=arguments["seed"])
+        yield [progress_line(said), *results(drawn, partial(words.say, request)), drawn, arguments["seed"]]
 
     return draw
 
@@ -189,17 +195,6 @@ def _trigger_notes(desk: Desk, request: gr.Request, arguments: Mapping[str, Any]
     return [
         desk.words.say(request, "generate.lacks_trigger", name=name, words=", ".join(words))
         for name, words in lacking.items()
-    ]
-
-
-def _results(drawn: Drawn) -> list[Any]:
-    """Return updates of notes, first hint, slider and gallery."""
-    pair = drawn.pair(0)
-    return [
-        gr.update(value="\n".join(drawn.notes), visible=bool(drawn.notes)),
-        gr.update(visible=not drawn.pictures),
-        gr.update(value=pair, visible=pair is not None),
-        gr.update(value=drawn.paths(), visible=bool(drawn.pictures), selected_index=None),
     ]
 
 
@@ -215,25 +210,6 @@ def _canceller(desk: Desk, tickets: Tickets) -> Any:
 def _today(desk: Desk) -> list[Any]:
     paths = pictures_of_today(desk.library)
     return [gr.update(value=paths, visible=bool(paths)), gr.update(visible=not paths), paths]
-
-
-def _drawn_chosen(desk: Desk) -> Any:
-    def choose(drawn: Drawn, event: gr.SelectData) -> list[Any]:
-        with told():
-            path = drawn.paths()[event.index]
-            pair = drawn.pair(event.index)
-            return [path, settings_lines(settings_of(desk.library, path)), gr.update(value=pair) if pair else gr.skip()]
-
-    return choose
-
-
-def _listed_chosen(desk: Desk) -> Any:
-    def choose(listed: list[str], event: gr.SelectData) -> list[Any]:
-        with told():
-            path = listed[event.index]
-            return [path, settings_lines(settings_of(desk.library, path))]
-
-    return choose
 
 
 def _filled(

@@ -11,7 +11,7 @@ from studio.web.desk import Desk
 from studio.web.first_opening import first_opening
 from studio.web.library_details import Details
 from studio.web.library_import import build_import
-from studio.web.library_shelf import SORTS, cards_html, entries_of, searched
+from studio.web.library_shelf import CARD_WORDS, SORTS, cards_html, entries_of, searched
 from studio.web.library_words import TEXTS
 from studio.web.memory import browser_memory
 from trainers.errors import UserError
@@ -37,6 +37,9 @@ _CSS = """
 .studio-cards img, .studio-card-blank { width: 100%; aspect-ratio: 1; object-fit: cover; margin: 0; border-radius: 0;
   background: var(--background-fill-secondary); }
 .studio-card-blank { display: flex; align-items: center; justify-content: center; }
+.studio-card-blank { padding: 0.6rem; text-align: center; }
+.studio-card-answer { font-weight: 400; font-size: 0.8rem; line-height: 1.35; text-align: left;
+  overflow-wrap: anywhere; color: var(--body-text-color-subdued); }
 .studio-card-text { font-weight: 400; }
 .studio-card-text { display: flex; flex-direction: column; padding: 0.5rem 0.6rem; font-size: 0.82rem; gap: 0.15rem;
   overflow-wrap: anywhere; }
@@ -71,7 +74,7 @@ def _build(desk: Desk) -> None:
             said = words.say(request, "library.not_found", total=found.total)
         else:
             said = words.say(request, "library.count", count=len(found.entries), total=found.total)
-        labels = {key: words.say(request, f"library.{key}") for key in ("no_preview", "broken", "triggers", "scores")}
+        labels = {key: words.say(request, f"library.{key}") for key in CARD_WORDS}
         return [said, cards_html(found, name, labels), name, [search, sort, name]]
 
     details = Details(desk, selected)

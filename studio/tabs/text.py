@@ -52,7 +52,7 @@ def _build(desk: Desk) -> None:
 def _build_blend(desk: Desk, form: TextForm) -> None:
     """Place what saves the weights of the form as an adapter, and what measures where two adapters fight."""
     words = desk.words
-    bench = Bench(desk, gr.State(), gr.Markdown(visible=False))
+    bench = Bench(desk, gr.State(), gr.HTML(visible=False))
     build_save(bench, onward=("library",))
     if "blend" in desk.inboxes:
         to_blend = gr.Button(words("text.to_blend"), size="sm", min_width=160)

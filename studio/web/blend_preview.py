@@ -1,6 +1,5 @@
 """The Blend tab's pictures: the blend as its weights move, each parent alone, and the base."""
 
-import html
 import json
 import time
 from collections.abc import Iterator, Mapping
@@ -10,8 +9,10 @@ from typing import Any
 import gradio as gr
 
 from studio.web.blend_tools import Bench
-from studio.web.desk import Desk, told
+from studio.web.desk import Desk
 from studio.web.newest import Newest
+from studio.web.progress_line import problem_line, progress_line
+from trainers.errors import UserError
 
 _QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 _PAUSE_SECONDS = 0.15
@@ -44,7 +45,7 @@ def build_preview(desk: Desk) -> Preview:
     with gr.Row():
         again = gr.Button(words("blend.again"), size="sm", min_width=110)
         parents = gr.Button(words("blend.parents"), size="sm", min_width=160)
-    status = gr.Markdown(words("blend.not_drawn"))
+    status = gr.HTML(words("blend.not_drawn"), elem_id="blend-status")
     with gr.Row():
         picture = gr.Image(
             label=words("blend.preview"),
@@ -82,15 +83,18 @@ def wire_preview(bench: Bench, preview: Preview, newest: Newest, opened: Any) ->
 
     def drawing(view: dict[str, Any], request: gr.Request) -> Iterator[Any]:
         page, key = request.session_hash or "", view_key(view)
-        with told():
+        try:
             for event in bench.run("blend_preview", {**view, "seed": view["picture_seed"]}):
                 if newest.is_stale(page, key):
                     return
                 if event["event"] == "picture":
                     formula = " + ".join(f"{i.get('weight', 1):g}·{i['adapter']}" for i in view["recipe"]["inputs"])
-                    yield event["path"], words.say(request, "blend.drawn", formula=html.escape(formula))
+                    yield event["path"], progress_line(words.say(request, "blend.drawn", formula=formula))
                 elif line := bench.said(event, request):
                     yield gr.skip(), line
+        except UserError as error:
+            if not newest.is_stale(page, key):
+                yield None, problem_line(str(error))
 
     def draw(view: dict[str, Any] | None, live: bool, opened: bool, request: gr.Request) -> Iterator[Any]:
         yield gr.skip(), gr.skip()
@@ -107,7 +111,7 @@ def wire_preview(bench: Bench, preview: Preview, newest: Newest, opened: Any) ->
         pictures: list[tuple[str, str]] = []
         yield gr.skip(), gr.skip()
         wanted = {**view, "seed": view["picture_seed"], "parents": True} if view else {}
-        with told():
+        try:
             for event in bench.run("blend_preview", wanted) if view else ():
                 if event["event"] == "picture":
                     base = event["label"] == "base"
@@ -116,10 +120,11 @@ def wire_preview(bench: Bench, preview: Preview, newest: Newest, opened: Any) ->
                     yield list(pictures), ""
                 elif line := bench.said(event, request):
                     yield gr.skip(), line
+        except UserError as error:
+            yield gr.skip(), problem_line(str(error))
 
     shown = [preview.picture, preview.status]
     gr.on([view.change, preview.live.input, opened.change], draw, [view, preview.live, opened], shown,
           trigger_mode="always_last", concurrency_limit=16, **_QUIET)  # fmt: skip
     preview.again.click(draw_now, view, shown, **_QUIET)
-    preview.parents.click(draw_parents, view, [preview.beside, preview.status],
-                          api_visibility="private", show_progress="minimal")  # fmt: skip
+    preview.parents.click(draw_parents, view, [preview.beside, preview.status], **_QUIET)

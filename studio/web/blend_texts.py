@@ -64,11 +64,13 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "blend.name": ("Name of the blend", "混合的名稱"),
     "blend.save": ("Save and prove", "儲存並驗證"),
     "blend.working": ("Working: {what}, {done} of {total}.", "處理中：{what}，{done}／{total}。"),
+    "blend.begun": ("Working: {what} …", "處理中：{what}……"),
     "blend.saved": (
-        "**{name}** is in the library. {layers} layers were read back from the file and compared with the formula in "
-        "float64: error {error:.1e} of its norm, energy kept {energy:.2%}, tolerance {tolerance:.0e}. {matched}",
-        "**{name}** 已存入資料庫。從檔案讀回 {layers} 層，並以 float64 與公式比較："
-        "誤差為其範數的 {error:.1e}，保留能量 {energy:.2%}，容許值 {tolerance:.0e}。{matched}",
+        "{name} is in the library. {layers} layers were read back from the file and compared with the formula in "
+        "float64. All layers together: error {error:.1e} of the formula's norm, energy kept {energy:.2%}; up to "
+        "{tolerance:.0e} is allowed. {matched}",
+        "{name} 已存入資料庫。從檔案讀回 {layers} 層，並以 float64 與公式比較。"
+        "所有層合計：誤差為公式範數的 {error:.1e}，保留能量 {energy:.2%}；容許值為 {tolerance:.0e}。{matched}",
     ),
     "blend.matched": ("{matched} layers were found in the base, {unmatched} were not.",
                       "在基礎模型中找到 {matched} 層，{unmatched} 層未找到。"),
@@ -76,18 +78,24 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "blend.from_sum": (" It is {share:.1%} away from the plain sum.", "與單純加總相差 {share:.1%}。"),
     "blend.one_sided": (" {count} layers are touched by some of the inputs only.", "有 {count} 層只被部分輸入觸及。"),
     "blend.emptied": (" {count} layers got nothing of the budget.", "有 {count} 層沒有分到預算。"),
-    "blend.proof_parts": ("Proof by part", "各部件的證明"),
-    "blend.proof_layers": ("Proof of every layer", "每一層的證明"),
+    "blend.proof_parts": (
+        "Proof by part: its worst layer alone, as a share of what is added up in it",
+        "各部件的證明：單看其中最差的一層，以該層相加各項的範數為基準",
+    ),
+    "blend.proof_layers": (
+        "Proof of every layer, as a share of what is added up in it",
+        "每一層的證明，以該層相加各項的範數為基準",
+    ),
     "blend.part": ("part", "部件"),
     "blend.layer": ("layer", "層"),
     "blend.layers": ("layers", "層數"),
     "blend.rank": ("rank", "秩"),
     "blend.error": ("error", "誤差"),
-    "blend.worst_error": ("worst error", "最大誤差"),
+    "blend.worst_error": ("error of the worst layer", "最差一層的誤差"),
     "blend.rounding": ("rounding", "捨入誤差"),
-    "blend.worst_rounding": ("worst rounding", "最大捨入誤差"),
+    "blend.worst_rounding": ("rounding of the worst layer", "最差一層的捨入誤差"),
     "blend.energy": ("energy kept", "保留能量"),
-    "blend.least_energy": ("least energy kept", "最低保留能量"),
+    "blend.least_energy": ("energy kept by the worst layer", "最差一層的保留能量"),
     "blend.to_generate": ("Draw with it", "用它繪製"),
     "blend.to_compare": ("Compare it", "比較"),
     "blend.to_library": ("Show it in the library", "在資料庫中顯示"),
@@ -114,7 +122,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "blend.which_blend": ("Blend", "混合"),
     "blend.which_parent": ("Parent to take out", "要取出的來源"),
     "blend.take": ("Take it out", "取出"),
-    "blend.taken": ("**{name}** is in the library: {formula}.", "**{name}** 已存入資料庫：{formula}。"),
+    "blend.taken": ("{name} is in the library: {formula}.", "{name} 已存入資料庫：{formula}。"),
     "blend.search": ("Search the weights", "搜尋權重"),
     "blend.search_info": (
         "Draws with many weights and scores how much of each style and of the prompt arrived; the worst share of its "

@@ -11,6 +11,7 @@ import gradio as gr
 from studio.engine.client import Engine
 from studio.library import Library
 from studio.queue import RunQueue
+from studio.web.field_names import on_page
 from studio.web.words import Words
 from trainers.errors import UserError
 
@@ -55,11 +56,13 @@ class Desk:
 
 
 class told:
-    """Turn a UserError of the block into what Gradio shows; every other error keeps its traceback for the log."""
+    """Turn a UserError of the block into a notice of Gradio's; every other error keeps its traceback for the log.
+
+    For handlers that have no place of their own for the sentence; where there is one, it stands there."""
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, UserError):
-            raise gr.Error(str(error), duration=None, print_exception=False) from error
+            raise gr.Error(on_page(str(error)), duration=None, print_exception=False) from error

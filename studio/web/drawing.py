@@ -92,13 +92,14 @@ class Drawn:
     """What one drawing has brought so far."""
 
     pictures: list[tuple[str, int, bool]] = field(default_factory=list)
-    """Path, seed, and whether it is the base's."""
+    """Path, seed, and whether it is the base's; by seed, and of a seed the base's first, as the slider has it left."""
     notes: list[str] = field(default_factory=list)
 
     def take(self, event: Mapping[str, Any]) -> None:
         """Add an event of the job."""
         if event["event"] == "picture":
             self.pictures.append((event["path"], event["seed"], event["plain"]))
+            self.pictures.sort(key=lambda picture: (picture[1], not picture[2]))
         elif event["event"] == "said" and event["text"].startswith(NOTE) and event["text"] not in self.notes:
             self.notes.append(event["text"].removeprefix(NOTE).strip())
 

@@ -6,14 +6,14 @@ from typing import Any
 import gradio as gr
 
 from studio.porting import WRITABLE
-from studio.web.desk import Desk, told
+from studio.web.desk import Desk
 from studio.web.escaping import plain_markdown
-from studio.web.library_shelf import Entry, entries_of, facts_of, files_of, lineage_html
+from studio.web.library_shelf import Entry, answers_html, entries_of, facts_of, files_of, lineage_html
+from studio.web.progress_line import problem_line, progress_line
 from studio.web.tables import filled, text_table
 from trainers.errors import UserError
 
 _QUIET: Mapping[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-_SHOWN: Mapping[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
 _FACTS = ("library.what", "library.value")
 _FILES = ("library.file", "library.bytes")
 _ABOUT = ("licence", "author", "description")
@@ -38,13 +38,15 @@ class Details:
                 self.to_generate = gr.Button(words("library.to_generate"), min_width=140)
                 self.to_compare = gr.Button(words("library.to_compare"), min_width=140)
                 self.to_blend = gr.Button(words("library.to_blend"), min_width=140)
-            self.outcome = gr.Markdown()
+            self.outcome = gr.HTML(elem_id="library-outcome")
             with gr.Tabs():
                 with gr.Tab(words("library.details")):
                     self.facts = text_table(words, "library.details", *_FACTS, column_widths=["30%", "70%"])
                     self.measure = gr.Button(words("library.measure"))
-                    self.measured = gr.Markdown()
+                    self.measured = gr.HTML(elem_id="library-measured")
                 with gr.Tab(words("library.previews")):
+                    self.no_samples = gr.Markdown(words("library.no_samples"))
+                    self.answers = gr.HTML("", label=words("library.previews"), elem_id="library-answers")
                     self.previews = gr.Gallery(
                         label=words("library.previews"), columns=6, height="auto", interactive=False, buttons=[]
                     )
@@ -90,14 +92,15 @@ class Details:
             self.rank = gr.Number(0, precision=0, minimum=0, label=words("library.rank"), min_width=140)
         self.base = gr.Textbox(label=words("library.export_base"), max_lines=1)
         self.write = gr.Button(words("library.write"), variant="primary")
-        self.export_told = gr.Markdown()
+        self.export_told = gr.HTML(elem_id="library-exported")
         self.file = gr.File(label=words("library.download"), interactive=False, visible=False)
 
     @property
     def outputs(self) -> list[Any]:
         """All that a selected adapter fills; the first is what the fields were filled from."""
         fields = [self.name, self.triggers, self.licence, self.author, self.description, self.cover]
-        shown = [self.facts, self.measured, self.previews, self.files, self.no_lineage, self.lineage]
+        shown = [self.facts, self.measured, self.no_samples, self.answers, self.previews, self.files]
+        shown += [self.no_lineage, self.lineage]
         return [self.filled, self.whole, self.head, *shown, *fields, self.confirm, self.export_told, self.file]
 
     def show(self, name: str, filled_from: Any, request: gr.Request) -> dict[Any, Any]:
@@ -120,6 +123,8 @@ class Details:
             self.previews: gr.Gallery(
                 value=[(str(path), path.stem) for path in entry.previews], visible=bool(entry.previews)
             ),
+            self.no_samples: gr.Markdown(visible=not entry.previews and not entry.answers),
+            self.answers: answers_html(entry),
             self.files: filled(self._desk.words, request, files_of(entry), *_FILES),
             self.no_lineage: gr.Markdown(visible=not lineage),
             self.lineage: lineage,
@@ -144,23 +149,27 @@ class Details:
         Args:
             again: makes the list and the details follow an event.
         """
-        self.measure.click(self._measure, self._selected, self.measured, **_SHOWN)
+        self.measure.click(self._measure, self._selected, self.measured, **_QUIET)
         fields = [self.name, self.triggers, self.licence, self.author, self.description, self.cover]
-        again(self.save.click(self._save, [self._selected, *fields], [self._selected, self.outcome], **_SHOWN))
+        again(self.save.click(self._save, [self._selected, *fields], [self._selected, self.outcome], **_QUIET))
         choices = [self._selected, self.format, self.precision, self.rank, self.base]
-        self.write.click(self._export, choices, [self.export_told, self.file], **_SHOWN)
+        self.write.click(self._export, choices, [self.export_told, self.file], **_QUIET)
         again(self.remove.click(self._remove, [self._selected, self.confirm], [self._selected, self.outcome], **_QUIET))
         self._selected.change(lambda: "", None, self.outcome, **_QUIET)
 
-    def _measure(self, name: str, request: gr.Request) -> str:
+    def _measure(self, name: str, request: gr.Request) -> Iterator[str]:
         say = self._desk.words.say
-        with told():
+        yield progress_line(say(request, "library.measuring"))
+        try:
             found = self._desk.engine.result("measure_adapter", {"name": name})
+        except UserError as error:
+            yield problem_line(str(error))
+            return
         parts = [
             say(request, "library.part", part=part, tensors=tensors, values=f"{values:,}", kinds=kinds)
             for part, tensors, values, kinds in found["parts"]
         ]
-        return plain_markdown(say(request, "library.measured", hash=found["hash"], parts=" ".join(parts)))
+        yield progress_line(say(request, "library.measured", hash=found["hash"], parts=" ".join(parts)))
 
     def _save(
         self,
@@ -172,7 +181,7 @@ class Details:
         description: str,
         cover: str | None,
         request: gr.Request,
-    ) -> tuple[str, str]:
+    ) -> tuple[Any, str]:
         arguments = {
             "name": name,
             "new_name": new_name.strip(),
@@ -180,10 +189,12 @@ class Details:
             "about": {"license": licence, "author": author, "description": description},
             "preview": cover,
         }
-        with told():
+        try:
             now = self._desk.engine.result("change_adapter", arguments)["name"]
+        except UserError as error:
+            return gr.skip(), problem_line(str(error))
         key = "library.saved" if now == name else "library.renamed"
-        return now, self._desk.words.say(request, key, name=plain_markdown(name), new=plain_markdown(now))
+        return now, progress_line(self._desk.words.say(request, key, name=name, new=now))
 
     def _export(
         self, name: str, format_name: str, precision: str, rank: float | None, base: str, request: gr.Request
@@ -196,18 +207,23 @@ class Details:
             "rank": int(rank or 0),
             "base": base.strip(),
         }
-        yield say(request, "library.exporting"), gr.File(visible=False)
-        with told():
+        yield progress_line(say(request, "library.exporting")), gr.File(visible=False)
+        try:
             found = self._desk.engine.result("export_adapter", arguments)
-            key = "library.merged" if found["merged"] else "library.exported"
-            lines = [say(request, key, modules=found["modules"], error=f"{found['error']:.1e}"), *found["notes"]]
-            yield "\n\n".join(map(plain_markdown, lines)), gr.File(value=found["path"], visible=True)
+        except UserError as error:
+            yield problem_line(str(error)), gr.skip()
+            return
+        key = "library.merged" if found["merged"] else "library.exported"
+        lines = [say(request, key, modules=found["modules"], error=f"{found['error']:.1e}"), *found["notes"]]
+        yield progress_line("\n".join(lines)), gr.File(value=found["path"], visible=True)
 
-    def _remove(self, name: str, confirmed: str, request: gr.Request) -> tuple[str, str]:
-        with told():
+    def _remove(self, name: str, confirmed: str, request: gr.Request) -> tuple[Any, str]:
+        try:
             if confirmed.strip() != name:
                 raise UserError(
                     f"{confirmed.strip()!r} is not the adapter's name, so nothing was removed. It is {name!r}."
                 )
             self._desk.library.remove(name)
-        return "", self._desk.words.say(request, "library.removed", name=plain_markdown(name))
+        except UserError as error:
+            return gr.skip(), problem_line(str(error))
+        return "", progress_line(self._desk.words.say(request, "library.removed", name=name))

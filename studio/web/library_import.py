@@ -5,12 +5,12 @@ from typing import Any
 
 import gradio as gr
 
-from studio.web.desk import Desk, told
-from studio.web.escaping import plain_markdown
+from studio.web.desk import Desk
+from studio.web.progress_line import problem_line, progress_line
 from studio.web.tables import filled, text_table
 from trainers.errors import UserError
 
-_SHOWN: Mapping[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
+_QUIET: Mapping[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 _SHOWN_NAMES = 200
 _METADATA = ("library.key", "library.value")
 
@@ -41,11 +41,11 @@ def build_import(desk: Desk, selected: gr.State, again: Callable[[Any], Any]) ->
             with gr.Row():
                 name = gr.Textbox(label=words("library.import_name"), max_lines=1, min_width=220)
                 take = gr.Button(words("library.take"), variant="primary")
-        outcome = gr.Markdown()
+        outcome = gr.HTML(elem_id="library-imported")
 
     def examine(upload: str | None, path: str, base: str, request: gr.Request) -> Iterator[dict[Any, Any]]:
-        yield {outcome: words.say(request, "library.examining"), result: gr.Column(visible=False)}
-        with told():
+        yield {outcome: progress_line(words.say(request, "library.examining")), result: gr.Column(visible=False)}
+        try:
             found = desk.engine.result("examine_file", {"path": _given(upload, path), "base": base.strip()})
             yield {
                 outcome: "",
@@ -60,25 +60,31 @@ def build_import(desk: Desk, selected: gr.State, again: Callable[[Any], Any]) ->
                 allow: gr.Checkbox(value=False, visible=bool(found["unmatched"])),
                 name: found["suggested_name"],
             }
+        except UserError as error:
+            yield {outcome: problem_line(str(error))}
 
     def bring(
         upload: str | None, path: str, base: str, name: str, allow: bool, request: gr.Request
-    ) -> tuple[str, str, Any, Any, str]:
-        arguments = {"path": _given(upload, path), "base": base.strip(), "name": name.strip(), "allow_unmatched": allow}
-        with told():
-            found = desk.engine.result("import_adapter", arguments)
-        said = [words.say(request, "library.imported", names=", ".join(found["names"])), *found["notes"]]
-        return "\n\n".join(map(plain_markdown, said)), found["names"][0], gr.Column(visible=False), None, ""
+    ) -> Iterator[tuple[Any, ...]]:
+        nothing = [gr.skip()] * 4
+        yield progress_line(words.say(request, "library.importing")), *nothing
+        asked = {"base": base.strip(), "name": name.strip(), "allow_unmatched": allow}
+        try:
+            found = desk.engine.result("import_adapter", {"path": _given(upload, path), **asked})
+        except UserError as error:
+            yield problem_line(str(error)), *nothing
+            return
+        said = "\n".join([words.say(request, "library.imported", names=", ".join(found["names"])), *found["notes"]])
+        yield progress_line(said), found["names"][0], gr.Column(visible=False), None, ""
 
-    look.click(examine, [upload, path, base], [outcome, result, facts, unmatched, metadata, allow, name], **_SHOWN)
-    again(take.click(bring, [upload, path, base, name, allow], [outcome, selected, result, upload, path], **_SHOWN))
+    look.click(examine, [upload, path, base], [outcome, result, facts, unmatched, metadata, allow, name], **_QUIET)
+    again(take.click(bring, [upload, path, base, name, allow], [outcome, selected, result, upload, path], **_QUIET))
 
 
 def _given(upload: str | None, path: str) -> str:
     found = upload or path.strip()
     if not found:
-        with told():
-            raise UserError("No file is given. Drop a .safetensors file, or give the path of a file or folder.")
+        raise UserError("No file is given. Drop a .safetensors file, or give the path of a file or folder.")
     return found
 
 

@@ -8,11 +8,16 @@ from typing import Any
 from urllib.parse import quote
 
 from studio.library import Library, folder_size_bytes
+from studio.run_watch import read_answers
 from trainers.card import AdapterCard, RecipeCard, read_card
 from trainers.errors import UserError
+from trainers.text_config import PART
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 _MOST_DEPTH = 12
+_MOST_ANSWER = 110
+CARD_WORDS = ("no_preview", "language_model", "blend", "broken", "triggers", "scores")
+"""The texts that a card needs."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +29,15 @@ class Entry:
     card: AdapterCard | None
     size_bytes: int
     previews: Sequence[Path] = ()
+    answers: Sequence[tuple[str, str]] = ()
+    """Prompts and answers that were written with it when it was made, where it belongs to a language model."""
     problem: str = ""
     """Why its card cannot be read; empty when it can."""
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it belongs to a language model."""
+        return self.card is not None and PART in self.card.parts
 
     @property
     def made(self) -> str:
@@ -70,7 +82,9 @@ def _entry(library: Library, name: str) -> Entry:
         card, problem = read_card(folder), ""
     except UserError as error:
         card, problem = None, str(error)
-    return Entry(name, folder, card, folder_size_bytes(folder), previews, problem)
+    written = sorted((folder / "previews").glob("*.jsonl"))
+    answers = read_answers(written[-1]) if written else []
+    return Entry(name, folder, card, folder_size_bytes(folder), previews, answers, problem)
 
 
 def searched(entries: Sequence[Entry], search: str, sort: str) -> Found:
@@ -95,7 +109,7 @@ def cards_html(found: Found, selected: str, words: Mapping[str, str]) -> str:
     """Return the cards as buttons in a list.
 
     Args:
-        words: the texts ``no_preview``, ``broken``, ``triggers`` and ``scores``.
+        words: the texts of `CARD_WORDS`.
     """
     return '<ul class="studio-cards">' + "".join(_card_html(item, selected, words) for item in found.entries) + "</ul>"
 
@@ -106,7 +120,7 @@ def _card_html(entry: Entry, selected: str, words: Mapping[str, str]) -> str:
         stamp = entry.previews[0].stat().st_mtime_ns
         picture = f'<img src="{escape(address)}?{stamp}" alt="" loading="lazy">'
     else:
-        picture = f'<span class="studio-card-blank">{escape(words["no_preview"])}</span>'
+        picture = _blank_html(entry, words)
     lines = [f"<strong>{escape(entry.name)}</strong>"]
     card = entry.card
     if card is None:
@@ -121,6 +135,26 @@ def _card_html(entry: Entry, selected: str, words: Mapping[str, str]) -> str:
     return (
         f'<li><button type="button" data-name="{escape(entry.name)}" aria-pressed="{pressed}">{picture}'
         f'<span class="studio-card-text">{"".join(lines)}</span></button></li>'
+    )
+
+
+def _blank_html(entry: Entry, words: Mapping[str, str]) -> str:
+    """Return what stands in place of a picture: something that was answered, or what the adapter is."""
+    answer = next((" ".join(answer.split()) for _, answer in entry.answers if answer.strip()), "")
+    if answer:
+        shown = answer if len(answer) <= _MOST_ANSWER else answer[:_MOST_ANSWER].rsplit(" ", 1)[0] + " …"
+        return f'<span class="studio-card-blank studio-card-answer">“{escape(shown)}”</span>'
+    is_blend = entry.card is not None and entry.card.recipe is not None
+    key = "language_model" if entry.is_text else "blend" if is_blend else "no_preview"
+    return f'<span class="studio-card-blank">{escape(words[key])}</span>'
+
+
+def answers_html(entry: Entry) -> str:
+    """Return what was written with an adapter, a frame for each prompt; empty where nothing was."""
+    return "".join(
+        f'<section class="studio-row"><p class="studio-said"><b>{escape(prompt)}</b></p>'
+        f'<p class="studio-said">{escape(answer)}</p></section>'
+        for prompt, answer in entry.answers
     )
 
 

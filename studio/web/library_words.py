@@ -22,7 +22,13 @@ TEXTS: Mapping[str, tuple[str, str]] = {
         "{total} 個轉接器中的 {count} 個。選取一個以檢視詳情。",
     ),
     "library.cards": ("Adapters", "轉接器"),
-    "library.no_preview": ("no preview", "無預覽"),
+    "library.no_preview": ("no picture yet", "尚無圖片"),
+    "library.language_model": ("language model", "語言模型"),
+    "library.blend": ("blend, no picture yet", "混合，尚無圖片"),
+    "library.no_samples": (
+        "Nothing was drawn or written with it when it was made. A cover picture can be chosen under Edit.",
+        "製作時沒有用它繪圖或寫作。可在「編輯」中選擇封面圖片。",
+    ),
     "library.broken": ("broken", "損壞"),
     "library.triggers": ("Trigger words", "觸發詞"),
     "library.scores": ("Scores", "分數"),
@@ -41,6 +47,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
         "Content hash {hash}. {parts}",
         "內容雜湊 {hash}。{parts}",
     ),
+    "library.measuring": ("Reading the tensors …", "正在讀取張量……"),
     "library.part": (
         "{part}: {tensors} tensors, {values} values, {kinds}.",
         "{part}：{tensors} 個張量，{values} 個數值，{kinds}。",
@@ -109,6 +116,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "library.allow": ("Import although names have no place", "即使有名稱無對應仍匯入"),
     "library.import_name": ("Name in the library", "在收藏庫中的名稱"),
     "library.take": ("Import", "匯入"),
+    "library.importing": ("Importing …", "匯入中……"),
     "library.imported": ("Imported: {names}.", "已匯入：{names}。"),
     "library.nothing": ("Choose an adapter first.", "請先選取轉接器。"),
 }

@@ -37,6 +37,14 @@ footer { display: none !important; }
 .studio-bar { width: 60%; }
 .studio-bar span { display: block; height: 0.8rem; background: var(--color-accent); border-radius: 2px; }
 .studio-heading, .studio-heading p { font-weight: 600; }
+.studio-wide { overflow-x: auto; }
+.studio-table { border-collapse: collapse; width: 100%; font-size: 0.85rem; }
+.studio-table caption { text-align: left; font-weight: 600; padding: 0 0 0.4rem 0; }
+.studio-table th, .studio-table td {
+  text-align: left; vertical-align: bottom; padding: 0.35rem 0.7rem 0.35rem 0; min-width: 5.5rem;
+  border: 0 !important; border-bottom: 1px solid var(--border-color-primary) !important;
+}
+.studio-table td { white-space: nowrap; }
 .studio-centred { align-items: center; }
 .studio-facts { width: 100%; border-collapse: collapse; }
 .studio-facts th { text-align: left; white-space: nowrap; vertical-align: top; padding: 0.2rem 0.8rem 0.2rem 0; }
@@ -70,11 +78,21 @@ progress::-moz-progress-bar { background: var(--color-accent); border-radius: 0.
   outline: 2px solid var(--color-accent); outline-offset: 1px;
 }
 .studio-weights + datalist + button:disabled { opacity: 0.5; cursor: default; }
+/* notices stand at the foot of the page, where they hide neither the tabs nor what was just pressed */
+.toast-wrap { top: auto !important; bottom: 0.6rem !important; }
 @media (max-width: 640px) {
   .gradio-container { padding: 0.4rem !important; }
   .studio-wide-only { display: none !important; }
 }
 """
+
+HEAD = """<script>
+document.addEventListener("click", (event) => {
+  if (!event.target.closest("[role=tab]")) return;
+  document.querySelectorAll(".toast-close").forEach((button) => button.click());
+});
+</script>"""
+"""Closes notices when another tab is opened: they are about the one that was left."""
 
 
 def theme() -> Any:

@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
+from studio.web.field_names import on_page
+
 
 def problems_html(text: str, title: str = "") -> str:
     """Return an error's sentence, its listed problems as a list; empty for an empty text."""
     if not text:
         return ""
-    headline, *problems = text.split("\n  - ")
+    headline, *problems = on_page(text).split("\n  - ")
     items = "".join(f"<li>{escape(problem)}</li>" for problem in problems)
     head = f"<strong>{escape(title)}</strong> " if title else ""
     return (
@@ -32,6 +34,6 @@ def forecast_html(forecast: Mapping[str, Any], ready: str, not_ready: str, notes
     )
     parts += [f"<table class='studio-facts'><tbody>{rows}</tbody></table>"] if rows else []
     if forecast["notes"]:
-        items = "".join(f"<li>{escape(note)}</li>" for note in forecast["notes"])
+        items = "".join(f"<li>{escape(on_page(note))}</li>" for note in forecast["notes"])
         parts.append(f"<p>{escape(notes)}</p><ul>{items}</ul>")
     return "".join(parts)

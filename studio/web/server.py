@@ -146,7 +146,7 @@ def _guarded_app(library: Library, engine: Engine, address: Address) -> Any:
     from studio.web.app import build_app
     from studio.web.entrance import Entrance
     from studio.web.guard import Guard
-    from studio.web.look import CSS, theme
+    from studio.web.look import CSS, HEAD, theme
     from studio.web.served_files import ServedFiles
 
     with building_quickly():
@@ -175,6 +175,7 @@ def _guarded_app(library: Library, engine: Engine, address: Address) -> Any:
         i18n=desk.words.i18n,
         theme=theme(),
         css=CSS,
+        head=HEAD,
     )
     page.has_launched = page.is_running = True  # mounting does not say so, and until then events may read any file
     host = f"[{address.host}]" if ":" in address.host else address.host

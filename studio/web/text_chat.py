@@ -10,13 +10,13 @@ from studio.web.blend_tools import device_and_precision
 from studio.web.desk import Desk, told
 from studio.web.first_opening import first_opening
 from studio.web.memory import browser_memory
-from studio.web.progress_line import problem_line, progress_line
+from studio.web.progress_line import loading_line, problem_line, progress_line
 from studio.web.text_columns import chat_html, kept_turns, new_turn, stopped, take_piece
 from studio.web.text_form import TextForm
 from studio.web.text_votes import count_votes, keep_vote, pair_of, votes_file, votes_to_train_on
 from studio.web.tickets import Tickets
 from trainers.errors import UserError
-from trainers.text_config import POCKET_LANGUAGE
+from trainers.text_config import POCKET_LANGUAGE, USUAL_BATCH
 
 _QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 _LABELS = ("you", "pace", "end_stop", "end_length", "end_stopped")
@@ -94,32 +94,31 @@ class Chat:
         self, turns: list[Any], prompt: str, values: Mapping[str, Any], request: gr.Request, *, clear: bool = False
     ) -> Iterator[list[Any]]:
         """Answer a prompt in all columns, and show it as it is written."""
-        with told():
-            try:
-                turn, arguments = self._asked(turns, prompt, values, request)
-                yield self._growing(turns, request, self._line(request, "loading", "shared"))
-                shown_at, last = 0.0, ""
-                for event in self._tickets.run(request, "text_chat", arguments):
-                    last = event["event"]
-                    if last == "waiting" and event["ahead"]:
-                        said = self._line(request, "waiting", "shared", ahead=event["ahead"])
-                        yield self._growing(turns, request, said)
-                    elif last == "piece":
-                        take_piece(turn, event)
-                        if time.monotonic() - shown_at > _PAUSE_SECONDS:
-                            shown_at = time.monotonic()
-                            yield self._growing([*turns, turn], request, self._line(request, "answering"))
-            except UserError as error:
-                yield self._shown(turns, request, problem_line(str(error)))
-                raise
-            if last == "cancelled":
-                kept = [*turns, turn] if stopped(turn) else turns
-                yield self._shown(
-                    kept, request, self._line(request, "stopped"), prompt="" if kept is not turns else None
-                )
-                return
-            said = self._line(request, "answered", columns=len(turn["columns"]), seed=turn["seed"])
-            yield self._shown([*turns, turn], request, said, prompt="" if clear else None)
+        try:
+            turn, arguments = self._asked(turns, prompt, values, request)
+            yield self._growing(turns, request, self._line(request, "loading", "shared"))
+            shown_at, last = 0.0, ""
+            for event in self._tickets.run(request, "text_chat", arguments):
+                last = event["event"]
+                if last == "waiting" and event["ahead"]:
+                    said = self._line(request, "waiting", "shared", ahead=event["ahead"])
+                    yield self._growing(turns, request, said)
+                elif line := loading_line(event):
+                    yield self._growing(turns, request, line)
+                elif last == "piece":
+                    take_piece(turn, event)
+                    if time.monotonic() - shown_at > _PAUSE_SECONDS:
+                        shown_at = time.monotonic()
+                        yield self._growing([*turns, turn], request, self._line(request, "answering"))
+        except UserError as error:
+            yield self._shown(turns, request, problem_line(str(error)))
+            return
+        if last == "cancelled":
+            kept = [*turns, turn] if stopped(turn) else turns
+            yield self._shown(kept, request, self._line(request, "stopped"), prompt="" if kept is not turns else None)
+            return
+        said = self._line(request, "answered", columns=len(turn["columns"]), seed=turn["seed"])
+        yield self._shown([*turns, turn], request, said, prompt="" if clear else None)
 
     def _asked(
         self, turns: list[Any], prompt: str, values: Mapping[str, Any], request: gr.Request
@@ -168,8 +167,9 @@ class Chat:
     def _for_training(self, base: str | None) -> Mapping[str, Any]:
         base = base or POCKET_LANGUAGE
         data = votes_to_train_on(self._desk.library, base)
+        size = min(USUAL_BATCH, count_votes(self._desk.library, base))
         settings = {"kind": "text", "base": base, "data": str(data), "stage": "dpo", "name": "my-votes", "steps": 50}
-        return {"config": settings}
+        return {"config": {**settings, "batch_size": size}}
 
     def _line(self, request: gr.Request, key: str, table: str = "text", **values: object) -> str:
         return progress_line(self._desk.words.say(request, f"{table}.{key}", **values))

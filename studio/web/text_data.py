@@ -18,7 +18,7 @@ from studio.web.text_words import TEXTS
 from trainers.errors import UserError
 from trainers.stages import stage_names
 from trainers.storage import disk_errors
-from trainers.text_config import POCKET_LANGUAGE
+from trainers.text_config import POCKET_LANGUAGE, USUAL_BATCH
 
 _ENDINGS = [".jsonl", ".json", ".csv", ".txt"]
 _MOST_ROWS = 50
@@ -107,18 +107,18 @@ class TextData:
     ) -> Iterator[list[Any]]:
         say, nothing = self._desk.words.say, [gr.skip()] * 5
         yield [progress_line(say(request, "text.reading")), *nothing]
-        with told():
-            try:
-                settings = text_settings(base, data, stage, length, whole_chat=whole)
-                start = max(0, int(first or 1) - 1)
-                asked: dict[str, Any] = {"settings": {**settings, **device_and_precision(self._desk)}}
-                asked |= {"rows": min(int(rows or 1), _MOST_ROWS), "first": start}
-                event = self._desk.engine.result("text_preview", asked)
-            except UserError as error:
-                yield [problem_line(str(error)), *nothing]
-                raise
-        last = start + len(event["rows"])
+        try:
+            settings = text_settings(base, data, stage, length, whole_chat=whole)
+            start = max(0, int(first or 1) - 1)
+            asked: dict[str, Any] = {"settings": {**settings, **device_and_precision(self._desk)}}
+            asked |= {"rows": min(int(rows or 1), _MOST_ROWS), "first": start}
+            event = self._desk.engine.result("text_preview", asked)
+        except UserError as error:
+            yield [problem_line(str(error)), *nothing]
+            return
+        last = start + len(event["rows"]) // event["per_row"]
         said = say(request, "text.shown", first=min(start + 1, last), last=last, count=event["count"])
+        heads = ("length", "rows" if event["per_row"] == 1 else "answers")
         labels = {key: say(request, f"text.{key}", tokens="{tokens}", trained="{trained}") for key in _LABELS}
         yield [
             progress_line(said),
@@ -126,7 +126,7 @@ class TextData:
             gr.update(visible=True),
             facts_html(event, say(request, "text.notes")),
             rows_html(event["rows"], labels),
-            histogram_html(event["histogram"], [say(request, "text.length"), say(request, "text.rows")]),
+            histogram_html(event["histogram"], [say(request, f"text.{key}") for key in heads]),
         ]
 
     def _for_training(
@@ -135,11 +135,12 @@ class TextData:
         settings = text_settings(base, data, stage, length, whole_chat=whole)
         place = Path(str(data))
         name = re.sub(r"[^A-Za-z0-9-]+", "-", place.stem if place.suffix else place.name).strip("-").lower()
-        return {"config": {"kind": "text", **settings, "name": f"my-{name or 'texts'}"}}
+        named = {"name": f"my-{name or 'texts'}", "batch_size": USUAL_BATCH}
+        return {"config": {"kind": "text", **settings, **named}}
 
 
 _QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-_LABELS = ("counts", "learned", "masked")
+_LABELS = ("counts", "learned", "masked", "chosen", "rejected")
 
 
 def text_settings(base: str | None, data: str | None, stage: str, length: str, *, whole_chat: bool) -> dict[str, Any]:

@@ -1,13 +1,14 @@
 """The Text tab's table of how well each column foresees texts that it was not trained on."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import gradio as gr
 
 from studio.web.blend_tools import device_and_precision
-from studio.web.desk import Desk, told
-from studio.web.progress_line import problem_line, progress_line
+from studio.web.desk import Desk
+from studio.web.progress_line import loading_line, problem_line, progress_line
 from studio.web.tables import filled, text_table
 from studio.web.text_data import example_texts
 from studio.web.text_form import TextForm
@@ -15,6 +16,8 @@ from studio.web.tickets import Tickets
 from trainers.errors import UserError
 
 _HEADS = ("text.column", "text.value", "text.against", "text.loss", "text.tokens")
+_STRANGE = 1_000.0
+"""No text that a base was taught to write comes near this perplexity; a reader would look for the mistake."""
 _QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
 
@@ -39,31 +42,33 @@ def build_measure(desk: Desk, form: TextForm) -> None:
 
     def look(path: str | None, request: gr.Request, *given: Any) -> Iterator[tuple[Any, Any]]:
         found: list[Mapping[str, Any]] = []
-        with told():
-            try:
-                if not (path or "").strip():
-                    raise UserError("No texts are chosen. Choose an example, or write the path of a held-out file.")
-                values = TextForm.values(given)
-                columns = TextForm.columns(values, words.say(request, "text.base_column"))
-                asked: dict[str, Any] = {"data": str(path).strip(), "base": values["base"] or ""}
-                asked["columns"] = [{"title": own.title, "weights": dict(own.weights)} for own in columns]
-                yield progress_line(words.say(request, "shared.loading")), gr.skip()
-                for event in tickets.run(request, "text_perplexity", {**asked, **device_and_precision(desk)}):
-                    if event["event"] == "measured":
-                        found.append(event)
-                        rows = filled(words, request, measured_rows(found), *_HEADS)
-                        yield gr.skip(), gr.update(value=rows, visible=True)
-                    elif event["event"] == "progress":
-                        counts = {"done": event["done"], "total": event["total"]}
-                        said = words.say(request, "text.measuring", title=event["note"], **counts)
-                        yield progress_line(said, **counts), gr.skip()
-                    elif event["event"] == "cancelled":
-                        yield progress_line(words.say(request, "shared.cancelled")), gr.skip()
-                        return
-            except UserError as error:
-                yield problem_line(str(error)), gr.skip()
-                raise
-            yield progress_line(words.say(request, "shared.done")), gr.skip()
+        try:
+            if not (path or "").strip():
+                raise UserError("No texts are chosen. Choose an example, or write the path of a held-out file.")
+            values = TextForm.values(given)
+            columns = TextForm.columns(values, words.say(request, "text.base_column"))
+            asked: dict[str, Any] = {"data": str(path).strip(), "base": values["base"] or ""}
+            asked["columns"] = [{"title": own.title, "weights": dict(own.weights)} for own in columns]
+            yield progress_line(words.say(request, "shared.loading")), gr.skip()
+            for event in tickets.run(request, "text_perplexity", {**asked, **device_and_precision(desk)}):
+                if event["event"] == "measured":
+                    found.append(event)
+                    rows = filled(words, request, measured_rows(found, partial(words.say, request)), *_HEADS)
+                    yield gr.skip(), gr.update(value=rows, visible=True)
+                elif line := loading_line(event):
+                    yield line, gr.skip()
+                elif event["event"] == "progress":
+                    counts = {"done": event["done"], "total": event["total"]}
+                    said = words.say(request, "text.measuring", title=event["note"], **counts)
+                    yield progress_line(said, **counts), gr.skip()
+                elif event["event"] == "cancelled":
+                    yield progress_line(words.say(request, "shared.cancelled")), gr.skip()
+                    return
+        except UserError as error:
+            yield problem_line(str(error)), gr.skip()
+            return
+        lines = [words.say(request, "shared.done"), note_on(found, partial(words.say, request))]
+        yield progress_line("\n".join(filter(None, lines))), gr.skip()
 
     def take_back(request: gr.Request) -> Any:
         return gr.skip() if tickets.cancel(request) else progress_line(words.say(request, "text.nothing_to_stop"))
@@ -72,14 +77,18 @@ def build_measure(desk: Desk, form: TextForm) -> None:
     cancel.click(take_back, None, status, **_QUIET)
 
 
-def measured_rows(found: Sequence[Mapping[str, Any]]) -> list[list[str]]:
-    """Return title, perplexity, its change against the first one, loss and tokens of each column."""
+def measured_rows(found: Sequence[Mapping[str, Any]], say: Callable[..., str]) -> list[list[str]]:
+    """Return title, perplexity, its change against the first one, loss and tokens of each column.
+
+    Args:
+        say: (key, values) -> a text in the reader's language.
+    """
     first = found[0]["perplexity"]
     return [
         [
             str(one["title"]),
-            f"{one['perplexity']:,.2f}",
-            _change(one["perplexity"], first) if one is not found[0] else "",
+            _shown(one["perplexity"]),
+            _change(one["perplexity"], first, say) if one is not found[0] else "",
             f"{one['loss']:.4f}",
             f"{one['tokens']:,}",
         ]
@@ -87,8 +96,21 @@ def measured_rows(found: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     ]
 
 
-def _change(value: float, first: float) -> str:
-    """Return how a value differs from the first: in percent, or as a factor where percents would all be −100 %."""
+def note_on(found: Sequence[Mapping[str, Any]], say: Callable[..., str]) -> str:
+    """Return a sentence on a first perplexity that looks like a mistake; empty where it does not."""
+    return say("text.strange", value=_shown(found[0]["perplexity"])) if found[0]["perplexity"] > _STRANGE else ""
+
+
+def _change(value: float, first: float, say: Callable[..., str]) -> str:
+    """Return how a value differs from the first: in percent, or as a factor where percents would all be 100 %."""
+    both = {"first": _shown(first), "value": _shown(value)}
     if value < first / 10:
-        return f"÷ {first / value:,.0f}"
-    return f"{value / first - 1:+.1%}" if value < 10 * first else f"× {value / first:,.0f}"
+        return say("text.times_lower", factor=f"{first / value:,.0f}", **both)
+    if value > first * 10:
+        return say("text.times_higher", factor=f"{value / first:,.0f}", **both)
+    key = "text.lower" if value < first else "text.higher"
+    return say(key, share=f"{abs(value / first - 1):.1%}".replace("%", " %"), **both)
+
+
+def _shown(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:,.2f}" if value < 10 else f"{value:.1f}"

@@ -88,6 +88,16 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "text.value": ("Perplexity", "困惑度"),
     "text.loss": ("Loss (nats a token)", "損失（每詞元 nats）"),
     "text.tokens": ("Tokens", "詞元數"),
+    "text.lower": ("{first} → {value}, {share} lower", "{first} → {value}，低 {share}"),
+    "text.higher": ("{first} → {value}, {share} higher", "{first} → {value}，高 {share}"),
+    "text.times_lower": ("{first} → {value}, {factor} times lower", "{first} → {value}，降至 {factor} 分之一"),
+    "text.times_higher": ("{first} → {value}, {factor} times higher", "{first} → {value}，升至 {factor} 倍"),
+    "text.strange": (
+        "{value} is no mistake: the first column hardly knows words of these texts, and every such word counts. "
+        "It falls steeply as soon as an adapter has seen them.",
+        "{value} 並非錯誤：第一欄幾乎不認得這些文字中的某些詞，而每個這樣的詞都會計入。"
+        "轉接器一旦學過這些詞，數值就會大幅下降。",
+    ),
     "text.against": ("Against the first", "相對於第一欄"),
     "text.data": ("Data", "資料"),
     "text.data_info": (
@@ -123,6 +133,9 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "text.learned": ("learned from", "會被學習"),
     "text.masked": ("read, not learned from", "只讀不學"),
     "text.counts": ("{tokens} tokens, {trained} learned from", "{tokens} 個詞元，其中 {trained} 個會被學習"),
+    "text.chosen": ("chosen", "較好的回答"),
+    "text.rejected": ("rejected", "較差的回答"),
+    "text.answers": ("Answers", "回答數"),
     "text.lengths": ("Lengths of all rows", "所有列的長度"),
     "text.length": ("Tokens", "詞元數"),
     "text.notes": ("Worth knowing:", "值得留意："),

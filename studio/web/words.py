@@ -56,10 +56,11 @@ class Words:
 
     def say(self, request: gr.Request | None, key: str, **values: object) -> str:
         """Return a text for a handler's answer, in the language that the browser asked for."""
-        return self._table[key][_language(request)].format(**values)
+        return self._table[key][reader_language(request)].format(**values)
 
 
-def _language(request: gr.Request | None) -> int:
+def reader_language(request: gr.Request | None) -> int:
+    """Return 0 for English, 1 for Traditional Chinese, by what the browser of a request asks for."""
     headers = getattr(request, "headers", None)
     return language_of((headers.get("accept-language") or "") if headers is not None else "")
 

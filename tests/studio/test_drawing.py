@@ -1,5 +1,6 @@
 """What the forms of Generate and Compare ask for, without a page."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from studio.library import Library
 from studio.web import compare_form
 from studio.web.ballot import Ballot
 from studio.web.drawing import Drawn, Wanted, lacking_triggers, settings_of, with_triggers
+from studio.web.generate_gallery import TEXTS, results
+from studio.web.words import Words
 from trainers.errors import UserError
 
 
@@ -58,7 +61,14 @@ def test_pairs_are_of_one_seed() -> None:
         drawn.take({"event": "picture", "path": path, "seed": seed, "plain": plain})
     drawn.take({"event": "said", "text": "Loading the base pocket …"})
     drawn.take({"event": "said", "text": "Note: the prompt is too long."})
-    assert [drawn.pair(number) for number in range(5)] == [("c", "a"), ("d", "b"), ("c", "a"), ("d", "b"), None]
+    assert [drawn.pair(number) for number in range(5)] == [("c", "a"), ("c", "a"), ("d", "b"), ("d", "b"), None]
+    assert drawn.paths() == ["c", "a", "d", "b"], "by seed, and the base on the left as in the slider"
+    _, first, slider, gallery = results(drawn, partial(Words(TEXTS).say, None))
+    assert gallery["value"][:2] == [("c", "seed 1, base"), ("a", "seed 1, with adapters")]
+    assert "seed 1" in slider["label"]
+    assert not first["visible"]
+    alone = Drawn([("a", 1, False)])
+    assert results(alone, partial(Words(TEXTS).say, None))[3]["value"] == [("a", "seed 1")]
     assert drawn.notes == ["the prompt is too long."]
 
 

@@ -1,6 +1,8 @@
 """The jobs behind the Library tab: examine, import, export, change, rename, measure."""
 
+import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,13 +13,22 @@ from pipelines.recipe import content_hash
 from studio.blending import blend_into_library
 from studio.library import Library
 from studio.web.library_import import examined_lines
-from studio.web.library_shelf import cards_html, entries_of, facts_of, lineage_html, searched
+from studio.web.library_shelf import (
+    CARD_WORDS,
+    Found,
+    answers_html,
+    cards_html,
+    entries_of,
+    facts_of,
+    lineage_html,
+    searched,
+)
 from tests.studio.test_data_folders import work
 from tests.support import draw_pictures
 from trainers.adapter import read_adapter
 from trainers.errors import UserError
 
-_WORDS = {"no_preview": "none", "broken": "broken", "triggers": "triggers", "scores": "scores"}
+_WORDS = {key: key for key in CARD_WORDS}
 
 
 def test_export_examine_and_import_agree(library: Library, tiny_base: Path, base: LoadedBase, tmp_path: Path) -> None:
@@ -93,6 +104,25 @@ def test_changes_and_names_leave_the_tensors(library: Library, tmp_path: Path) -
     with pytest.raises(UserError, match="cannot be decoded"):
         work(library, "change_adapter", name="other", preview=str(tmp_path / "bad.png"))
     assert library.names() == ["foreign", "other", "two"]
+
+
+def test_an_adapter_without_pictures_shows_what_it_answered_or_what_it_is(library: Library) -> None:
+    blend_into_library(library, {"one": 0.5, "two": -0.25}, "mixed")
+    answers = library.find("two") / "previews" / "step-00000009.jsonl"
+    answers.parent.mkdir()
+    rows = [{"prompt": "<i>", "answer": " "}, {"prompt": "Who?", "answer": "<b> " + "ahoy " * 90}]
+    answers.write_text("".join(json.dumps(row) + "\n" for row in rows) + "torn")
+    entries = {entry.name: entry for entry in entries_of(library)}
+    assert "<b>" not in cards_html(Found([entries["two"]]), "", _WORDS)
+    assert "“&lt;b&gt; ahoy" in cards_html(Found([entries["two"]]), "", _WORDS)
+    assert len(cards_html(Found([entries["two"]]), "", _WORDS)) < 600
+    assert "&lt;i&gt;" in answers_html(entries["two"])
+    assert ">blend<" in cards_html(Found([entries["mixed"]]), "", _WORDS)
+    assert ">no_preview<" in cards_html(Found([entries["one"]]), "", _WORDS)
+    card = entries["one"].card
+    assert card is not None
+    speaks = card.model_copy(update={"parts": {"language_model": next(iter(card.parts.values()))}})
+    assert ">language_model<" in cards_html(Found([replace(entries["one"], card=speaks)]), "", _WORDS)
 
 
 def test_cards_and_lineage_escape_everything(library: Library) -> None:

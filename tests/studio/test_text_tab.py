@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +45,11 @@ from studio.web.text_columns import (
     stopped,
     take_piece,
 )
-from studio.web.text_measure import measured_rows
+from studio.web.text_measure import measured_rows, note_on
 from studio.web.text_rows import histogram_html, rows_html
 from studio.web.text_votes import count_votes, keep_vote, pair_of, votes_file, votes_to_train_on
+from studio.web.text_words import TEXTS
+from studio.web.words import Words
 from tests.support import random_adapter
 from trainers.adapter import write_adapter
 from trainers.data.texts import read_texts
@@ -182,6 +185,9 @@ def test_a_preview_tells_learned_from_masked_tokens(library: Library, tiny_langu
     assert "<i>" not in html
     assert 'class="studio-masked"' in html
     assert "⟦&lt;b&gt;⟧" in html  # told by brackets too, not by colour alone
+    marked = {**row, "mark": "chosen", "pieces": []}
+    assert "<b><better></b>" not in rows_html([marked], {"counts": "", "chosen": "<better>"})
+    assert "line 2 · <b>&lt;better&gt;</b>" in rows_html([marked], {"counts": "", "chosen": "<better>"})
     assert histogram_html([(1, 4, 2), (5, 8, 1)], ["<x>", "rows"]).count('<th scope="row">') == 2
 
 
@@ -361,7 +367,16 @@ def test_answers_of_a_run_stand_under_their_prompts() -> None:
 
 def test_a_change_of_perplexity_is_told_in_percent_or_as_a_factor() -> None:
     found = [{"title": "x", "perplexity": value, "loss": 0.0, "tokens": 1} for value in (100, 96.5, 150, 2, 5_000)]
-    assert [row[2] for row in measured_rows(found)] == ["", "-3.5%", "+50.0%", "÷ 50", "× 50"]
+    say = partial(Words(TEXTS).say, None)
+    assert [row[2] for row in measured_rows(found, say)] == [
+        "",
+        "100.0 → 96.5, 3.5 % lower",
+        "100.0 → 150.0, 50.0 % higher",
+        "100.0 → 2.00, 50 times lower",
+        "100.0 → 5,000, 50 times higher",
+    ]
+    assert note_on(found, say) == ""
+    assert note_on([{**found[0], "perplexity": 28_468.2}], say).startswith("28,468 is no mistake")
 
 
 @pytest.mark.parametrize(("gone", "said"), [(("tokenizer",), "no tokenizer file"), ((), "one is broken or missing")])

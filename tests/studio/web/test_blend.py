@@ -94,7 +94,7 @@ def test_a_moved_slider_draws_another_picture_and_the_file_is_proved(blend_page:
     page.get_by_label("Name of the blend").fill("north-south")
     page.get_by_role("button", name="Save and prove").click()
     expect(page.get_by_text("north-south is in the library")).to_be_visible()
-    expect(page.get_by_text("worst error").first).to_be_visible()
+    expect(page.get_by_text("error of the worst layer").first).to_be_visible()
     recipe = blend_app.library.card("north-south").recipe
     assert recipe is not None
     assert recipe.formula() == "2.5·north + 0.5·south"

@@ -138,7 +138,7 @@ def test_settings_come_back_from_pictures_and_go_to_compare(drawing: RunningApp,
     expect(tab.get_by_label("Seed", exact=True).first).to_have_value("77")
     expect(tab.get_by_label("number input for Steps").first).to_have_value("3")
     expect(tab.get_by_label("Exact weight").first).to_have_value("0.7")
-    page.get_by_role("button", name="Send to Compare").click()
+    page.get_by_role("button", name="Compare these adapters").click()
     expect(page.get_by_role("tab", name="Compare")).to_have_attribute("aria-selected", "true")
     expect(page.get_by_label("Prompts, one a line")).to_have_value("a green teapot")
 
