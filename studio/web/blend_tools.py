@@ -76,7 +76,7 @@ def build_save(bench: Bench, onward: Sequence[str] = ("generate", "compare", "li
         save = gr.Button(words("blend.save"), variant="primary", scale=2, min_width=140)
     status, saved = gr.HTML(elem_id="blend-save-status"), gr.State()
     with gr.Column(visible=False) as proof:
-        parts = proof_table(words("blend.proof_parts"))
+        parts = proof_table(words("blend.proof_parts"), column_widths=["22%", "15%", "21%", "21%", "21%"])
         with gr.Accordion(words("blend.proof_layers"), open=False):
             layers = proof_table(words("blend.proof_layers"))
         with gr.Row():
@@ -159,8 +159,9 @@ def _rows(desk: Desk, heads: Sequence[str], rows: list[list[str]], request: gr.R
     return gr.Dataframe(rows, headers=[desk.words.say(request, f"blend.{head}") for head in heads])
 
 
-def proof_table(label: Any, *, visible: bool = True) -> Any:
-    return gr.Dataframe([], label=label, interactive=False, datatype="str", wrap=True, max_height=360, visible=visible)
+def proof_table(label: Any, **options: Any) -> Any:
+    """Return an empty table of text; `options` are what else `gr.Dataframe` takes."""
+    return gr.Dataframe([], label=label, interactive=False, datatype="str", wrap=True, max_height=360, **options)
 
 
 def build_map(bench: Bench) -> None:

@@ -129,6 +129,29 @@ def test_a_recipe_goes_out_and_comes_in_again(blend_page: Page, tmp_path: Path) 
     expect(page.get_by_label("Exact weight").first).to_have_value("0.6")
 
 
+def test_what_failed_stands_where_it_was_started_and_notices_go_with_the_tab(blend_page: Page) -> None:
+    page, tab = blend_page, blend_page.locator("#tab-blend")
+    expect(page.get_by_text("Drawn with")).to_be_visible(timeout=_LOADING_MS)
+    tab.get_by_role("button", name="More settings").click()
+    tab.get_by_role("textbox", name="Base").press_sequentially("nowhere")
+    expect(page.locator("#blend-status [role=alert]")).to_have_text(re.compile("The base 'nowhere' does not exist"))
+    tab.get_by_role("button", name="Save and prove").click()
+    expect(page.locator("#blend-save-status [role=alert]")).to_have_text(re.compile("The base 'nowhere' does not"))
+    expect(page.get_by_text("Error", exact=True)).to_have_count(0)
+
+    page.get_by_role("button", name=re.compile("^Recipe")).click()
+    page.get_by_label("Recipe as YAML").fill("blend: tiess")
+    page.get_by_role("button", name="Apply this text").click()
+    notice = page.get_by_test_id("toast-body")
+    expect(notice).to_be_visible()
+    tabs, box = page.get_by_role("tablist").first.bounding_box(), notice.bounding_box()
+    assert tabs is not None
+    assert box is not None
+    assert box["y"] > tabs["y"] + tabs["height"]
+    page.get_by_role("tab", name="Library").click()
+    expect(notice).to_have_count(0)
+
+
 def test_the_search_fills_the_sliders(blend_page: Page, blend_app: RunningApp) -> None:
     page = blend_page
     page.get_by_label("Draw as I move the sliders").uncheck()

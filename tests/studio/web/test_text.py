@@ -78,7 +78,9 @@ def test_chat_in_columns_vote_and_save_the_blend(writing: RunningApp, page: Page
     expect(page.get_by_label("Beta", exact=True)).to_have_value("0.1")
     queue(page, "my-votes", steps=2)
     expect(page.locator("#runs-head")).to_contain_text("my-votes · done", timeout=SLOW_MS)
-    assert writing.library.card("my-votes").data["stage"] == "dpo"
+    card = writing.library.card("my-votes")
+    assert card.data["stage"] == "dpo"
+    assert card.training["batch_size"] == 1, "there is one vote"
 
 
 def test_stop_edit_and_retry(writing: RunningApp, page: Page) -> None:
