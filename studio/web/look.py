@@ -39,6 +39,7 @@ footer { display: none !important; }
 .studio-heading, .studio-heading p { font-weight: 600; }
 .studio-wide { overflow-x: auto; }
 .studio-table { border-collapse: collapse; width: 100%; font-size: 0.85rem; }
+.studio-table, .studio-table thead, .studio-table tbody, .studio-table tr { border: 0 !important; }
 .studio-table caption { text-align: left; font-weight: 600; padding: 0 0 0.4rem 0; }
 .studio-table th, .studio-table td {
   text-align: left; vertical-align: bottom; padding: 0.35rem 0.7rem 0.35rem 0; min-width: 5.5rem;
