@@ -7,16 +7,20 @@ the library's cache, under a key that changes with the files that it was read fr
 import hashlib
 import importlib.util
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from studio.library import Library
 from studio.settings_schema import shapes_of
 from trainers.storage import write_text
 
+if TYPE_CHECKING:
+    from trainers.methods import Method
+
 _PACKAGES = ("trainers.methods", "trainers.stages", "pipelines.blends", "pipelines.formats")
-_VERSION = "3"
+_VERSION = "4"
 """Part of the key: what the entries hold."""
 
 
@@ -68,6 +72,7 @@ def _methods() -> list[dict[str, Any]]:
             "name": method.name,
             "title": method.title,
             "source": method.source,
+            "summary": summary_of(method),
             "parts": list(method.parts),
             "recommended": {
                 part: {"learning_rate": own.rate_on_pocket(), "settings": _plain(own.settings)}
@@ -81,6 +86,13 @@ def _methods() -> list[dict[str, Any]]:
         }
         for method in methods().values()
     ]
+
+
+def summary_of(method: "Method") -> str:
+    """Return what a method does, in a sentence: the one that its file begins with, without the name."""
+    first = (sys.modules[method.settings.__module__].__doc__ or "").strip().partition("\n\n")[0]
+    _, _, sentence = " ".join(first.split()).partition(": ")
+    return sentence[:1].upper() + sentence[1:]
 
 
 def _stages() -> list[dict[str, Any]]:

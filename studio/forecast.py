@@ -81,7 +81,7 @@ def _begun(config: RunConfig, base: PictureBase, folder: PictureFolder) -> Train
 def _training_facts(config: RunConfig, training: Training, pictures: int) -> dict[str, str]:
     facts = {part: part_fact(config, training, part) for part in config.parts}
     size_bytes = parts_size_bytes(trained_parts(training))
-    facts["adapter file"] = f"{size_bytes / 1e6:.2f} MB"
+    facts["adapter file"] = size(size_bytes)
     facts["passes"] = f"{config.steps * config.batch_size * config.accumulation / pictures:.0f} per picture"
     return facts
 

@@ -158,9 +158,9 @@ def open_library(folder: str | None) -> Library:
     return Library(Path(data_home).expanduser() / "adapter-studio")
 
 
-def folder_size_bytes(folder: Path) -> int:
-    """Return the bytes of all files below a folder."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+def adapter_size_bytes(folder: Path) -> int:
+    """Return the bytes of an adapter's tensor files, as they were forecast: without previews, card and references."""
+    return sum(path.stat().st_size for path in folder.glob("*/*.safetensors"))
 
 
 def parse_weighted(text: str) -> tuple[str, float]:

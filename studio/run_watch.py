@@ -62,6 +62,11 @@ def find_row(rows: Sequence[RunRow], name: str | None) -> RunRow | None:
     return next((row for row in rows if row.name == name), None)
 
 
+def first_row(rows: Sequence[RunRow]) -> RunRow | None:
+    """Return the run that works, else the newest: what a page shows to somebody who has chosen none."""
+    return next((row for row in rows if row.works), None) or max(rows, key=lambda row: row.updated, default=None)
+
+
 def _row(run: Run, waiting: Sequence[str]) -> RunRow:
     try:
         state = run.state()

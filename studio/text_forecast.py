@@ -6,7 +6,7 @@ from accelerate import Accelerator
 from pipelines.bases import choose_device
 from studio.forecast import OUT_OF_MEMORY, part_fact
 from studio.library import Library
-from studio.measure_step import MemoryMeter, cost_of
+from studio.measure_step import MemoryMeter, cost_of, size
 from studio.run_kinds._run_kind import Forecast
 from studio.text_worker import TrainingTexts, load_base_of, read_training_texts
 from trainers.adapter import parts_size_bytes
@@ -44,7 +44,7 @@ def forecast_text(config: TextConfig, library: Library) -> Forecast:
             training = begin(config, task, Accelerator(cpu=base.device.type == "cpu"))
             facts |= {part: part_fact(config, training, part) for part in config.parts}
             size_bytes = parts_size_bytes(trained_parts(training))
-            facts["adapter file"] = f"{size_bytes / 1e6:.2f} MB"
+            facts["adapter file"] = size(size_bytes)
             seen = config.steps * config.batch_size * config.accumulation
             facts["passes"] = f"{seen / len(texts.training.rows):.1f} per row"
             cost = cost_of(training, meter, size_bytes, library.folder)

@@ -14,6 +14,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from pipelines.families import LoadedBase
+from studio.measure_step import size
 from studio.run_control import Control
 from studio.runs import Journal, Run
 from trainers.adapter import Adapter, AdapterPart, parts_size_bytes, write_adapter
@@ -222,8 +223,7 @@ def say_parts(journal: Journal, training: Training) -> None:
         )
     size_bytes = parts_size_bytes(trained_parts(training))
     most = f"at most (its {' and '.join(dict.fromkeys(shrinking))} may end smaller) " if shrinking else ""
-    shown = f"{size_bytes / 1e6:.1f} MB" if size_bytes >= 1e6 else f"{size_bytes / 1e3:.1f} kB"
-    journal.say(f"The adapter's tensors will take {most}{shown}. {count_of(config.steps, 'step')}.")
+    journal.say(f"The adapter's tensors will take {most}{size(size_bytes)}. {count_of(config.steps, 'step')}.")
 
 
 def _record(journal: Journal, step: Step) -> None:

@@ -3,7 +3,8 @@
 import argparse
 
 from studio.commands._command import Command, add_library, library_of
-from studio.library import Library, folder_size_bytes, open_run_names
+from studio.library import Library, adapter_size_bytes, open_run_names
+from studio.measure_step import size
 from studio.runs import Run
 from trainers.card import AdapterCard, read_card
 from trainers.errors import UserError
@@ -41,7 +42,7 @@ def _row(library: Library, name: str) -> tuple[str, ...]:
         name,
         _made(card),
         card.base.name,
-        f"{folder_size_bytes(folder) / 1e6:.1f} MB",
+        size(adapter_size_bytes(folder)),
         card.created[:10],
     )
 

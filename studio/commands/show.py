@@ -3,7 +3,8 @@
 import argparse
 
 from studio.commands._command import Command, add_library, library_of
-from studio.library import folder_size_bytes
+from studio.library import adapter_size_bytes
+from studio.measure_step import size
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,7 +18,7 @@ def _run(options: argparse.Namespace) -> None:
     card = adapter.card
     facts = {
         "folder": str(folder),
-        "size": f"{folder_size_bytes(folder) / 1e6:.1f} MB",
+        "size": size(adapter_size_bytes(folder)),
         "made": card.created,
         "base": f"{card.base.name} ({card.base.family}, {card.base.fingerprint[:12]})",
         "triggers": ", ".join(card.triggers) or "none",

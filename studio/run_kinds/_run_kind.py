@@ -46,6 +46,9 @@ class RunKind:
     """The settings that a form shows unfolded, in order."""
     parts: Sequence[str] = ()
     """The parts that its methods can attach to; empty for a kind that trains no adapter."""
+    parts_of_base: Callable[[str], Sequence[str]] | None = None
+    """Name of a base -> those of `parts` that it has, as far as that can be told without loading it; None where every
+    base has all of them."""
     variants: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     """A setting that holds settings of its own -> (the setting whose choice says which ones, the catalogue's list where
     they stand)."""
@@ -55,3 +58,7 @@ class RunKind:
     """The groups of example data that it can learn from, such as ``styles``: folders of `examples/`."""
     command: str = ""
     """The subcommand that starts it, such as ``train``."""
+
+    def parts_of(self, base: str) -> Sequence[str]:
+        """Return the parts to offer for a base."""
+        return self.parts if self.parts_of_base is None else self.parts_of_base(base)

@@ -1,5 +1,6 @@
 """Training an adapter on pictures."""
 
+import importlib.resources
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,20 @@ if TYPE_CHECKING:
     from studio.runs import Journal, Run
 
 _RESERVED = ("pocket", "auto", "none")
+
+
+_PARTS = ("unet", "text_encoder", "text_encoder_2")
+
+
+def _parts_of_base(base: str) -> list[str]:
+    """Return the parts whose folders a base has; all of them where the name leads to no folder here."""
+    shipped = Path(str(importlib.resources.files("pipelines"))) / "pocket" / "base"  # pipelines.bases imports torch
+    folder = shipped if base == "pocket" else Path(base).expanduser()
+    try:
+        found = [part for part in _PARTS if (folder / part).is_dir()]
+    except (OSError, ValueError):  # half a path that is still being typed
+        found = []
+    return found or list(_PARTS)
 
 
 def _parse(values: Mapping[str, Any]) -> RunConfig:
@@ -66,7 +81,8 @@ RUN_KIND = RunKind(
     forecast=_forecast,
     work=_work,
     front=("name", "base", "data", "trigger", "steps", "batch_size", "resolution_px", "sample_every"),
-    parts=("unet", "text_encoder", "text_encoder_2"),
+    parts=_PARTS,
+    parts_of_base=_parts_of_base,
     examples=("styles", "subjects"),
     tried_in="generate",
     command="train",

@@ -1,5 +1,6 @@
 """Runs: what works, waits and is done, as the run folders tell it; live losses, samples and logs."""
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -8,14 +9,14 @@ import gradio as gr
 
 from studio.metrics import MetricsShelf
 from studio.queue import ask_run, kill_run
-from studio.run_watch import RunRow, find_row, run_rows
+from studio.run_watch import RunRow, find_row, first_row, run_rows
 from studio.tabs._tab import Tab
 from studio.web.desk import Desk, told
 from studio.web.escaping import plain_markdown
 from studio.web.first_opening import first_opening
 from studio.web.line_chart import line_chart
 from studio.web.run_answers import answers_html
-from studio.web.run_panel import RunPanel
+from studio.web.run_panel import RunPanel, nearest
 from studio.web.run_texts import TEXTS
 from trainers.card import check_name
 from trainers.errors import UserError
@@ -101,7 +102,10 @@ def _build(desk: Desk) -> None:
     ) -> list[Any]:
         now: dict[str, Any] = {}
         rows = run_rows(desk.library, desk.queue)
-        row = find_row(rows, name) or (rows[0] if rows else None)
+        # a name that this page did not put there itself was chosen by the user, or sent by another tab
+        now["own"] = name if name and name != before.get("name") else before.get("own", "")
+        row = find_row(rows, now["own"]) or first_row(rows)
+        now["name"] = row.name if row else ""
         names = [one.name for one in rows]
         others = [one for one in others or [] if one in names]
         now["rows"] = (rows, row.name if row else None, others)
@@ -136,9 +140,9 @@ def _build(desk: Desk) -> None:
             further = line_chart(panel.measures(others) if panel else [], words.say(request, "runs.measures"), across)
             changed[measures] = gr.HTML(further, visible=bool(further))
         steps = panel.sample_steps() if panel else []
-        newest = max(0, len(steps) - 1)
-        at = min(int(at), newest) if row and held == row.name else newest  # else it follows the newest
-        now["newest"] = newest
+        newest = steps[-1] if steps else 0
+        at = nearest(steps, at) if row and held == row.name else newest  # else it follows the newest
+        now["steps"] = steps
         now["samples"] = (row.name if row else None, steps, at, all_steps, row.works if row else False)
         if now["samples"] != before.get("samples"):
             changed |= _samples(panel, steps, at, all_steps, request)
@@ -147,20 +151,20 @@ def _build(desk: Desk) -> None:
         return [changed.get(component, gr.skip()) for component in shown]
 
     def _samples(
-        panel: RunPanel | None, steps: Sequence[int], at: int, all_steps: bool, request: gr.Request
+        panel: RunPanel | None, steps: Sequence[int], step: int, all_steps: bool, request: gr.Request
     ) -> dict[Any, Any]:
-        step = steps[at] if steps else 0
         pictures = panel.gallery(-1 if all_steps else step, partial(say_caption, request)) if panel else []
         texts = panel.texts(-1 if all_steps else step) if panel else []
         columns = (
             max(1, len(pictures) // max(1, min(24, len(steps)))) if all_steps else min(4, max(2, len(pictures) // 2))
         )
         at_step = partial(words.say, request, "runs.answer_at")
+        count = partial(words.say, request, "runs.answers")
         title = words.say(request, "runs.at_steps") if all_steps else words.say(request, "runs.at_step", step=step)
         return {
-            place: gr.Slider(maximum=max(1, len(steps) - 1), value=at, interactive=len(steps) > 1),
+            place: gr.Slider(maximum=max([1, *steps]), value=step, interactive=len(steps) > 1),
             gallery: gr.Gallery(pictures, label=title, columns=columns, visible=bool(pictures) or not texts),
-            answers: gr.HTML(answers_html(texts, words.say(request, "runs.answers"), at_step), visible=bool(texts)),
+            answers: gr.HTML(answers_html(texts, count, at_step), visible=bool(texts)),
         }
 
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
@@ -170,7 +174,7 @@ def _build(desk: Desk) -> None:
     changes = [chosen.change, beside.change, smoothing.change, logarithmic.change, every.change]
     gr.on(changes, look, inputs, shown, trigger_mode="always_last", **quiet)
     place.input(
-        lambda at, name, before: name if at < before.get("newest", 0) else "",
+        lambda at, name, before: "" if nearest(before["steps"], at) == nearest(before["steps"], math.inf) else name,
         [place, chosen, seen],
         [looked_back],
         trigger_mode="always_last",

@@ -1,7 +1,7 @@
 """Train: a run from its settings, told and measured before it is queued."""
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import gradio as gr
@@ -80,7 +80,7 @@ def _build(desk: Desk) -> None:
         chinese = words.say(request, "train.language") == "zh"
         kind = kind_of(state["settings"])
         form = Form(kind, cached_catalogue(desk.library), state["settings"], chinese)
-        with gr.Row():
+        with gr.Row(elem_classes="studio-fields"):
             kinds = gr.Dropdown(
                 [(one.title, name) for name, one in run_kinds().items()],
                 value=kind.name,
@@ -114,31 +114,53 @@ def _build(desk: Desk) -> None:
 
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "show_progress_on": []}
         fields = form.components
+
+        def placing(chosen: Callable[..., dict[str, Any]]) -> Callable[..., tuple[Any, Any]]:
+            """Let a choice place the form anew with the settings that it leads to."""
+
+            def place_anew(now: Mapping[str, Any], *values: Any) -> tuple[Any, Any]:
+                settings = chosen(*values)
+                # Gradio's dropdowns tell a choice twice. A second form in place of the same first one would take away
+                # the functions that the first one is just calling, and every such call would end in an error.
+                if now["number"] != state["number"] and now["settings"] == settings:
+                    return gr.skip(), gr.skip()
+                return show(settings), settings
+
+            return place_anew
+
         choosing = [*form.methods.values(), *form.choosers.values()]
+        # Not `input`: a text box tells that of keys alone, not of what is pasted, deleted or composed.
         changes = [component.change for component in fields if component not in choosing]
         gr.on(changes, lambda *values: form.settings(values), fields, [draft], trigger_mode="always_last", **quiet)
         for part, chooser in form.methods.items():
 
-            def changed(method: str, *values: Any, part: str = part) -> tuple[Any, Any]:
-                settings = with_method(form.settings(values), part, method)
-                return show(settings), settings
+            def changed(method: str, *values: Any, part: str = part) -> dict[str, Any]:
+                return with_method(form.settings(values), part, method)
 
-            chooser.input(changed, [chooser, *fields], [shown, draft], **quiet)
+            chooser.input(placing(changed), [shown, chooser, *fields], [shown, draft], **quiet)
         for setting, chooser in form.choosers.items():
 
-            def chosen(value: str, *values: Any, setting: str = setting) -> tuple[Any, Any]:
-                settings = with_variant(kind, form.settings(values), setting, value)
-                return show(settings), settings
+            def chosen(value: str, *values: Any, setting: str = setting) -> dict[str, Any]:
+                return with_variant(kind, form.settings(values), setting, value)
 
-            chooser.input(chosen, [chooser, *fields], [shown, draft], **quiet)
-        kinds.input(lambda name: (show(s := _first_settings(name)), s), [kinds], [shown, draft], **quiet)
+            chooser.input(placing(chosen), [shown, chooser, *fields], [shown, draft], **quiet)
+        kinds.input(placing(_first_settings), [shown, kinds], [shown, draft], **quiet)
 
-        def use_preset(name: str, *values: Any) -> tuple[Any, Any]:
-            chosen = next(one for one in ready_made if one.name == name)
-            settings = applied(chosen, form.settings(values))
-            return show(settings), settings
+        def use_preset(name: str, *values: Any) -> dict[str, Any]:
+            return applied(next(one for one in ready_made if one.name == name), form.settings(values))
 
-        preset.input(use_preset, [preset, *fields], [shown, draft], **quiet)
+        preset.input(placing(use_preset), [shown, preset, *fields], [shown, draft], **quiet)
+        base = form.component("base")
+        if base is not None and len(form.columns) > 1:
+
+            def fitting(name: str, *methods: str) -> list[Any]:
+                offered = kind.parts_of(name)
+                return [
+                    gr.Column(visible=part in offered or bool(method))
+                    for part, method in zip(form.columns, methods, strict=True)
+                ]
+
+            base.change(fitting, [base, *form.methods.values()], [*form.columns.values()], **quiet)
 
         filled = {key: found for key in ("data", "name") if (found := form.component(key)) is not None}
 

@@ -1,10 +1,40 @@
 """Names and groups of settings in the form.
 
-English comes from the settings themselves. A setting that has no entry here is shown in English in both languages, and
-stands in the last group, so a new kind of run or method needs none.
+English comes from the settings themselves, but for labels that say more than a setting's name does. A setting that has
+no entry here is shown in English in both languages, and stands in the last group, so a new kind of run or method needs
+none.
 """
 
 from collections.abc import Mapping
+
+ENGLISH: Mapping[str, str] = {
+    "assistant_only": "Learn from answers only",
+    "balanced": "Balance the classes",
+    "beta": "Hold to the base (beta)",
+    "checkpoint_every": "Checkpoint every (steps)",
+    "clip": "Clip of the ratio",
+    "cut_long": "Cut long examples",
+    "folds": "Folds of the cross-validation",
+    "group_size": "Group size",
+    "judge": "Judge for scores",
+    "keep_checkpoints": "Checkpoints kept",
+    "max_length": "Longest example (tokens)",
+    "maximum_tokens": "Longest answer (tokens)",
+    "most_tokens": "Longest caption (tokens)",
+    "overwrite": "Replace captions",
+    "packing": "Pack short examples",
+    "prompt": "One caption for all",
+    "quantise": "Quantise the base",
+    "sample_every": "Sample every (steps)",
+    "sample_tokens": "Length of samples (tokens)",
+    "scaled": "Scale advantages",
+    "skip_bad": "Skip unreadable pictures",
+    "snr_gamma": "SNR gamma (min-SNR)",
+    "trigger": "Trigger word",
+    "trust_remote_code": "Run the base's own code",
+    "validation": "Validation data",
+}
+"""Setting -> label, where its name alone says too little."""
 
 CHINESE: Mapping[str, tuple[str, str]] = {
     "accumulation": ("梯度累加", "把幾個批次的梯度相加成一步。"),
@@ -26,7 +56,7 @@ CHINESE: Mapping[str, tuple[str, str]] = {
     "maximum_gradient_norm": ("梯度長度上限", "比這更長的梯度會縮短到這個長度。"),
     "method": ("方法", ""),
     "name": ("名稱", "轉接器與訓練的名稱。"),
-    "optimiser": ("最佳化器", ""),
+    "optimiser": ("最佳化器", "計算每一步的演算法。"),
     "precision": ("精度", "凍結的基礎模型使用的運算；auto 在支援的 GPU 上是 bf16，否則是 fp32。"),
     "prompt": ("統一描述", "所有圖片用同一個描述，取代描述檔。"),
     "rank": ("秩", "增量的秩。越大學得越多，檔案也越大；常用 4 到 64。"),
@@ -49,6 +79,43 @@ CHINESE: Mapping[str, tuple[str, str]] = {
     "sample_tokens": ("取樣長度（詞元）", "取樣的回答最長幾個詞元。"),
     "beta": ("Beta", "模型被拉住、不偏離基礎模型的強度；常用 0.1 到 0.5。"),
     "label_smoothing": ("標籤平滑", "估計有多少比例的偏好對是反的。"),
+    "folds": ("交叉驗證份數", "正式訓練前，把資料等分成這麼多份，輪流留一份量測、其餘訓練；0 表示不做。"),
+    "balanced": ("平衡類別", "不論範例多少，每個類別的份量相同。"),
+    "head_learning_rate": ("輸出頭的學習率", "輸出頭的步長；方法另有自己的。"),
+    "rewards": (
+        "獎勵",
+        "每行一個：polite_ending、short_answer=字數、facts、voice=資料夾、adapter=名稱；可在冒號後加權重。",
+    ),
+    "group_size": ("分組大小", ""),
+    "text.group_size": ("每組回答數", "每個提示產生幾個互相比較的回答。"),
+    "maximum_tokens": ("回答長度上限（詞元）", "一個回答最長幾個詞元。"),
+    "temperature": ("溫度", "取樣的溫度；越低變化越少。"),
+    "clip": ("比值上限", "一個詞元的機率比偏離 1 多遠之後不再計入。"),
+    "iterations": ("重複次數", "用同一批回答訓練幾步。"),
+    "scaled": ("縮放優勢值", "如論文所述，把優勢值除以組內標準差。"),
+    "model": ("描述模型", "BLIP 模型的資料夾或 hub 上的名稱，權重須為 .safetensors。"),
+    "beginning": ("開頭", "模型的句子以這些字開始，例如 a drawing of。"),
+    "prefix": ("前綴", "原樣放在每個描述前面，例如觸發詞。"),
+    "suffix": ("後綴", "原樣放在每個描述後面。"),
+    "overwrite": ("取代描述", "也取代已有的描述；否則保留。"),
+    "most_tokens": ("描述長度上限（詞元）", "描述在第幾個詞元處截斷。"),
+    "captions.data": ("資料", "要加上描述的圖片資料夾。"),
+    "captions.name": ("名稱", "這次執行的名稱。"),
+    "captions.batch_size": ("批次大小", "模型一次看幾張圖片。"),
+    "text.beta": ("Beta", "模型被拉住、不偏離基礎模型的強度；常用 0.1 到 0.5，GRPO 可用 0 表示不拉住。"),
+    "block_size": ("區塊大小", "區塊的邊長；必須整除各層的寬度。"),
+    "length": ("長度", "學習幾個詞元，或每個注意力模組幾組鍵與值。"),
+    "hidden": ("隱藏層寬度", "訓練時產生它們的網路寬度。"),
+    "scale": ("縮放", "加上去的量所乘的係數。"),
+    "size": ("瓶頸寬度", "越寬學得越多，檔案也越大。"),
+    "rank_stabilised": ("穩定秩（rsLoRA）", "改乘 alpha / √rank，讓高秩同樣學得好。"),
+    "rate_ratio": ("B 的學習率倍數（LoRA+）", "B 比 A 學得快幾倍；1 是一般的 LoRA，論文用 16。"),
+    "skip_first": ("略過前幾個區塊", "AdapterDrop：前幾個區塊不放轉接器，較快。"),
+    "frequencies": ("頻率數", "每一層學習幾個頻率。"),
+    "coefficients": ("係數數", "每一層學習幾個係數。"),
+    "last_blocks": ("最後幾個區塊", "完整訓練最後幾個 transformer 區塊。"),
+    "word": ("新詞", "新詞的名稱；描述與提示詞以含角括號的 <名稱> 呼叫它。"),
+    "vectors": ("向量數", "幾個向量；它們在提示詞中佔同樣多的位置。"),
     "text.base": ("基礎模型", "pocket-lm、語言模型的資料夾，或 hub 上的名稱（或 名稱@版本）。"),
     "text.data": ("資料", "文字檔（.jsonl、.json、.csv、.txt），或內有 train.jsonl 的資料夾。"),
     "targets": ("目標層", "每行一個：attention、feed_forward、convolution，或模組名稱。"),
@@ -65,6 +132,15 @@ PARTS: Mapping[str, tuple[str, str]] = {
     "language_model": ("Language model", "語言模型"),
 }
 """Part -> (English, Traditional Chinese)."""
+
+STAGES: Mapping[str, str] = {
+    "sft": "監督式微調",
+    "dpo": "直接偏好最佳化",
+    "grpo": "群組相對策略最佳化",
+    "reward": "獎勵模型",
+    "classify": "序列分類",
+}
+"""Stage -> its title in Traditional Chinese."""
 
 GROUPS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("Learning", "學習"): (

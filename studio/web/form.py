@@ -8,7 +8,7 @@ import gradio as gr
 
 from studio.run_kinds import RunKind
 from studio.settings_schema import Shape, given, label_of, plain, shapes_of, shown
-from studio.web.field_texts import CHINESE, GROUPS, OTHER, PARTS
+from studio.web.field_texts import CHINESE, ENGLISH, GROUPS, OTHER, PARTS, STAGES
 from trainers.config import PartConfig
 
 Settings = Mapping[str, Any]
@@ -31,6 +31,8 @@ class Form:
     components: list[Any] = field(default_factory=list)
     addresses: list[tuple[str, str, Shape]] = field(default_factory=list)
     """Of each component: the part it belongs to (empty for the run itself), the setting, and its shape."""
+    columns: dict[str, Any] = field(default_factory=dict)
+    """Part -> the column in which it stands; not to be seen where the base has no such part."""
     methods: dict[str, Any] = field(default_factory=dict)
     """Part -> the component that chooses its method."""
     nested: dict[str, tuple[str, Sequence[Shape]]] = field(default_factory=dict)
@@ -39,7 +41,7 @@ class Form:
     def front(self) -> None:
         """Place the settings that stand unfolded."""
         shapes = self._own()
-        with gr.Row():
+        with gr.Row(elem_classes="studio-fields"):
             for name in self.kind.front:
                 if name in shapes:
                     self._field("", shapes[name], self.initial.get(name, shapes[name]["default"]))
@@ -49,9 +51,12 @@ class Form:
         if self.catalogue is None:
             return
         chosen = self._initial_parts()
-        with gr.Row():
+        default = next((shape["default"] for name, shape in self._own().items() if name == "base"), "")
+        offered = self.kind.parts_of(str(self.initial.get("base", default)))
+        with gr.Row(elem_classes="studio-fields"):
             for part in self.kind.parts:
-                with gr.Column(min_width=280), gr.Group():
+                visible = part in offered or part in chosen
+                with gr.Column(min_width=280, visible=visible) as self.columns[part], gr.Group():
                     self._part(part, chosen.get(part))
 
     def variants(self) -> None:
@@ -65,8 +70,11 @@ class Form:
             fields = found["fields"] if found else []
             self.nested[setting] = (name, fields)
             if found and fields:
-                caption = (f"Settings of {found['title']}", f"{found['title']} 的設定")[self.chinese]
-                with gr.Accordion(caption, open=True), gr.Row():
+                title = self._title(found)
+                with (
+                    gr.Accordion((f"Settings of {title}", f"{title}的設定")[self.chinese], open=True),
+                    gr.Row(elem_classes="studio-fields"),
+                ):
                     for own in fields:
                         value = (self.initial.get(setting) or {}).get(own["name"], own["default"])
                         self._field("", own, value, prefix=f"{setting}.")
@@ -85,7 +93,7 @@ class Form:
         grouped[OTHER] = [name for name in shapes if name not in known]
         for title, names in grouped.items():
             if names:
-                with gr.Accordion(title[self.chinese], open=False), gr.Row():
+                with gr.Accordion(title[self.chinese], open=False), gr.Row(elem_classes="studio-fields"):
                     for name in names:
                         self._field("", shapes[name], self.initial.get(name, shapes[name]["default"]))
 
@@ -146,7 +154,7 @@ class Form:
             choices,
             value=name,
             label=f"{title}: {self._label('method').lower()}",
-            info=method["source"] if method else None,
+            info=self._about(method) if method else None,
             interactive=True,
         )
         self.methods[part] = chooser
@@ -175,7 +183,7 @@ class Form:
         )
         if method["fields"]:
             caption = (f"Settings of {method['title']}", f"{method['title']} 的設定")[self.chinese]
-            with gr.Accordion(caption, open=False), gr.Row():
+            with gr.Accordion(caption, open=False), gr.Row(elem_classes="studio-fields"):
                 for shape in method["fields"]:
                     name = shape["name"]
                     default = recommended["settings"].get(name, shape["default"])
@@ -190,7 +198,8 @@ class Form:
         if shape["kind"] == "yes_no":
             component: Any = gr.Checkbox(bool(value), **common)
         elif shape["kind"] == "choice":
-            choices = [*([_OFF] if shape["optional"] else []), *shape["choices"]]
+            titles = self._titles(part, shape["name"])
+            choices = [*([_OFF] if shape["optional"] else []), *((titles.get(c, c), c) for c in shape["choices"])]
             component = gr.Dropdown(choices, value=value, **common)
         elif shape["kind"] == "number" and not shape["optional"]:
             component = gr.Number(value, **common)
@@ -217,9 +226,23 @@ class Form:
         default = _PART_FIELDS["method"]["default"]
         return {part: {**plan, "method": plan.get("method", default)} for part, plan in parts.items()}
 
+    def _titles(self, part: str, setting: str) -> dict[str, str]:
+        """Return what the values of a setting are called, where they have titles."""
+        listed = [lst for chooser, lst in self.kind.variants.values() if chooser == setting and not part]
+        known = self.catalogue[listed[0]] if listed and self.catalogue is not None else ()
+        return {one["name"]: f"{self._title(one)} ({one['name']})" for one in known}
+
+    def _title(self, stage: Mapping[str, Any]) -> str:
+        return STAGES.get(stage["name"], stage["title"]) if self.chinese else stage["title"]
+
     def _method(self, name: str | None) -> Mapping[str, Any] | None:
         methods = self.catalogue["methods"] if self.catalogue is not None else ()
         return next((method for method in methods if method["name"] == name), None)
+
+    def _about(self, method: Mapping[str, Any]) -> str:
+        """Return what a method does, and its source."""
+        source = ("Source", "出處")[self.chinese]
+        return f"{method['summary']} {source}: {method['source']}." if method.get("summary") else method["source"]
 
     def _label(self, name: str) -> str:
         return self._translated(name)[0] or label_of(name)
@@ -230,9 +253,9 @@ class Form:
         return f"{own or shape['description']} {more}".strip() or None
 
     def _translated(self, name: str) -> tuple[str, str]:
-        """Return label and help in Chinese, those of this kind of run before those of all; empty in English."""
+        """Return label and help where the table has them, those of this kind of run before those of all."""
         known = CHINESE.get(f"{self.kind.name}.{name}", CHINESE.get(name, ("", "")))
-        return known if self.chinese else ("", "")
+        return known if self.chinese else (ENGLISH.get(name, ""), "")
 
 
 def with_method(settings: Settings, part: str, method: str) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from studio.library import Library, folder_size_bytes
+from studio.library import Library, adapter_size_bytes
+from studio.measure_step import size
 from studio.run_watch import read_answers
 from trainers.card import AdapterCard, RecipeCard, read_card
 from trainers.errors import UserError
@@ -84,7 +85,7 @@ def _entry(library: Library, name: str) -> Entry:
         card, problem = None, str(error)
     written = sorted((folder / "previews").glob("*.jsonl"))
     answers = read_answers(written[-1]) if written else []
-    return Entry(name, folder, card, folder_size_bytes(folder), previews, answers, problem)
+    return Entry(name, folder, card, adapter_size_bytes(folder), previews, answers, problem)
 
 
 def searched(entries: Sequence[Entry], search: str, sort: str) -> Found:
@@ -163,9 +164,8 @@ def _scores_told(card: AdapterCard) -> str:
 
 
 def size_told(entry: Entry) -> str:
-    """Return an adapter's size on disk."""
-    size = entry.size_bytes
-    return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.1f} kB"
+    """Return the size of an adapter's files for people."""
+    return size(entry.size_bytes)
 
 
 def facts_of(entry: Entry) -> list[list[str]]:

@@ -19,7 +19,16 @@ footer { display: none !important; }
 .studio-answer h4 { margin: 0 0 0.3rem 0; overflow-wrap: anywhere; }
 .studio-turn + .studio-turn { margin-top: 1.2rem; }
 .studio-row + .studio-row { margin-top: 0.6rem; }
-.studio-scroll { max-height: 28rem; overflow-y: auto; }
+/* shadows at the edge behind which there is more: two that stand still, covered at an end by two that scroll along */
+.studio-scroll {
+  --edge: var(--body-background-fill); --shadow: color-mix(in srgb, var(--body-text-color) 35%, transparent);
+  max-height: 28rem; overflow-y: auto; border-block: 1px solid var(--border-color-primary); padding: 0.3rem 0;
+  background:
+    linear-gradient(var(--edge) 40%, transparent) top / 100% 2.5rem local no-repeat,
+    linear-gradient(transparent, var(--edge) 60%) bottom / 100% 2.5rem local no-repeat,
+    linear-gradient(var(--shadow), transparent) top / 100% 0.9rem scroll no-repeat,
+    linear-gradient(transparent, var(--shadow)) bottom / 100% 0.9rem scroll no-repeat;
+}
 .studio-said { white-space: pre-wrap; overflow-wrap: anywhere; margin: 0.2rem 0; }
 .studio-facts-line { font-size: 0.8rem; margin: 0; color: var(--body-text-color-subdued); }
 .studio-masked { color: var(--body-text-color-subdued); }
@@ -47,6 +56,11 @@ footer { display: none !important; }
 }
 .studio-table td { white-space: nowrap; }
 .studio-centred { align-items: center; }
+/* the boxes of a row stand in a line, however long the help above them is */
+.studio-fields .form > .block { display: flex; flex-direction: column; min-width: min(240px, 100%) !important; }
+.studio-fields input { text-overflow: ellipsis; }
+.studio-fields .form > .block > .container { flex: 1; display: flex; flex-direction: column; }
+.studio-fields .form > .block > .container > :last-child { margin-top: auto; }
 .studio-facts { width: 100%; border-collapse: collapse; }
 .studio-facts th { text-align: left; white-space: nowrap; vertical-align: top; padding: 0.2rem 0.8rem 0.2rem 0; }
 .studio-facts td { padding: 0.2rem 0; overflow-wrap: anywhere; }
@@ -106,6 +120,12 @@ def theme() -> Any:
         "block_info_text_color": "*neutral_500",
         "button_primary_background_fill": "*primary_600",
         "button_primary_background_fill_hover": "*primary_700",
+        # and its empty boxes below what a shape needs
+        "checkbox_border_width": "1px",
+        "checkbox_border_color": "*neutral_500",
+        "checkbox_border_color_dark": "*neutral_400",
+        "checkbox_border_color_hover": "*neutral_700",
+        "checkbox_border_color_hover_dark": "*neutral_200",
     }
     return gr.themes.Default(
         primary_hue="indigo",

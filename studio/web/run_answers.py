@@ -5,11 +5,12 @@ from html import escape
 from itertools import groupby
 
 
-def answers_html(rows: Sequence[tuple[str, str, str]], title: str, at_step: Callable[..., str]) -> str:
+def answers_html(rows: Sequence[tuple[str, str, str]], title: Callable[..., str], at_step: Callable[..., str]) -> str:
     """Return prompts with their answers, a frame for each prompt.
 
     Args:
         rows: (step, prompt, answer), those of a prompt together.
+        title: says how many prompts there are, which it is given as `count`.
         at_step: says a step, which it is given by name.
     """
     frames = []
@@ -21,5 +22,7 @@ def answers_html(rows: Sequence[tuple[str, str, str]], title: str, at_step: Call
         frames.append(
             f'<section class="studio-row"><p class="studio-said"><b>{escape(prompt)}</b></p>{answers}</section>'
         )
+    said = escape(title(count=len(frames)))
     # it can be scrolled by keys too, therefore the tabindex
-    return f'<div class="studio-scroll" role="region" tabindex="0" aria-label="{escape(title)}">{"".join(frames)}</div>'
+    region = f'<div class="studio-scroll" role="region" tabindex="0" aria-label="{said}">{"".join(frames)}</div>'
+    return f'<p class="studio-heading">{said}</p>{region}'

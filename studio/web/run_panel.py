@@ -144,5 +144,10 @@ def evenly(items: Sequence[int], most: int) -> list[int]:
     return [items[math.floor(place * (len(items) - 1) / (most - 1))] for place in range(most)]
 
 
+def nearest(steps: Sequence[int], wanted: float) -> int:
+    """Return the step with samples that is nearest to a place on the slider; 0 without any."""
+    return min(steps, key=lambda step: abs(step - wanted), default=0) if wanted < math.inf else max(steps, default=0)
+
+
 def _in(folder: Path) -> list[Path]:
     return list(folder.iterdir()) if folder.is_dir() else []

@@ -359,8 +359,9 @@ def test_charts_keep_losses_apart_from_further_measures(tmp_path: Path) -> None:
 
 def test_answers_of_a_run_stand_under_their_prompts() -> None:
     rows = [("0", "Who?", "<b>me</b>"), ("40", "Who?", "Ahoy"), ("0", "Where?", "here"), ("40", "Where?", "at sea")]
-    html = answers_html(rows, "Answers", "Step {step}".format)
+    html = answers_html(rows, "{count} prompts".format, "Step {step}".format)
     assert html.count("<section") == 2
+    assert ">2 prompts<" in html
     assert html.index("Who?") < html.index("Step 40") < html.index("Where?") < html.index("at sea")
     assert "&lt;b&gt;me&lt;/b&gt;" in html
 

@@ -1,4 +1,4 @@
-"""Training of some layers in full: the last blocks, or layers called by name; all others stay frozen.
+"""Partial fine-tuning: some layers are trained in full, the last blocks or those called by name; the rest is frozen.
 
 y = f(x; W + ΔW) for the chosen W only. The base itself stays as it is and the file holds the delta.
 """
