@@ -71,7 +71,7 @@ class TrainingConfig(_Frozen):
     steps: int = Field(250, ge=1, le=1_000_000, description="Number of optimiser steps.")
     batch_size: int = Field(4, ge=1, le=4096, description="Examples per step on each device.")
     accumulation: int = Field(1, ge=1, le=1024, description="Batches whose gradients are added for one step.")
-    optimiser: Literal["adamw", "sgd"] = Field("adamw", description="Optimiser.")
+    optimiser: Literal["adamw", "sgd"] = Field("adamw", description="How gradients become steps.")
     weight_decay: float = Field(0.01, ge=0, le=1, description="Decoupled weight decay.")
     schedule: Literal["cosine", "linear", "constant"] = Field(
         "cosine", description="How the learning rate falls after the warm-up."

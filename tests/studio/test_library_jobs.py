@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from pipelines.families import LoadedBase
 from pipelines.recipe import content_hash
 from studio.blending import blend_into_library
-from studio.library import Library
+from studio.library import Library, adapter_size_bytes
 from studio.web.library_import import examined_lines
 from studio.web.library_shelf import (
     CARD_WORDS,
@@ -25,10 +25,19 @@ from studio.web.library_shelf import (
 )
 from tests.studio.test_data_folders import work
 from tests.support import draw_pictures
-from trainers.adapter import read_adapter
+from trainers.adapter import parts_size_bytes, read_adapter
 from trainers.errors import UserError
 
 _WORDS = {key: key for key in CARD_WORDS}
+
+
+def test_the_size_of_an_adapter_is_the_one_that_is_forecast(library: Library) -> None:
+    folder = library.adapters_folder / "one"
+    (folder / "previews").mkdir(exist_ok=True)
+    (folder / "previews" / "large.png").write_bytes(bytes(100_000))
+    forecast = parts_size_bytes(read_adapter(folder).parts)
+    (entry,) = [entry for entry in entries_of(library) if entry.name == "one"]
+    assert entry.size_bytes == adapter_size_bytes(folder) == forecast > 0
 
 
 def test_export_examine_and_import_agree(library: Library, tiny_base: Path, base: LoadedBase, tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ import pytest
 
 from studio.library import Library
 from studio.queue import RunQueue, Scheduler, ask_run, is_starting, kill_run, lane, stop_run
-from studio.run_watch import RunRow, find_row, run_rows
+from studio.run_watch import RunRow, find_row, first_row, run_rows
 from studio.runs import Run, create_run
+from studio.web.run_panel import nearest
 from trainers.config import parse_config
 from trainers.errors import UserError
 from trainers.storage import folder_lock
@@ -54,6 +55,23 @@ def steps_of(run: Run) -> list[int]:
     path = run.folder / "metrics.jsonl"
     lines = path.read_text().splitlines() if path.exists() else []
     return [json.loads(line)["step"] for line in lines]
+
+
+def test_a_page_shows_what_works_else_the_newest() -> None:
+    def row(name: str, status: str, updated: str) -> RunRow:
+        return RunRow(name, status, 0, 0, 0, "", updated, "pictures")
+
+    waiting, old, new = (
+        row("w", "waiting", "2026-01-01"),
+        row("o", "done", "2026-01-02"),
+        row("n", "failed", "2026-01-03"),
+    )
+    assert first_row([waiting, new, old]) == new
+    works = row("r", "running", "2026-01-01")
+    assert first_row([works, waiting, new, old]) == works
+    assert first_row([]) is None
+    assert [nearest([0, 40, 100], place) for place in (0, 19, 21, 69, 71, 500)] == [0, 0, 40, 40, 100, 100]
+    assert nearest([], 7) == 0
 
 
 def test_order_is_on_disk_and_can_be_changed(own: Library, make: Callable[..., Run]) -> None:

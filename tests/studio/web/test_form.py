@@ -55,6 +55,7 @@ def built(
             form.parts()
             if whole:
                 form.front()
+                form.variants()
                 form.folded()
 
     # A page leaves the event loop open that it finds or makes; one of a thread of its own is closed.
@@ -107,6 +108,49 @@ def test_a_whole_config_comes_back_as_what_differs_from_the_defaults(catalogue: 
 def test_unknown_methods_and_settings_are_kept_for_the_schema_to_tell(catalogue: Mapping[str, Any]) -> None:
     settings = {"kind": "pictures", "data": "d", "name": "n", "stepz": 3, "parts": {"unet": {"method": "gone"}}}
     assert read(built(settings, catalogue)) == settings
+
+
+def test_every_method_says_what_it_does(catalogue: Mapping[str, Any]) -> None:
+    for method in catalogue["methods"]:
+        assert method["summary"].endswith("."), method["name"]
+        assert not method["summary"].startswith(method["title"])
+    form = built({"kind": "pictures", "parts": {"unet": {"method": "bitfit"}}}, catalogue, whole=False)
+    about = form.methods["unet"].info
+    assert about == "Only the biases are trained. Source: Ben Zaken et al. 2021, arXiv 2106.10199."
+
+
+@pytest.mark.parametrize("chinese", [False, True])
+def test_stages_have_titles_and_keep_their_names_as_values(catalogue: Mapping[str, Any], chinese: bool) -> None:
+    form = built({"kind": "text", "stage": "dpo"}, catalogue, chinese=chinese)
+    choices = {value: title for title, value in form.component("stage").choices}
+    assert choices.keys() == {stage["name"] for stage in catalogue["stages"]}
+    assert choices["dpo"] == ("直接偏好最佳化 (dpo)" if chinese else "Direct preference optimisation (dpo)")
+    assert read(form)["stage"] == "dpo"
+
+
+def test_parts_that_a_base_lacks_are_not_offered(catalogue: Mapping[str, Any], tmp_path: Path) -> None:
+    for part in ("unet", "text_encoder", "text_encoder_2"):
+        (tmp_path / "xl" / part).mkdir(parents=True)
+
+    def offered(base: str, **parts: Any) -> list[str]:
+        form = built({"kind": "pictures", "base": base, "parts": {"unet": {}, **parts}}, catalogue, whole=False)
+        return [part for part, column in form.columns.items() if column.visible]
+
+    assert offered("pocket") == ["unet", "text_encoder"]
+    assert offered(str(tmp_path / "xl")) == offered("owner/model") == ["unet", "text_encoder", "text_encoder_2"]
+    assert "text_encoder_2" in offered("pocket", text_encoder_2={"method": "lora"})  # the mistake can be seen
+    assert offered("a\0b") == offered("owner/model")
+
+
+def test_every_field_of_every_kind_has_a_label_and_help_in_both_languages(catalogue: Mapping[str, Any]) -> None:
+    for kind in run_kinds():
+        for stage in [stage["name"] for stage in catalogue["stages"]] if kind == "text" else [""]:
+            own = {"kind": kind, **({"stage": stage} if stage else {})}
+            english, chinese = (built(own, catalogue, chinese=language) for language in (False, True))
+            pairs = zip(english.addresses, english.components, chinese.components, strict=True)
+            for (part, name, _), first, second in pairs:
+                assert part or (first.info and second.info), name
+                assert part or name == "seed" or first.label != second.label, name
 
 
 def test_a_method_that_nobody_knows_yet_appears(catalogue: Mapping[str, Any]) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from playwright.sync_api import Page, Request, expect
 
 from examples.app_checking.browsing import settle
+from studio.web.look import theme
 from studio.web.server import Address, open_socket
 from tests.studio.web.conftest import RunningApp, free_port
 
@@ -88,6 +89,34 @@ def test_with_a_password_nothing_is_shown_before_it(start_app: Callable[..., Run
     app = start_app(None, STUDIO_PASSWORD="open sesame")  # noqa: S106
     assert _status(app, "/config") == 401
     assert _status(app, "/gradio_api/info") == 401
+
+
+def test_empty_boxes_can_be_seen_in_both_themes() -> None:
+    """WCAG 1.4.11 wants 3:1 between the border of a box and what lies beneath it."""
+    look = theme()
+    for mode in ("", "_dark"):
+        beneath = _resolved(look, "block_background_fill", mode)
+        for state in ("", "_hover"):
+            border = _resolved(look, f"checkbox_border_color{state}", mode)
+            assert _contrast(border, beneath) >= 3, (mode, state, border, beneath)
+
+
+def _resolved(look: Any, name: str, mode: str) -> str:
+    value = getattr(look, name + mode) or getattr(look, name)
+    while value.startswith("*"):
+        key = value[1:]
+        value = getattr(look, key + mode, None) or getattr(look, key)
+    return {"white": "#ffffff", "black": "#000000"}.get(value, value)
+
+
+def _contrast(first: str, second: str) -> float:
+    def luminance(colour: str) -> float:
+        shares = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+        linear = [share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in shares]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    low, high = sorted((luminance(first), luminance(second)))
+    return (high + 0.05) / (low + 0.05)
 
 
 def test_the_app_starts_without_the_model_libraries() -> None:

@@ -69,6 +69,45 @@ def test_problems_are_told_all_at_once_and_values_survive_a_reload(studio: Runni
     expect(field(page, "learning_rate", "unet")).to_have_value("fast")
 
 
+def choose(page: Page, label: str, option: str) -> None:
+    box = page.locator("#tab-train").get_by_role("combobox", name=label, exact=True)
+    box.click()
+    page.get_by_role("option", name=option).click()
+
+
+def test_kind_preset_method_and_stage_are_chosen_and_nothing_ends_in_an_error(studio: RunningApp, page: Page) -> None:
+    log = studio.folder / "app.txt"
+    before = len(log.read_text())
+    failed: list[str] = []
+    page.on("response", lambda answer: failed.append(answer.url) if answer.status >= 400 else None)
+    page.goto(f"{studio.url}/?tab=train")
+    choose(page, "Preset", "Subject DoRA")
+    expect(field(page, "steps")).to_have_value("300")
+    settle(page)
+    choose(page, "UNet: method", "LoHa (loha)")
+    expect(page.locator("#tab-train").get_by_role("button", name="Settings of LoHa")).to_be_visible()
+    second = page.get_by_role("combobox", name="Second text encoder: method")
+    expect(second).to_have_count(0)  # the base that ships has none
+    field(page, "base").fill("owner/model")
+    expect(second).to_have_count(1)
+    field(page, "base").fill("pocket")
+    expect(second).to_have_count(0)
+    settle(page)
+    choose(page, "What to learn from", "Voice or task from texts")
+    expect(field(page, "max_length")).to_be_visible()
+    settle(page)
+    choose(page, "Stage", "Direct preference optimisation (dpo)")
+    expect(field(page, "beta")).to_be_visible()
+    field(page, "name").fill("a-voice")
+    settle(page)
+    page.reload()
+    expect(field(page, "name")).to_have_value("a-voice")
+    expect(field(page, "stage")).to_have_value("Direct preference optimisation (dpo)")
+    settle(page)
+    assert not failed
+    assert "Traceback" not in log.read_text()[before:]
+
+
 def test_a_failed_run_shows_its_sentence_and_can_be_resumed(studio: RunningApp, page: Page) -> None:
     wait_for(lambda: status(studio, "without-data") == "failed")
     open_run(page, studio, "without-data")
