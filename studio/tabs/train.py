@@ -1,7 +1,7 @@
 """Train: a run from its settings, told and measured before it is queued."""
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import gradio as gr
@@ -115,18 +115,19 @@ def _build(desk: Desk) -> None:
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "show_progress_on": []}
         fields = form.components
 
-        def placing(chosen: Callable[..., dict[str, Any]]) -> Callable[..., tuple[Any, Any]]:
-            """Let a choice place the form anew with the settings that it leads to."""
+        def on_choice(chooser: gr.Dropdown, inputs: Sequence[Any], leads_to: Callable[..., dict[str, Any]]) -> None:
+            """Place the form anew with the settings that a choice leads to."""
+            placed = chooser.value
 
-            def place_anew(now: Mapping[str, Any], *values: Any) -> tuple[Any, Any]:
-                settings = chosen(*values)
-                # Gradio's dropdowns tell a choice twice. A second form in place of the same first one would take away
-                # the functions that the first one is just calling, and every such call would end in an error.
-                if now["number"] != state["number"] and now["settings"] == settings:
+            def place_anew(choice: Any, *values: Any) -> tuple[Any, Any]:
+                if choice == placed:  # a form that has just been placed tells its values too
                     return gr.skip(), gr.skip()
+                settings = leads_to(choice, *values)
                 return show(settings), settings
 
-            return place_anew
+            # Not `input`: a dropdown tells it twice of a choice, and whenever it is left. A second form in place of
+            # the first one takes away the functions that the first one is just calling, and each call is an error.
+            chooser.change(place_anew, [chooser, *inputs], [shown, draft], **quiet)
 
         choosing = [*form.methods.values(), *form.choosers.values()]
         # Not `input`: a text box tells that of keys alone, not of what is pasted, deleted or composed.
@@ -137,19 +138,19 @@ def _build(desk: Desk) -> None:
             def changed(method: str, *values: Any, part: str = part) -> dict[str, Any]:
                 return with_method(form.settings(values), part, method)
 
-            chooser.input(placing(changed), [shown, chooser, *fields], [shown, draft], **quiet)
+            on_choice(chooser, fields, changed)
         for setting, chooser in form.choosers.items():
 
             def chosen(value: str, *values: Any, setting: str = setting) -> dict[str, Any]:
                 return with_variant(kind, form.settings(values), setting, value)
 
-            chooser.input(placing(chosen), [shown, chooser, *fields], [shown, draft], **quiet)
-        kinds.input(placing(_first_settings), [shown, kinds], [shown, draft], **quiet)
+            on_choice(chooser, fields, chosen)
+        on_choice(kinds, [], _first_settings)
 
         def use_preset(name: str, *values: Any) -> dict[str, Any]:
             return applied(next(one for one in ready_made if one.name == name), form.settings(values))
 
-        preset.input(placing(use_preset), [shown, preset, *fields], [shown, draft], **quiet)
+        on_choice(preset, fields, use_preset)
         base = form.component("base")
         if base is not None and len(form.columns) > 1:
 
@@ -164,12 +165,14 @@ def _build(desk: Desk) -> None:
 
         filled = {key: found for key in ("data", "name") if (found := form.component(key)) is not None}
 
-        def use_example(name: str, *values: Any) -> list[Any]:
+        def use_example(name: str | None, *values: Any) -> list[Any]:
+            if name is None:  # as the form was placed
+                return [gr.skip()] * (len(filled) + 1)
             own = {"data": str(examples[name]), "name": f"my-{examples[name].name}".replace("_", "-")}
             return [*(own[key] for key in filled), {**form.settings(values), **own}]
 
         # Two fields alone: what is typed while a whole form is placed anew would be lost.
-        example.input(use_example, [example, *fields], [*filled.values(), draft], **quiet)
+        example.change(use_example, [example, *fields], [*filled.values(), draft], **quiet)
 
         def preflight(request: gr.Request, *values: Any) -> Iterator[tuple[Any, ...]]:
             yield from _preflight(desk, form.settings(values), request)
