@@ -133,6 +133,13 @@ PARTS: Mapping[str, tuple[str, str]] = {
 }
 """Part -> (English, Traditional Chinese)."""
 
+KINDS: Mapping[str, str] = {
+    "pictures": "從圖片學習風格",
+    "text": "從文字學習語氣或任務",
+    "captions": "由模型撰寫描述",
+}
+"""Kind of run -> its title in Traditional Chinese."""
+
 STAGES: Mapping[str, str] = {
     "sft": "監督式微調",
     "dpo": "直接偏好最佳化",

@@ -57,7 +57,7 @@ footer { display: none !important; }
 .studio-table td { white-space: nowrap; }
 .studio-centred { align-items: center; }
 /* the boxes of a row stand in a line, however long the help above them is */
-.studio-fields .form > .block { display: flex; flex-direction: column; min-width: min(240px, 100%) !important; }
+.studio-fields .form > .block { display: flex; flex-direction: column; min-width: min(250px, 100%) !important; }
 .studio-fields input { text-overflow: ellipsis; }
 .studio-fields .form > .block > .container { flex: 1; display: flex; flex-direction: column; }
 .studio-fields .form > .block > .container > :last-child { margin-top: auto; }
