@@ -201,8 +201,8 @@ def _given_beside_resume(options: argparse.Namespace, training: Training) -> lis
     return ["--" + shown.get(name, name.replace("_", "-")) for name in names]
 
 
-def train_from_options(options: argparse.Namespace, training: Training) -> Path | None:
-    """Train, or go on with a run, until its end or until the user stops it; return the adapter's folder.
+def train_from_options(options: argparse.Namespace, training: Training) -> int:
+    """Train, or go on with a run of any kind, until its end or until the user stops it; return the exit status.
 
     Raises:
         UserError: the settings are wrong, or training failed; a run that made no step leaves nothing behind.
@@ -221,11 +221,16 @@ def train_from_options(options: argparse.Namespace, training: Training) -> Path 
     stop = threading.Event()
     try:
         with Terminal() as report, _stop_on_signals(stop, report):
-            return execute(run, report, stop.is_set)
+            adapter = execute(run, report, stop.is_set)
     except UserError:
         if options.resume is None:
             discard_unstarted(run)
         raise
+    if adapter is None:
+        return 130
+    if (command := run.kind().tried_by) is not None:
+        print(f"Try it: {command(adapter)}")
+    return 0
 
 
 class _stop_on_signals:

@@ -5,7 +5,6 @@ import argparse
 from studio.commands._command import Command
 from studio.run_kinds.pictures import RUN_KIND
 from studio.training_flags import Training, add_training, train_from_options
-from trainers.card import read_card
 
 _TRAINING = Training(
     RUN_KIND, ("unet", "text_encoder"), "studio train --data examples/styles/blueprint --name blueprint"
@@ -17,12 +16,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    adapter = train_from_options(options, _TRAINING)
-    if adapter is None:
-        return 130
-    prompt = ", ".join([*read_card(adapter).triggers, "a red boat, sea"])
-    print(f'Try it: studio generate "{prompt}" --adapter {adapter.name} --out boat.png')
-    return 0
+    return train_from_options(options, _TRAINING)
 
 
 COMMAND = Command("train", "Learn an adapter from a folder of pictures.", _add_arguments, _run)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from studio.library import Library
 from studio.run_control import Control
 from studio.run_kinds._run_kind import Forecast, RunKind
+from trainers.card import read_card
 from trainers.config import PartConfig, RunConfig, parse_config
 from trainers.methods import find_method
 
@@ -72,6 +73,11 @@ def _work(run: "Run", journal: "Journal", control: Control) -> Path | None:
     return work(run, journal, control)
 
 
+def _tried_by(adapter: Path) -> str:
+    prompt = ", ".join([*read_card(adapter).triggers, "a red boat, sea"])
+    return f'studio generate "{prompt}" --adapter {adapter.name} --out boat.png'
+
+
 RUN_KIND = RunKind(
     name="pictures",
     title="Style from pictures",
@@ -85,5 +91,6 @@ RUN_KIND = RunKind(
     parts_of_base=_parts_of_base,
     examples=("styles", "subjects"),
     tried_in="generate",
+    tried_by=_tried_by,
     command="train",
 )

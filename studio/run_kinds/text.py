@@ -8,6 +8,7 @@ from studio.library import Library
 from studio.run_control import Control
 from studio.run_kinds._run_kind import Forecast, RunKind
 from studio.run_kinds.pictures import prepare_training
+from trainers.card import read_card
 from trainers.config import parse_config
 from trainers.stages import stage_settings
 from trainers.text_config import PART, TextConfig
@@ -42,6 +43,15 @@ def _work(run: "Run", journal: "Journal", control: Control) -> Path | None:
     return work(run, journal, control)
 
 
+def _tried_by(adapter: Path) -> str:
+    head = read_card(adapter).head
+    if head is None:
+        return f'studio text chat --adapter {adapter.name} --prompt "Tell me a story."'
+    if head.kind == "reward":
+        return f'studio text score --adapter {adapter.name} --prompt "How are you?" --answer "Very well."'
+    return f'studio text classify --adapter {adapter.name} "It was a quiet morning."'
+
+
 RUN_KIND = RunKind(
     name="text",
     title="Voice or task from texts",
@@ -55,5 +65,6 @@ RUN_KIND = RunKind(
     variants={"stage_settings": ("stage", "stages")},
     examples=("texts",),
     tried_in="text",
+    tried_by=_tried_by,
     command="text train",
 )

@@ -24,6 +24,7 @@ from studio.web.blend_tools import (
     device_and_precision,
 )
 from studio.web.desk import Desk, told
+from studio.web.edited import edited
 from studio.web.first_opening import first_opening
 from studio.web.memory import browser_memory
 from studio.web.newest import Newest
@@ -84,6 +85,7 @@ class _Form:
 class _Saying:
     """Says the recipe of a form, and what the preview should show; `outputs` is where."""
 
+    desk: Desk
     form: _Form
     newest: Newest
     outputs: list[Any]
@@ -118,8 +120,8 @@ class _Saying:
             return self.said(self.form.collect(*values), request)
 
         typed = [self.form.rows.box, *self.form.plain.values()]
-        gr.on([*(item.input for item in typed), self.form.edits.change], describe, self.form.inputs, self.outputs,
-              trigger_mode="always_last", **_QUIET)  # fmt: skip
+        changes = [*(event for item in typed for event in edited(item)), self.form.edits.change]
+        gr.on(changes, describe, self.form.inputs, self.outputs, trigger_mode="always_last", **_QUIET)
 
     def filling(
         self, event: Any, sources: Sequence[Any], fill: Callable[..., Mapping[str, Any] | None], **how: Any
@@ -139,6 +141,8 @@ class _Saying:
             if found is None:
                 return [gr.skip()] * len(outputs)
             now = {**self.form.collect(*values), "blend": "exact", "settings": {}, "details": {}, "rest": {}, **found}
+            if not known and now["blend"] != "exact":  # it came in before the blends were read
+                known = _known_blends(self.desk)
             return [*self.form.show(now, known), *self.said(now, request, fresh=True)]
 
         event(filled, [*sources, self.form.choice.catalogue, *self.form.inputs], outputs, **how)
@@ -173,7 +177,7 @@ def _build(desk: Desk) -> None:
     with gr.Accordion(words("blend.take_out"), open=False):
         build_take_out(bench)
     kept = browser_memory(None, "studio-blend")
-    saying = _Saying(form, newest, [bench.view, text, line, bench.problem, kept, details.which])
+    saying = _Saying(desk, form, newest, [bench.view, text, line, bench.problem, kept, details.which])
     saying.wire()
     _wire_filling(desk, saying, text, apply, upload, kept)
     _wire_best(desk, form, best)
@@ -213,21 +217,29 @@ def _wire_opening(desk: Desk, form: _Form, tab: Any, notice: Any) -> Any:
     """
     words, choice, opened = desk.words, form.choice, gr.State(False)
 
-    def opening(
-        known: dict[str, Any], method: str, settings: dict[str, Any], request: gr.Request
-    ) -> Iterator[tuple[Any, ...]]:
+    def opening(known: dict[str, Any], request: gr.Request) -> Iterator[tuple[Any, ...]]:
         names, nothing = desk.library.names(), gr.skip()
         said = "" if len(names) > 1 else words.say(request, "blend.one" if names else "blend.nothing")
-        yield gr.Markdown(said, visible=bool(said)), True, nothing, nothing, nothing
+        yield gr.Markdown(said, visible=bool(said)), True, nothing, nothing
         if not known:
-            with told():
-                known = {item["name"]: item for item in desk.engine.result("blends", {})["blends"]}
-            choices = [(item["title"], name) for name, item in known.items()]
-            yield nothing, nothing, known, gr.Dropdown(choices=choices), method_panel(method, known, settings)
+            known = _known_blends(desk)
+            yield nothing, nothing, known, gr.Dropdown(choices=[(item["title"], name) for name, item in known.items()])
 
-    tab.select(opening, [choice.catalogue, choice.method, choice.settings],
-               [notice, opened, choice.catalogue, choice.method, choice.panel], **_QUIET)  # fmt: skip
+    def panel(known: dict[str, Any], method: str, settings: dict[str, Any], shown: Any) -> Any:
+        # a recipe may have come in while the blends were read, and has shown its own
+        return gr.skip() if shown and shown["blend"] == method else method_panel(method, known, settings)
+
+    tab.select(opening, choice.catalogue, [notice, opened, choice.catalogue, choice.method], **_QUIET)
+    choice.catalogue.change(
+        panel, [choice.catalogue, choice.method, choice.settings, choice.panel], choice.panel, **_QUIET
+    )
     return opened
+
+
+def _known_blends(desk: Desk) -> dict[str, Any]:
+    """Return name -> what is known of it, of every blend."""
+    with told():
+        return {item["name"]: item for item in desk.engine.result("blends", {})["blends"]}
 
 
 def _wire_filling(desk: Desk, saying: _Saying, text: Any, apply: Any, upload: Any, kept: Any) -> None:

@@ -10,6 +10,7 @@ import yaml
 from pipelines.blocks import LISTS
 from studio.web.blend_form import block_names, blocks_of, kind_of_blocks
 from studio.web.desk import Desk, told
+from studio.web.edited import edited
 from trainers.errors import UserError
 
 _QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "show_progress_on": []}
@@ -64,7 +65,7 @@ def build_choice(desk: Desk, edits: Any) -> BlendChoice:
             with told():
                 return settings_of(fields, values), edits + 1
 
-        gr.on([box.input for box in boxes], changed, [edits, *boxes], [choice.settings, edits],
+        gr.on([event for box in boxes for event in edited(box)], changed, [edits, *boxes], [choice.settings, edits],
               trigger_mode="always_last", **_QUIET)  # fmt: skip
 
     def tell(panel: dict[str, Any] | None, request: gr.Request) -> str:
@@ -72,8 +73,14 @@ def build_choice(desk: Desk, edits: Any) -> BlendChoice:
         return f"{words.say(request, kinds[panel['kind']])} `{panel['source']}`" if panel else ""
 
     choice.panel.change(tell, choice.panel, facts, **_QUIET)
-    method.input(lambda name, known, edits: (method_panel(name, known, {}), {}, edits + 1),
-                 [method, choice.catalogue, edits], [choice.panel, choice.settings, edits], **_QUIET)  # fmt: skip
+
+    def other(name: str, known: Mapping[str, Any], panel: Mapping[str, Any] | None, edits: int) -> tuple[Any, Any, Any]:
+        if panel and panel["blend"] == name:  # a dropdown tells `input` when it is left, too
+            return gr.skip(), gr.skip(), gr.skip()
+        return method_panel(name, known, {}), {}, edits + 1
+
+    method.input(other, [method, choice.catalogue, choice.panel, edits], [choice.panel, choice.settings, edits],
+                 **_QUIET)  # fmt: skip
     return choice
 
 
@@ -122,7 +129,8 @@ def _kind(schema: Mapping[str, Any]) -> str:
 
 def _box(name: str, schema: Mapping[str, Any], value: Any) -> Any:
     label, info = name.replace("_", " "), schema.get("description", "")
-    common: dict[str, Any] = {"label": label, "info": info, "min_width": 180}
+    # without `interactive` what is placed anew by a rendering is locked
+    common: dict[str, Any] = {"label": label, "info": info, "min_width": 180, "interactive": True}
     match _kind(schema):
         case "choice":
             return gr.Dropdown(schema["enum"], value=value, **common)
@@ -171,13 +179,17 @@ def build_details(desk: Desk, edits: Any) -> Details:
             kind = kind_of_blocks(details.get(name, {}).get("blocks")) if name else "none"
             return kind, panel_of(name, kind)
 
-    def other_blocks(name: str | None, kind: str, details: dict[str, Any], edits: int) -> tuple[Any, Any, int]:
+    def other_blocks(
+        name: str | None, kind: str, panel: Mapping[str, Any] | None, details: dict[str, Any], edits: int
+    ) -> tuple[Any, Any, Any]:
+        if panel and (panel["adapter"], panel["kind"]) == (name, kind):  # as above
+            return gr.skip(), gr.skip(), gr.skip()
         with told():
             own = {key: value for key, value in details.get(name or "", {}).items() if key != "blocks"}
             return panel_of(name, kind), {**details, name: own} if name else details, edits + 1
 
     which.change(chosen, [which, shown.details], [kind, shown.panel], **_QUIET)
-    kind.input(other_blocks, [which, kind, shown.details, edits], [shown.panel, shown.details, edits],
+    kind.input(other_blocks, [which, kind, shown.panel, shown.details, edits], [shown.panel, shown.details, edits],
                api_visibility="private", show_progress="minimal")  # fmt: skip
 
     @gr.render(inputs=[shown.panel, shown.details], triggers=[shown.panel.change], show_progress="hidden", queue=False)
@@ -196,16 +208,29 @@ def _sliders(desk: Desk, state: Any, edits: Any, panel: Mapping[str, Any], own: 
     schedule = own.get("schedule") or {}
     with gr.Row():
         boxes = [
-            gr.Slider(-2, 2, value, step=0.05, label=part, min_width=180, buttons=[]) for part, value in parts.items()
+            gr.Slider(-2, 2, value, step=0.05, label=part, min_width=180, buttons=[], interactive=True)
+            for part, value in parts.items()
         ]
     with gr.Row():
         boxes += [
-            gr.Slider(-2, 2, value, step=0.05, label=name, min_width=130, buttons=[]) for name, value in blocks.items()
+            gr.Slider(-2, 2, value, step=0.05, label=name, min_width=130, buttons=[], interactive=True)
+            for name, value in blocks.items()
         ]
     with gr.Row():
         for key, default in (("start", 0.0), ("stop", 1.0)):
             value = schedule.get(key, default)
-            boxes.append(gr.Slider(0, 1, value, step=0.05, label=desk.words(f"blend.{key}"), min_width=180, buttons=[]))
+            boxes.append(
+                gr.Slider(
+                    0,
+                    1,
+                    value,
+                    step=0.05,
+                    label=desk.words(f"blend.{key}"),
+                    min_width=180,
+                    buttons=[],
+                    interactive=True,
+                )
+            )
 
     def changed(details: dict[str, Any], edits: int, *values: float) -> tuple[dict[str, Any], int]:
         new = details_of(own, list(parts), list(blocks), panel["kind"], values)

@@ -1,6 +1,7 @@
 """Settings outside the command line: shapes for forms, presets, and one run as YAML, command and Python."""
 
 import argparse
+import json
 import shlex
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from studio.run_kinds import kind_of, run_kinds
 from studio.run_views import views_of
 from studio.settings_schema import label_of, plain, shapes_of, shown
 from studio.training_flags import config_from_options
+from trainers.card import CARD_NAME
 from trainers.config import RunConfig, parse_config
 from trainers.methods import methods
 
@@ -132,3 +134,30 @@ def test_a_disk_that_is_too_small_is_a_problem(free: int) -> None:
     assert bool(cost.problems()) == (free == 10)
     assert [duration(1), duration(600), duration(12_000)] == ["1 s", "10 min", "3 h 20 min"]
     assert [size(999), size(2_500_000), size(3.25e9)] == ["999 bytes", "2.5 MB", "3.25 GB"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "head", "command"),
+    [
+        ("pictures", None, 'studio generate "neon, a red boat, sea" --adapter mine --out boat.png'),
+        ("text", None, 'studio text chat --adapter mine --prompt "Tell me a story."'),
+        ("text", "reward", 'studio text score --adapter mine --prompt "How are you?" --answer "Very well."'),
+        ("text", "classes", 'studio text classify --adapter mine "It was a quiet morning."'),
+    ],
+)
+def test_what_was_trained_is_tried_by_a_command_that_fits(
+    tmp_path: Path, kind: str, head: str | None, command: str
+) -> None:
+    """Whichever command resumed the run."""
+    card = {
+        "name": "mine",
+        "base": {"name": "any", "family": "sd15", "fingerprint": "0" * 64, "widths": {}},
+        "parts": {},
+        "triggers": ["neon"],
+        "head": {"kind": head, "part": "language_model"} if head else None,
+    }
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / CARD_NAME).write_text(json.dumps(card))
+    tried_by = run_kinds()[kind].tried_by
+    assert tried_by is not None
+    assert tried_by(tmp_path / "mine") == command

@@ -118,6 +118,17 @@ def test_a_recipe_goes_out_and_comes_in_again(blend_page: Page, tmp_path: Path) 
     expect(text).to_have_value(recipe_text(given), timeout=_LOADING_MS)
     expect(page.get_by_label("Exact weight").first).to_have_value("0.6")
     expect(page.get_by_label("density")).to_have_value("0.4")
+    page.get_by_label("density").fill("")
+    page.keyboard.insert_text("0.6")  # as it is pasted: no key is pressed
+    page.keyboard.press("Tab")
+    expect(text).to_have_value(recipe_text({**given, "settings": {"density": 0.6}}))
+    page.get_by_label("Name of the blend").focus()
+    page.keyboard.insert_text("pasted")
+    page.keyboard.press("Tab")
+    expect(page.get_by_label("On the command line")).to_have_value(re.compile("--name mixpasted"))
+    page.get_by_label("density").fill("0.4")
+    page.keyboard.press("Tab")
+    expect(text).to_have_value(recipe_text(given))
     with page.expect_download() as download:
         page.get_by_role("button", name="Download the recipe").click()
     assert yaml.safe_load(Path(download.value.path()).read_text()) == given
