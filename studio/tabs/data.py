@@ -67,8 +67,20 @@ def _build(desk: Desk) -> None:
     look = _looking(desk, shelf)
     for event in (open_button.click, folder.submit):
         event(look, [folder], shelf.outputs, api_visibility="private", show_progress="minimal")
-    choice.input(lambda found: found, choice, folder, api_visibility="private", show_progress="hidden").then(
-        look, [choice], shelf.outputs, api_visibility="private", show_progress="minimal"
+
+    def chosen(found: str | None, opened: str, request: gr.Request) -> Iterator[dict[Any, Any]]:
+        if not found or found == opened:  # the list tells when it is left, too; a caption may be half typed
+            yield {folder: gr.skip()}
+            return
+        yield {folder: found}
+        yield from look(found, request)
+
+    choice.input(
+        chosen,
+        [choice, shelf.opened],
+        [folder, *shelf.outputs],
+        api_visibility="private",
+        show_progress="minimal",
     )
     refresh.click(
         lambda: gr.Dropdown(choices=dataset_choices(desk.library)), None, choice, api_visibility="private"
