@@ -78,6 +78,20 @@ def test_captions_are_edited_by_keys_changed_together_and_taken_back(app: Runnin
     page.reload()
     expect(name).not_to_have_value("")  # the dataset is open again
 
+    choice = page.locator("#data-choice input")
+    choice.click()
+    page.get_by_role("option", name="styles/blueprint").click()
+    expect(page.locator("#data-status")).to_contain_text("24 pictures")
+    page.locator("#data-folder textarea, #data-folder input").first.click()
+    shown = name.input_value()
+    page.get_by_role("button", name="Next", exact=True).click()
+    expect(name).not_to_have_value(shown)
+    there = name.input_value()
+    choice.click()
+    page.keyboard.press("Tab")  # looked at and left: the same dataset is not opened anew
+    settle(page)
+    expect(name).to_have_value(there)
+
 
 def test_uploads_get_our_names_and_what_ships_is_not_changed(app: RunningApp, page: Page, tmp_path: Path) -> None:
     _open_dataset(page, app, example_datasets()["subjects/bip"])
