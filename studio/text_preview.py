@@ -87,12 +87,14 @@ def preview_texts(
     base = load(config)
     task = make_task(config, base, texts.training.rows)
     per_row = len(task.marks)
+    count = len(task.lengths) // per_row
+    if rows and first >= count > 0:
+        raise UserError(f"There is no row {first + 1:,}: the data has {count:,}. Begin at one of these.")
     wanted = range(first * per_row, min((first + rows) * per_row, len(task.examples)))
     shown = [
         PreviewRow(task.places[n], task.marks[n % per_row], pieces_of(task.examples[n], base.tokenizer)) for n in wanted
     ]
     facts = {**texts.facts(), **task.facts()}
-    count = len(task.lengths) // per_row
     return TextPreview(facts, [*texts.notes(), *task.notes], shown, histogram(task.lengths), count, per_row)
 
 

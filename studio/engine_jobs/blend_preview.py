@@ -6,6 +6,7 @@ from typing import Any
 
 from pipelines.deltas import kind_of
 from pipelines.generate import PictureRequest, generate
+from pipelines.mixing import check_same_base
 from pipelines.picture_file import write_picture
 from pipelines.recipe import Recipe, parse_recipe
 from studio.engine._job import Event, Job
@@ -23,6 +24,7 @@ def _run(workbench: Workbench, arguments: Mapping[str, Any]) -> Iterator[Event]:
     """
     recipe = parse_recipe(arguments["recipe"])
     names = [item.adapter for item in recipe.active()]
+    check_same_base([workbench.library.card(name.partition("@")[0]) for name in names])
     common: dict[str, Any] = {
         "prompt": str(arguments["prompt"]),
         "seed": int(arguments.get("seed") or 0),

@@ -9,20 +9,25 @@ import gradio as gr
 
 from studio.metrics import MetricsShelf
 from studio.queue import ask_run, kill_run
+from studio.run_kinds import run_kinds
 from studio.run_watch import RunRow, find_row, first_row, run_rows
 from studio.tabs._tab import Tab
 from studio.web.desk import Desk, told
 from studio.web.escaping import plain_markdown
+from studio.web.field_texts import kind_title
 from studio.web.first_opening import first_opening
 from studio.web.line_chart import line_chart
 from studio.web.run_answers import answers_html
 from studio.web.run_panel import RunPanel, nearest
 from studio.web.run_texts import TEXTS
+from studio.web.tables import filled, text_table
+from studio.web.words import reader_language
 from trainers.card import check_name
 from trainers.errors import UserError
 
 _TRIED_IN = ("generate", "text")
 """Tabs in which results are tried; a run's kind says which."""
+_HEADS = ("runs.run", "runs.state", "runs.progress", "runs.kind", "runs.updated")
 _ACTIONS = ("start", "stop", "kill", "save", "sample", "up", "down", "remove")
 
 
@@ -32,14 +37,7 @@ def _build(desk: Desk) -> None:
     looked_back = gr.State("")  # the run of which an older sample than the newest was chosen
     none = gr.Markdown(words("runs.none"))
     with gr.Column(visible=False) as details:
-        headers = ("run", "state", "progress", "kind", "updated")
-        table = gr.Dataframe(
-            headers=[words._table[f"runs.{name}"][0] for name in headers],
-            label=words("runs.table"),
-            interactive=False,
-            max_height=260,
-            elem_id="runs-table",
-        )
+        table = text_table(words, "runs.table", *_HEADS, max_height=260, elem_id="runs-table", wrap=False)
         with gr.Row():
             chosen = gr.Dropdown(
                 [], label=words("runs.run"), allow_custom_value=True, elem_id="runs-run", min_width=240
@@ -112,7 +110,7 @@ def _build(desk: Desk) -> None:
         changed: dict[Any, Any] = {}
         if now["rows"] != before.get("rows"):
             changed[none], changed[details] = gr.Markdown(visible=not rows), gr.Column(visible=bool(rows))
-            changed[table] = [_cells(desk, one, request) for one in rows]
+            changed[table] = filled(words, request, [_cells(desk, one, request) for one in rows], *_HEADS)
             named = row.name if row else None
             # its value only where it must change: another may have been chosen since this look began
             changed[chosen] = gr.Dropdown(names) if named == name else gr.Dropdown(names, value=named)
@@ -276,7 +274,9 @@ def _state(desk: Desk, row: RunRow | None, request: gr.Request) -> str:
 def _cells(desk: Desk, row: RunRow, request: gr.Request) -> list[str]:
     steps = f"{row.step:,} / {row.total:,}" if row.total else ""
     updated = row.updated[:19].replace("T", " ") + (" UTC" if row.updated else "")
-    return [row.name, _state(desk, row, request), steps, row.kind, updated]
+    kind = run_kinds().get(row.kind)
+    title = kind_title(kind, reader_language(request) == 1) if kind else row.kind
+    return [row.name, _state(desk, row, request), steps, title, updated]
 
 
 TAB = Tab("runs", 2, _build, TEXTS)

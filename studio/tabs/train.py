@@ -12,7 +12,7 @@ from studio.resources import example_datasets
 from studio.run_kinds import kind_of, run_kinds
 from studio.tabs._tab import Tab
 from studio.web.desk import Desk, told
-from studio.web.field_texts import KINDS
+from studio.web.field_texts import kind_title
 from studio.web.form import Form, with_method, with_variant
 from studio.web.memory import browser_memory
 from studio.web.run_api import place_endpoints, queue_run
@@ -83,7 +83,7 @@ def _build(desk: Desk) -> None:
         form = Form(kind, cached_catalogue(desk.library), state["settings"], chinese)
         with gr.Row(elem_classes="studio-fields"):
             kinds = gr.Dropdown(
-                [(KINDS.get(name, one.title) if chinese else one.title, name) for name, one in run_kinds().items()],
+                [(kind_title(one, chinese), name) for name, one in run_kinds().items()],
                 value=kind.name,
                 interactive=True,  # without it a form that is placed again has it locked
                 label=words("train.kind"),

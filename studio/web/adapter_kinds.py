@@ -9,8 +9,11 @@ from trainers.text_config import PART
 
 
 def text_adapters(library: Library) -> list[str]:
-    """Return the adapters that belong to a language model; unreadable cards are left to the Library tab."""
-    return [name for name, card in _cards(library) if PART in card.parts]
+    """Return the adapters that make a language model write; unreadable cards are left to the Library tab.
+
+    Those with a head, which score or classify, write as the base does.
+    """
+    return [name for name, card in _cards(library) if PART in card.parts and card.head is None]
 
 
 def picture_adapters(library: Library) -> list[str]:

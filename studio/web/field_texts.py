@@ -7,6 +7,8 @@ none.
 
 from collections.abc import Mapping
 
+from studio.run_kinds import RunKind
+
 ENGLISH: Mapping[str, str] = {
     "assistant_only": "Learn from answers only",
     "balanced": "Balance the classes",
@@ -165,3 +167,8 @@ GROUPS: Mapping[tuple[str, str], tuple[str, ...]] = {
 
 OTHER = ("Other settings", "其他設定")
 """The title over settings that stand in no group."""
+
+
+def kind_title(kind: RunKind, chinese: bool) -> str:
+    """Return what a kind of run is called."""
+    return KINDS.get(kind.name, kind.title) if chinese else kind.title

@@ -1,5 +1,6 @@
-"""What the studio changes in Gradio before it builds a page with it: each a hole, or a leak."""
+"""What the studio changes in Gradio before it builds a page with it: each a hole, a leak, or a dead end."""
 
+import json
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -9,6 +10,8 @@ def repair_gradio() -> None:
     forbid_fetching()
     remove_torn_uploads()
     show_errors_as_text()
+    send_any_number()
+    say_what_a_number_may_be()
 
 
 def forbid_fetching() -> None:
@@ -56,3 +59,47 @@ def show_errors_as_text() -> None:
         return content
 
     utils.error_payload = queueing.error_payload = tell_as_text
+
+
+def send_any_number() -> None:
+    """Let an answer hold a number beyond 64 bits, which a user may have typed: Gradio ends the page's stream of answers
+    over it, and from then on the page is dead without a word."""
+    from gradio import routes
+
+    class AnyNumber:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(inner, name)
+
+        @staticmethod
+        def dumps(content: Any, default: Any = None, option: int | None = None) -> bytes:
+            try:
+                return bytes(inner.dumps(content, default=default, option=option))
+            except TypeError as error:
+                if "64-bit" not in str(error):
+                    raise
+                return json.dumps(content, default=default).encode()
+
+    inner, routes.orjson = routes.orjson, AnyNumber()
+
+
+def say_what_a_number_may_be() -> None:
+    """Name the field and its bounds where Gradio says that a value is greater than a maximum, with a traceback."""
+    from gradio import Number, Slider, exceptions
+
+    def checked(component: Any, given: Any) -> Any:
+        bounds = (component.minimum, component.maximum)
+        low, high = (text if bound is not None else "" for text, bound in zip(_BOUNDS, bounds, strict=True))
+        outside = (low and given < bounds[0]) or (high and given > bounds[1])
+        if given is not None and outside:
+            expected = " and ".join(filter(None, (low.format(bounds[0]), high.format(bounds[1]))))
+            name = str(getattr(component.label, "key", component.label)).rpartition(".")[2].replace("_", " ")
+            raise exceptions.Error(
+                f"The number {given} of “{name}” cannot be used: {expected} is expected.", print_exception=False
+            )
+        return None if given is None else component.round_to_precision(given, component.precision)
+
+    Number.preprocess = checked
+    Slider.preprocess = checked
+
+
+_BOUNDS = ("at least {:,}", "at most {:,}")

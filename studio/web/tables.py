@@ -22,8 +22,7 @@ def text_table(words: Words, label: str, *heads: str, **options: Any) -> gr.Data
         type="array",
         label=words(label),
         interactive=False,
-        wrap=True,
-        **{"max_height": 360, "min_width": 240, **options},
+        **{"max_height": 360, "min_width": 240, "wrap": True, **options},
     )
 
 

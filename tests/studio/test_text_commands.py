@@ -183,6 +183,8 @@ def test_the_preview_tells_what_is_learned_from(
     assert [row.where for row in found.rows] == ["train.jsonl line 6"]
     assert (found.rows[0].tokens, found.rows[0].trained_tokens) == (17, 9)
     assert sum(count for _, _, count in found.histogram) == found.count == 6
+    with pytest.raises(UserError, match="no row 7: the data has 6"):
+        preview_texts({"base": str(tiny_language), "data": str(texts), "device": "cpu"}, rows=1, first=6)
 
 
 def test_the_preview_of_pairs_shows_both_answers_and_names_them(

@@ -52,6 +52,7 @@ from studio.web.text_words import TEXTS
 from studio.web.words import Words
 from tests.support import random_adapter
 from trainers.adapter import write_adapter
+from trainers.card import CARD_NAME
 from trainers.data.texts import read_texts
 from trainers.errors import UserError
 
@@ -390,3 +391,17 @@ def test_a_tokenizer_that_cannot_be_read_is_told_in_a_sentence(
         path.unlink() if gone else path.write_text('{"model": ')
     with pytest.raises(UserError, match=f"The tokenizer of the base 'writer' cannot be read. .*{said}"):
         load_text_base(str(folder), device="cpu")
+
+
+def test_what_scores_or_classifies_does_not_chat(tmp_path: Path) -> None:
+    library = Library(tmp_path)
+    for name, head in (("pirate", None), ("mood", {"kind": "classes", "part": "language_model", "labels": ["a", "b"]})):
+        card = {
+            "name": name,
+            "base": {"name": "any", "family": "causal-lm", "fingerprint": "0" * 64, "widths": {}},
+            "parts": {"language_model": {"method": "lora"}},
+            "head": head,
+        }
+        (library.adapters_folder / name).mkdir(parents=True)
+        (library.adapters_folder / name / CARD_NAME).write_text(json.dumps(card))
+    assert text_adapters(library) == ["pirate"]

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -199,6 +200,24 @@ def test_answers_go_out_at_once() -> None:
             writer.close()
             await writer.wait_closed()
 
-    asyncio.run(accept())
+    with ThreadPoolExecutor() as beside:  # the browser's own loop runs in this thread
+        beside.submit(lambda: asyncio.run(accept())).result()
     assert held
     assert all(held)
+
+
+def test_numbers_beyond_all_bounds_leave_the_page_alive(app: RunningApp, page: Page) -> None:
+    """Gradio's stream of answers ended over an integer beyond 64 bits, and the page was dead without a word."""
+    page.goto(app.url)
+    steps = page.locator("#field-run-steps input").first
+    expect(steps).to_be_visible(timeout=60_000)
+    page.get_by_role("button", name="The same run as YAML").click()
+    steps.fill("99999999999999999999")
+    steps.press("Tab")
+    problems = page.locator("#train-problems")
+    expect(problems).to_contain_text("steps = 100000000000000000000", timeout=120_000)
+    steps.fill("7")
+    steps.press("Tab")
+    expect(problems).to_have_text("")
+    expect(page.locator("#tab-train .cm-content").first).to_contain_text("steps: 7")
+    assert "Traceback" not in (app.folder / "app.txt").read_text()
