@@ -90,6 +90,7 @@ def serve(
     Args:
         on_ready: is told the address for the browser as soon as the page can be opened.
     """
+    library = Library(library.folder.resolve())  # pictures are shown, and runs told, by whole paths
     quiet_environment(library)
     import uvicorn
 

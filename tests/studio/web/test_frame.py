@@ -3,6 +3,7 @@
 import asyncio
 import http.client
 import json
+import os
 import re
 import socket
 import subprocess
@@ -13,12 +14,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from playwright.sync_api import Page, Request, expect
 
 from examples.app_checking.browsing import settle
 from studio.web.look import theme
 from studio.web.server import Address, open_socket
 from tests.studio.web.conftest import RunningApp, free_port
+from trainers.card import CARD_NAME
 
 
 def _status(app: RunningApp, path: str, **headers: str) -> int:
@@ -73,6 +76,22 @@ def test_the_address_names_the_tab(app: RunningApp, page: Page) -> None:
     expect(page.get_by_role("tab", name="Settings")).to_have_attribute("aria-selected", "true")
     page.get_by_role("tab", name="Train").click()
     page.wait_for_url(re.compile("tab=train"))
+
+
+def test_a_library_named_by_a_relative_path_shows_its_pictures(
+    tmp_path: Path, start_app: Callable[..., RunningApp], page: Page
+) -> None:
+    preview = tmp_path / "library" / "adapters" / "one" / "previews" / "a.png"
+    preview.parent.mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(preview)
+    base = {"name": "any", "family": "sd15", "fingerprint": "0" * 64, "widths": {}}
+    card = {"name": "one", "base": base, "parts": {"unet": {"method": "lora"}}}
+    (preview.parents[1] / CARD_NAME).write_text(json.dumps(card))
+    app = start_app(Path(os.path.relpath(tmp_path / "library")))
+    page.goto(f"{app.url}/?tab=library")
+    picture = page.locator("button[data-name=one] img")
+    expect(picture).to_be_visible()
+    expect(picture).not_to_have_js_property("naturalWidth", 0)
 
 
 def test_another_address_wants_a_password(tmp_path: Path) -> None:
