@@ -53,6 +53,8 @@ def line_chart(
 ) -> str:
     """Return a chart as HTML in which everything is escaped; empty when no line has a point.
 
+    Where there is less room than its letters need, it scrolls to the side.
+
     Args:
         title: of the values, beside their axis.
         across: title of the steps.
@@ -76,7 +78,8 @@ def line_chart(
     last = "; ".join(f"{line.title} {values[-1]:.4g}" for line, _, values in shown)
     label = escape(f"{title}. {last}", quote=True)
     svg = f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
-    return f'<div class="studio-chart">{svg}<ul>{"".join(legend)}</ul></div>'
+    box = f'<div class="studio-wide" role="region" tabindex="0" aria-label="{escape(title, quote=True)}">{svg}</div>'
+    return f'<div class="studio-chart">{box}<ul>{"".join(legend)}</ul></div>'
 
 
 def drawn_points(

@@ -37,7 +37,7 @@ footer { display: none !important; }
 .studio-histogram th, .studio-histogram td {
   border: 0 !important; text-align: left; padding: 0.1rem 0.5rem 0.1rem 0; white-space: nowrap;
 }
-.studio-chart svg { width: 100%; height: auto; display: block; }
+.studio-chart svg { width: 100%; min-width: 640px; height: auto; display: block; } /* its letters shrink with it */
 .studio-chart text { fill: var(--body-text-color); font-size: 12px; }
 .studio-grid { stroke: var(--border-color-primary); stroke-width: 1; }
 .studio-chart ul { display: flex; flex-wrap: wrap; gap: 0.2rem 1rem; list-style: none; margin: 0.3rem 0 0; padding: 0; }

@@ -94,6 +94,7 @@ def test_a_chart_shows_every_line_at_its_place_and_escapes_names() -> None:
     lines = [Line("<b>: raw", steps, np.array([1.0, 10.0, 100.0])), Line("two", np.array([50.0]), np.array([10.0]))]
     svg = line_chart(lines, "Loss", "Step", logarithmic=True)
     assert "<b>" not in svg
+    assert '<div class="studio-wide" role="region" tabindex="0" aria-label="Loss"><svg' in svg  # keys scroll it
     assert svg.count("&lt;b&gt;: raw") == 3  # the tooltip, the legend and the words for screen readers
     across, up = zip(
         *(map(float, point.split(",")) for point in re.findall(r"points=\"([^\"]+)", svg)[0].split()), strict=True
