@@ -29,6 +29,7 @@ from trainers.preflight import check_parts
 from trainers.stages import TextTask, find_stage, make_task
 from trainers.storage import sha256_of_file
 from trainers.text_config import PART, TextConfig
+from trainers.wording import count_of
 
 _SAMPLES = 4
 
@@ -42,9 +43,10 @@ class TrainingTexts:
 
     def facts(self) -> dict[str, str]:
         """Return what is told of the files."""
-        found = {"data": f"{len(self.training.rows):,} rows of {self.training.form.title} in {self.training.path.name}"}
+        data = self.training
+        found = {"data": f"{count_of(len(data.rows), 'row')} of {data.form.title} in {data.path.name}"}
         held = self.held_out
-        found["validation"] = f"{len(held.rows):,} rows in {held.path.name}" if held is not None else "none"
+        found["validation"] = f"{count_of(len(held.rows), 'row')} in {held.path.name}" if held is not None else "none"
         return found
 
     def notes(self) -> list[str]:

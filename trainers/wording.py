@@ -14,5 +14,5 @@ def listed(names: Iterable[str], limit: int = LIMIT_LISTED) -> str:
 
 
 def count_of(number: int, noun: str) -> str:
-    """Return a count with its noun, such as ``1 step`` and ``3 steps``."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    """Return a count with its noun, such as ``1 step`` and ``3,000 steps``."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

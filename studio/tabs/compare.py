@@ -28,8 +28,8 @@ TEXTS = {
     "compare.cost": ("Work out the cost", "估算成本"),
     "compare.start": ("Start", "開始"),
     "compare.cost_is": (
-        "{pictures} pictures, {drawn} of them drawn already; {left} to draw: {evaluations} evaluations, at most {time} "
-        "by a step just measured. Press Start to draw them.",
+        "{pictures} {pictures:picture|pictures}, {drawn} of them drawn already; {left} to draw: {evaluations} "
+        "evaluations, at most {time} by a step just measured. Press Start to draw them.",
         "共 {pictures} 張圖片，其中 {drawn} 張已完成；尚需繪製 {left} 張：{evaluations} 次模型運算，"
         "依剛測得的一步估計最多 {time}。按「開始」進行繪製。",
     ),

@@ -25,8 +25,14 @@ TEXTS = {
     "generate.title": ("Generate", "生成"),
     "generate.draw": ("Draw", "繪製"),
     "generate.drawing": ("Drawing: step {done} of {total}", "繪製中：第 {done} 步，共 {total} 步"),
-    "generate.finished": ("Done: {count} pictures, seed {seed}.", "完成：{count} 張圖片，種子 {seed}。"),
-    "generate.cancelled": ("Cancelled; {count} pictures were finished.", "已取消；已完成 {count} 張圖片。"),
+    "generate.finished": (
+        "Done: {count} {count:picture|pictures}, seed {seed}.",
+        "完成：{count} 張圖片，種子 {seed}。",
+    ),
+    "generate.cancelled": (
+        "Cancelled; {count} {count:picture was|pictures were} finished.",
+        "已取消；已完成 {count} 張圖片。",
+    ),
     "generate.nothing_to_cancel": ("Nothing is being drawn.", "目前沒有正在繪製的圖片。"),
     "generate.notes": ("Notes", "注意事項"),
     "generate.lacks_trigger": (

@@ -66,18 +66,23 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "blend.working": ("Working: {what}, {done} of {total}.", "處理中：{what}，{done}／{total}。"),
     "blend.begun": ("Working: {what} …", "處理中：{what}……"),
     "blend.saved": (
-        "{name} is in the library. {layers} layers were read back from the file and compared with the formula in "
-        "float64. All layers together: error {error:.1e} of the formula's norm, energy kept {energy:.2%}; up to "
-        "{tolerance:.0e} is allowed. {matched}",
+        "{name} is in the library. {layers} {layers:layer was|layers were} read back from the file and compared with "
+        "the formula in float64. All layers together: error {error:.1e} of the formula's norm, energy kept "
+        "{energy:.2%}; up to {tolerance:.0e} is allowed. {matched}",
         "{name} 已存入資料庫。從檔案讀回 {layers} 層，並以 float64 與公式比較。"
         "所有層合計：誤差為公式範數的 {error:.1e}，保留能量 {energy:.2%}；容許值為 {tolerance:.0e}。{matched}",
     ),
-    "blend.matched": ("{matched} layers were found in the base, {unmatched} were not.",
-                      "在基礎模型中找到 {matched} 層，{unmatched} 層未找到。"),
+    "blend.matched": (
+        "{matched} {matched:layer was|layers were} found in the base, {unmatched} {unmatched:was|were} not.",
+        "在基礎模型中找到 {matched} 層，{unmatched} 層未找到。",
+    ),
     "blend.not_matched": ("The layers were not matched against a base.", "未與基礎模型比對各層。"),
     "blend.from_sum": (" It is {share:.1%} away from the plain sum.", "與單純加總相差 {share:.1%}。"),
-    "blend.one_sided": (" {count} layers are touched by some of the inputs only.", "有 {count} 層只被部分輸入觸及。"),
-    "blend.emptied": (" {count} layers got nothing of the budget.", "有 {count} 層沒有分到預算。"),
+    "blend.one_sided": (
+        " {count} {count:layer is|layers are} touched by some of the inputs only.",
+        "有 {count} 層只被部分輸入觸及。",
+    ),
+    "blend.emptied": (" {count} {count:layer|layers} got nothing of the budget.", "有 {count} 層沒有分到預算。"),
     "blend.proof_parts": (
         "Proof by part: its worst layer alone, as a share of what is added up in it",
         "各部件的證明：單看其中最差的一層，以該層相加各項的範數為基準",
@@ -139,7 +144,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "blend.start_search": ("Search", "開始搜尋"),
     "blend.trial": ("Trial {number} of {count}: {score:.3f}. Best so far: {best:.3f}.",
                     "試驗 {number}／{count}：{score:.3f}。目前最佳：{best:.3f}。"),
-    "blend.found": ("Best of {count} trials: {formula}, worst share of its goal {score:.3f}.",
+    "blend.found": ("Best of {count} {count:trial|trials}: {formula}, worst share of its goal {score:.3f}.",
                     "{count} 次試驗中最佳：{formula}，相對目標最差的一項為 {score:.3f}。"),
     "blend.trial_table": ("Trials", "試驗"),
     "blend.trial_number": ("trial", "試驗"),

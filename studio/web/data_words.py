@@ -36,7 +36,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
         "圖片只能加入您自己的資料集。請先建立資料集，或複製目前開啟的資料夾。",
     ),
     "data.summary": (
-        "{pictures} pictures, {captioned} with a caption, {broken} that cannot be read.",
+        "{pictures} {pictures:picture|pictures}, {captioned} with a caption, {broken} that cannot be read.",
         "共 {pictures} 張圖片，{captioned} 張有說明文字，{broken} 張無法讀取。",
     ),
     "data.read_only": (
@@ -58,7 +58,10 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "data.next": ("Next", "下一張"),
     "data.save_next": ("Save and next", "儲存並繼續"),
     "data.undo": ("Undo the last change", "復原上一次更改"),
-    "data.undone": ("Taken back: {count} captions are what they were.", "已復原 {count} 則說明文字。"),
+    "data.undone": (
+        "Taken back: {count} {count:caption is what it was|captions are what they were}.",
+        "已復原 {count} 則說明文字。",
+    ),
     "data.saved": ("Saved {name}.", "已儲存 {name}。"),
     "data.remove": ("Remove this picture", "移除這張圖片"),
     "data.remove_sure": ("Yes, remove it for good", "確定永久移除"),
@@ -75,9 +78,12 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "data.replacement": ("Replace it with", "取代為"),
     "data.preview": ("Show what would change", "預覽更改"),
     "data.apply": ("Change the captions", "更改說明文字"),
-    "data.would_change": ("{count} captions would change.", "將更改 {count} 則說明文字。"),
+    "data.would_change": ("{count} {count:caption|captions} would change.", "將更改 {count} 則說明文字。"),
     "data.nothing_changes": ("No caption would change.", "沒有說明文字會更改。"),
-    "data.changed": ("{count} captions were changed; undo takes it back.", "已更改 {count} 則說明文字，可以復原。"),
+    "data.changed": (
+        "{count} {count:caption was|captions were} changed; undo takes it back.",
+        "已更改 {count} 則說明文字，可以復原。",
+    ),
     "data.changes": ("What changes", "更改內容"),
     "data.name": ("Picture", "圖片"),
     "data.before": ("Now", "目前"),
@@ -92,7 +98,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
         "雜湊共 128 位元；不同尺寸或品質的副本最多約差 12 位元。",
     ),
     "data.pairs": ("Pairs, side by side", "成對並列"),
-    "data.pairs_found": ("{count} pairs look nearly the same.", "有 {count} 對圖片幾乎相同。"),
+    "data.pairs_found": ("{count} {count:pair looks|pairs look} nearly the same.", "有 {count} 對圖片幾乎相同。"),
     "data.no_pairs": ("No two pictures look nearly the same.", "沒有幾乎相同的圖片。"),
     "data.facts": ("Sizes and problems", "尺寸與問題"),
     "data.sizes": ("Sizes", "尺寸"),
@@ -122,7 +128,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "data.queue": ("Put into the queue", "加入佇列"),
     "data.queued": ("The run {name} is in the queue.", "執行項目 {name} 已加入佇列。"),
     "data.captioning": (
-        "{name}: {status}, {step} of {total} pictures. {problem}",
+        "{name}: {status}, {step} of {total} {total:picture|pictures}. {problem}",
         "{name}：{status}，{step}／{total} 張。{problem}",
     ),
     "data.nothing_open": ("Open a dataset first.", "請先開啟資料集。"),

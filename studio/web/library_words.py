@@ -16,9 +16,12 @@ TEXTS: Mapping[str, tuple[str, str]] = {
         "No adapters yet. Train one in the Train tab, or import a file below.",
         "目前還沒有轉接器。請在「訓練」分頁訓練一個，或在下方匯入檔案。",
     ),
-    "library.not_found": ("None of {total} adapters fits this search.", "{total} 個轉接器中沒有符合的。"),
+    "library.not_found": (
+        "None of {total} {total:adapter|adapters} fits this search.",
+        "{total} 個轉接器中沒有符合的。",
+    ),
     "library.count": (
-        "{count} of {total} adapters. Choose one to see all about it.",
+        "{count} of {total} {total:adapter|adapters}. Choose one to see all about it.",
         "{total} 個轉接器中的 {count} 個。選取一個以檢視詳情。",
     ),
     "library.cards": ("Adapters", "轉接器"),
@@ -83,11 +86,11 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "library.write": ("Write the file", "寫出檔案"),
     "library.exporting": ("Writing and proving the file …", "正在寫出並驗證檔案……"),
     "library.exported": (
-        "{modules} modules read back and compared with the adapter: largest error {error}.",
+        "{modules} {modules:module|modules} read back and compared with the adapter: largest error {error}.",
         "已讀回 {modules} 個模組並與轉接器比較：最大誤差 {error}。",
     ),
     "library.merged": (
-        "{modules} modules were merged; rounding took up to {error} of a module's delta.",
+        "{modules} {modules:module was|modules were} merged; rounding took up to {error} of a module's delta.",
         "已合併 {modules} 個模組；捨入最多損失單一模組差值的 {error}。",
     ),
     "library.download": ("Download", "下載"),

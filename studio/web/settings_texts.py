@@ -54,13 +54,16 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "settings.plan": ("Show what would be deleted", "顯示將刪除的檔案"),
     "settings.clear": ("Delete these files", "刪除這些檔案"),
     "settings.would": (
-        "{count} files ({size}) would be deleted. Nothing is deleted yet.",
+        "{count} {count:file|files} ({size}) would be deleted. Nothing is deleted yet.",
         "將刪除 {count} 個檔案（{size}）。目前尚未刪除任何檔案。",
     ),
     "settings.none_to_clear": ("Nothing there is that old; nothing to delete.", "沒有這麼舊的檔案，無需刪除。"),
     "settings.files_to_delete": ("Files to delete", "將刪除的檔案"),
     "settings.more": ("… and {count} more", "……以及另外 {count} 個"),
-    "settings.cleared": ("{count} files ({size}) were deleted.", "已刪除 {count} 個檔案（{size}）。"),
+    "settings.cleared": (
+        "{count} {count:file|files} ({size}) {count:was|were} deleted.",
+        "已刪除 {count} 個檔案（{size}）。",
+    ),
     "settings.plan_first": ("Look at what would be deleted first.", "請先顯示將刪除的檔案。"),
     "settings.process": ("Inference process", "推論程序"),
     "settings.process_info": (

@@ -49,7 +49,10 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "text.end_stop": ("ended by a stop text", "遇到停止文字而結束"),
     "text.end_stopped": ("stopped", "已停止"),
     "text.answering": ("Answering …", "回答中……"),
-    "text.answered": ("Done: {columns} answers, seed {seed}.", "完成：{columns} 個回答，種子 {seed}。"),
+    "text.answered": (
+        "Done: {columns} {columns:answer|answers}, seed {seed}.",
+        "完成：{columns} 個回答，種子 {seed}。",
+    ),
     "text.stopped": ("Stopped.", "已停止。"),
     "text.nothing_to_stop": ("Nothing is being written.", "目前沒有正在產生的回答。"),
     "text.nothing_yet": (

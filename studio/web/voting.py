@@ -26,9 +26,12 @@ TEXTS = {
     "compare.picture_left": ("Left", "左"),
     "compare.picture_right": ("Right", "右"),
     "compare.vote_prompt": ("Prompt of both", "兩者的提示詞"),
-    "compare.vote_progress": ("{count} votes cast, {open} pairs open.", "已投 {count} 票，還有 {open} 組。"),
+    "compare.vote_progress": (
+        "{count} {count:vote|votes} cast, {open} {open:pair|pairs} open.",
+        "已投 {count} 票，還有 {open} 組。",
+    ),
     "compare.vote_all": (
-        "Every pair has been voted on: {count} votes. The results stand below.",
+        "Every pair has been voted on: {count} {count:vote|votes}. The results stand below.",
         "所有配對都已投票：共 {count} 票。結果如下。",
     ),
     "compare.vote_results": ("Results of the vote", "投票結果"),

@@ -4,6 +4,7 @@ What stands on the page is translated by the browser, by its own language; what 
 by the language that the browser asked for.
 """
 
+import string
 from collections.abc import Mapping
 from typing import Any
 
@@ -55,8 +56,21 @@ class Words:
         return " · ".join(self._table[key])
 
     def say(self, request: gr.Request | None, key: str, **values: object) -> str:
-        """Return a text for a handler's answer, in the language that the browser asked for."""
-        return self._table[key][reader_language(request)].format(**values)
+        """Return a text for a handler's answer, in the language that the browser asked for.
+
+        What stands in a text as ``{count:picture|pictures}`` becomes the first word for 1, else the second.
+        """
+        return _Counting().format(self._table[key][reader_language(request)], **values)
+
+
+class _Counting(string.Formatter):
+    """`str.format` with a word for one thing and another for several: a count alone chooses it."""
+
+    def format_field(self, value: Any, form: str) -> str:
+        one, has_two, several = form.partition("|")
+        if has_two:
+            return one if value == 1 else several
+        return str(super().format_field(value, form))
 
 
 def reader_language(request: gr.Request | None) -> int:

@@ -94,3 +94,9 @@ def test_every_column_of_a_comparison_has_a_head_in_words() -> None:
     written = ["page", "row", "column", "look", *LOOK_AXES, "base", "prompt", "seed", "steps", "guidance", "adapters"]
     for name in (*written, "blend", "asked", "clip_t", "clip_i:a", "pictures", "seeds", "prompt kept", "style:a"):
         assert head_of(name, say) != name
+
+
+@pytest.mark.parametrize(("count", "said"), [(1, "Done: 1 picture, seed 7."), (0, "Done: 0 pictures, seed 7.")])
+def test_a_count_chooses_its_word_and_other_forms_stay(count: int, said: str) -> None:
+    words = Words({"x.done": ("Done: {count} {count:picture|pictures}, seed {seed:.0f}.", "{count} 張")})
+    assert words.say(None, "x.done", count=count, seed=7.4) == said

@@ -194,6 +194,6 @@ def test_rows_whose_answers_are_cut_away_are_left_out_and_counted(text_base: Tex
     found = encode_rows([long, short], encode, **options)
     assert found.places == ("x line 2",)
     assert found.left_out == 1
-    assert "1 rows are left out" in found.notes(12)[1]
+    assert "1 row is left out" in found.notes(12)[1]
     with pytest.raises(UserError, match="no row has anything left to learn from"):
         encode_rows([long], encode, **options)

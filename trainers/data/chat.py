@@ -11,6 +11,7 @@ from typing import Any
 
 from trainers.data.texts import Message, TextRow
 from trainers.errors import UserError
+from trainers.wording import count_of
 
 _MARKED = re.compile(r"\{%-?\s*generation\s*-?%\}")
 
@@ -129,11 +130,13 @@ class Encodings:
         found = []
         if self.cut_rows:
             found.append(
-                f"{self.cut_rows} of {len(self.lengths)} rows were cut to {max_length} tokens; {self.cut_tokens:,} of "
+                f"{self.cut_rows} of {count_of(len(self.lengths), 'row')} {'was' if self.cut_rows == 1 else 'were'} "
+                f"cut to {max_length} tokens; {self.cut_tokens:,} of "
                 f"{sum(self.lengths):,} tokens are not learned from."
             )
         if self.left_out:
-            found.append(f"{self.left_out} rows are left out, because no trained token was left in them.")
+            are = "is" if self.left_out == 1 else "are"
+            found.append(f"{count_of(self.left_out, 'row')} {are} left out, because no trained token was left there.")
         return found
 
 
@@ -159,7 +162,8 @@ def encode_rows(
         longest = max(longer, key=lambda number: lengths[number])
         room = f"raise --max-length (the base reads {context_tokens}), " if context_tokens > max_length else ""
         raise UserError(
-            f"{len(longer)} of {len(rows)} rows are longer than {max_length} tokens, the longest has "
+            f"{len(longer)} of {count_of(len(rows), 'row')} {'is' if len(longer) == 1 else 'are'} longer than "
+            f"{max_length} tokens, the longest has "
             f"{lengths[longest]} ({rows[longest].where}); {beyond:,} of {sum(lengths):,} tokens would be cut. "
             f"Split these rows, {room}or "
             "give --cut-long to cut their ends off."

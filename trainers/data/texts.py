@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from trainers.errors import UserError, raise_problems
+from trainers.wording import count_of
 
 ENDINGS = (".jsonl", ".json", ".csv", ".txt")
 TRAINING, HELD_OUT = "train", "held_out"
@@ -105,7 +106,7 @@ def read_texts(data: Path, which: str = TRAINING) -> TextData:
             problems.append(str(error))
     more = [f"and {len(problems) - _LIMIT_PROBLEMS} more"] if len(problems) > _LIMIT_PROBLEMS else []
     raise_problems(
-        f"{len(problems)} of {len(found)} rows of {path} cannot be used as {form.title}:",
+        f"{len(problems)} of {count_of(len(found), 'row')} of {path} cannot be used as {form.title}:",
         problems[:_LIMIT_PROBLEMS] + more,
     )
     return TextData(path, form, tuple(rows), unused)
