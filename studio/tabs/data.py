@@ -15,8 +15,8 @@ from studio.web.data_shelf import Shelf
 from studio.web.data_words import TEXTS
 from studio.web.dataset_view import dataset_choices, own_dataset, survey, view_of
 from studio.web.desk import Desk, told
-from studio.web.escaping import plain_markdown
 from studio.web.first_opening import first_opening
+from studio.web.progress_line import problem_line, progress_line
 from trainers.data.captions import write_captions
 from trainers.errors import UserError
 
@@ -122,16 +122,19 @@ def _looking(desk: Desk, shelf: Shelf, *, quietly: bool = False) -> Any:
             if quietly:
                 yield {shelf.status: gr.skip()}
                 return
-            yield {shelf.status: desk.words.say(request, "data.start")}
+            yield {shelf.status: progress_line(desk.words.say(request, "data.start"))}
             return
         try:
             for done, total in survey(desk.engine, desk.library, wanted):
-                yield {shelf.status: desk.words.say(request, "data.opening", done=done, total=total)}
+                said = desk.words.say(request, "data.opening", done=done, total=total)
+                yield {shelf.status: progress_line(said, done, total)}
             yield shelf.shown(view_of(desk.library, wanted), wanted, request)
         except UserError as error:
             if quietly:  # the folder of last time is gone; the page opens without it
                 yield {shelf.memory: ""}
                 return
+            # the pictures of before still stand below, so the sentence stands between them and the path
+            yield {shelf.status: problem_line(str(error))}
             with told():
                 raise error
 
@@ -187,7 +190,7 @@ def _build_editor(desk: Desk, shelf: Shelf) -> None:
             view = view_of(desk.library, folder)
             answer = shelf.selected_now(view, view.neighbour(selected, 1), folder, request)
             answer |= shelf.facts(view, request)
-            return {**answer, shelf.status: words.say(request, "data.saved", name=plain_markdown(selected))}
+            return {**answer, shelf.status: progress_line(words.say(request, "data.saved", name=selected))}
 
     def undo(folder: str, selected: str, request: gr.Request) -> dict[Any, Any]:
         with told():
@@ -196,7 +199,7 @@ def _build_editor(desk: Desk, shelf: Shelf) -> None:
             view = view_of(desk.library, folder)
             at = selected if len(changes) > 1 else changes[0].name
             answer = shelf.selected_now(view, at, folder, request) | shelf.facts(view, request)
-            return {**answer, shelf.status: words.say(request, "data.undone", count=len(changes))}
+            return {**answer, shelf.status: progress_line(words.say(request, "data.undone", count=len(changes)))}
 
     def take_away(folder: str, selected: str, request: gr.Request) -> dict[Any, Any]:
         with told():
@@ -211,7 +214,7 @@ def _build_editor(desk: Desk, shelf: Shelf) -> None:
             (Path(folder) / selected).unlink()
             after = view_of(desk.library, folder)
             answer = shelf.shown(after, folder, request, selected=at)
-            return {**answer, shelf.status: words.say(request, "data.removed", name=plain_markdown(selected))}
+            return {**answer, shelf.status: progress_line(words.say(request, "data.removed", name=selected))}
 
     at = [shelf.opened, shelf.selected]
     quiet: Mapping[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}

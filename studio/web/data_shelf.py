@@ -12,6 +12,7 @@ from studio.picture_index import aspects_told, sizes_told
 from studio.web.dataset_view import DatasetView, own_dataset, view_of
 from studio.web.desk import Desk, told
 from studio.web.memory import browser_memory
+from studio.web.progress_line import progress_line
 from studio.web.tables import filled
 from trainers.data.likeness import LIKELY_BITS
 
@@ -60,12 +61,13 @@ class Shelf:
     def build(self) -> None:
         """Place the summary and the gallery."""
         words = self._desk.words
-        self.status = gr.Markdown(words("data.start"), elem_id="data-status")
+        self.status = gr.HTML(words("data.start"), elem_id="data-status")
         self.gallery = gr.Gallery(
             label=words("data.gallery"),
             columns=8,
             height="auto",
             object_fit="contain",
+            fit_columns=False,  # or a single picture takes the whole width, and its caption is out of view
             allow_preview=False,
             interactive=False,
             buttons=[],
@@ -137,7 +139,7 @@ class Shelf:
         if is_example(view.index.folder):
             status += " " + say(request, "data.read_only")
         return {
-            self.status: status,
+            self.status: progress_line(status),
             self.tags: filled(words, request, tag_counts(view.captions.values()), *TAGS),
             self.sizes: filled(words, request, sizes_told(view.known), *SIZES),
             self.aspects: filled(words, request, aspects_told(view.known), *ASPECTS),

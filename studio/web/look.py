@@ -93,11 +93,14 @@ progress::-moz-progress-bar { background: var(--color-accent); border-radius: 0.
   outline: 2px solid var(--color-accent); outline-offset: 1px;
 }
 .studio-weights + datalist + button:disabled { opacity: 0.5; cursor: default; }
+/* behind an opened picture the gallery's own copy of it shone through, large and blurred */
+.gallery-container .preview::before { opacity: 1 !important; }
 /* notices stand at the foot of the page, where they hide neither the tabs nor what was just pressed */
 .toast-wrap { top: auto !important; bottom: 0.6rem !important; }
 @media (max-width: 640px) {
   .gradio-container { padding: 0.4rem !important; }
   .studio-wide-only { display: none !important; }
+  #data-gallery .grid-container { grid-template-columns: repeat(auto-fill, minmax(100px, 1fr)) !important; }
 }
 """
 

@@ -75,6 +75,9 @@ def test_captions_are_edited_by_keys_changed_together_and_taken_back(app: Runnin
         page.get_by_role("button", name="Next", exact=True).click()
     expect(page.get_by_role("button", name="Undo the last change")).to_be_disabled()
     assert captions_of(folder) == before
+    page.get_by_label("Or any folder of pictures").fill(str(folder / "gone"))
+    page.get_by_role("button", name="Open", exact=True).click()
+    expect(page.locator("#data-status [role=alert]")).to_contain_text("gone")
     page.reload()
     expect(name).not_to_have_value("")  # the dataset is open again
 
