@@ -42,6 +42,8 @@ def build_measure(desk: Desk, form: TextForm) -> None:
 
     def look(path: str | None, request: gr.Request, *given: Any) -> Iterator[tuple[Any, Any]]:
         found: list[Mapping[str, Any]] = []
+        # what was measured before must not stand beside another choice of texts, or beside an error
+        yield progress_line(words.say(request, "shared.loading")), gr.update(value=None, visible=False)
         try:
             if not (path or "").strip():
                 raise UserError("No texts are chosen. Choose an example, or write the path of a held-out file.")
@@ -49,7 +51,6 @@ def build_measure(desk: Desk, form: TextForm) -> None:
             columns = TextForm.columns(values, words.say(request, "text.base_column"))
             asked: dict[str, Any] = {"data": str(path).strip(), "base": values["base"] or ""}
             asked["columns"] = [{"title": own.title, "weights": dict(own.weights)} for own in columns]
-            yield progress_line(words.say(request, "shared.loading")), gr.skip()
             for event in tickets.run(request, "text_perplexity", {**asked, **device_and_precision(desk)}):
                 if event["event"] == "measured":
                     found.append(event)

@@ -124,7 +124,15 @@ def test_preview_train_and_chat_with_it(writing: RunningApp, page: Page) -> None
     expect(tab.get_by_text("Done: 2 answers, seed 0.")).to_be_visible()
     tab.get_by_role("button", name="Perplexity before and after").click()
     tab.locator("#text-measure").click()
-    expect(tab.locator("#text-measure-status")).to_contain_text("Done.", timeout=SLOW_MS)
+    status = tab.locator("#text-measure-status")
+    expect(status).to_contain_text("Done.", timeout=SLOW_MS)
+    measured = tab.get_by_role("columnheader", name="Perplexity")
+    expect(measured.first).to_be_visible()
+    tab.get_by_label("Held-out texts").fill("/nowhere")
+    tab.get_by_label("Held-out texts").press("Enter")
+    tab.locator("#text-measure").click()
+    expect(status.locator("[role=alert]")).to_contain_text("nowhere")
+    expect(measured).to_have_count(0)  # those figures are of other texts
 
 
 def test_texts_and_bases_that_cannot_be_used_are_told_in_a_sentence(
@@ -142,7 +150,7 @@ def test_texts_and_bases_that_cannot_be_used_are_told_in_a_sentence(
         _show(tab, tmp_path / name, content)
         expect(tab.locator("#text-data-status .studio-problem")).to_contain_text(said)
     _show(tab, tmp_path / "long.jsonl", json.dumps(chat))
-    expect(tab.locator("#text-facts")).to_contain_text(re.compile(r"1 of 1 rows were cut to 512 tokens; [\d,]+ of"))
+    expect(tab.locator("#text-facts")).to_contain_text(re.compile(r"1 of 1 row was cut to 512 tokens; [\d,]+ of"))
 
     other = tmp_path / "other"
     shutil.copytree(pocket_folder(SHIPPED[POCKET_LANGUAGE]), other)
