@@ -14,6 +14,7 @@ from studio.web.library_import import build_import
 from studio.web.library_shelf import CARD_WORDS, SORTS, cards_html, entries_of, searched
 from studio.web.library_words import TEXTS
 from studio.web.memory import browser_memory
+from studio.web.words import reader_language
 from trainers.errors import UserError
 
 _QUIET: Mapping[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
@@ -75,7 +76,7 @@ def _build(desk: Desk) -> None:
         else:
             said = words.say(request, "library.count", count=len(found.entries), total=found.total)
         labels = {key: words.say(request, f"library.{key}") for key in CARD_WORDS}
-        return [said, cards_html(found, name, labels), name, [search, sort, name]]
+        return [said, cards_html(found, name, labels, reader_language(request)), name, [search, sort, name]]
 
     details = Details(desk, selected)
     details.build()

@@ -11,6 +11,7 @@ from studio.web.escaping import plain_markdown
 from studio.web.library_shelf import Entry, answers_html, entries_of, facts_of, files_of, lineage_html
 from studio.web.progress_line import problem_line, progress_line
 from studio.web.tables import filled, text_table
+from studio.web.words import reader_language
 from trainers.errors import UserError
 
 _QUIET: Mapping[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
@@ -118,7 +119,7 @@ class Details:
         return {
             self.whole: gr.Column(visible=True),
             self.head: f"## {plain_markdown(entry.name)}",
-            self.facts: filled(self._desk.words, request, facts_of(entry), *_FACTS),
+            self.facts: filled(self._desk.words, request, facts_of(entry, reader_language(request)), *_FACTS),
             self.measured: "",
             self.previews: gr.Gallery(
                 value=[(str(path), path.stem) for path in entry.previews], visible=bool(entry.previews)

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from studio.library import Library, adapter_size_bytes
 from studio.measure_step import size
 from studio.run_watch import read_answers
+from studio.web.library_told import ROWS, data_told, plan_told, scores_told, training_told
 from trainers.card import AdapterCard, RecipeCard, read_card
 from trainers.errors import UserError
 from trainers.text_config import PART
@@ -106,16 +107,18 @@ def _reversed_text(text: str) -> tuple[int, ...]:
     return tuple(-ord(sign) for sign in text)
 
 
-def cards_html(found: Found, selected: str, words: Mapping[str, str]) -> str:
+def cards_html(found: Found, selected: str, words: Mapping[str, str], language: int = 0) -> str:
     """Return the cards as buttons in a list.
 
     Args:
         words: the texts of `CARD_WORDS`.
+        language: see `studio.web.words.reader_language`.
     """
-    return '<ul class="studio-cards">' + "".join(_card_html(item, selected, words) for item in found.entries) + "</ul>"
+    cards = "".join(_card_html(item, selected, words, language) for item in found.entries)
+    return f'<ul class="studio-cards">{cards}</ul>'
 
 
-def _card_html(entry: Entry, selected: str, words: Mapping[str, str]) -> str:
+def _card_html(entry: Entry, selected: str, words: Mapping[str, str], language: int) -> str:
     if entry.previews:
         address = "/gradio_api/file=" + quote(str(entry.previews[0]))
         stamp = entry.previews[0].stat().st_mtime_ns
@@ -131,7 +134,7 @@ def _card_html(entry: Entry, selected: str, words: Mapping[str, str]) -> str:
         if card.triggers:
             lines.append(f"<span>{escape(words['triggers'])}: {escape(', '.join(card.triggers))}</span>")
         if card.scores:
-            lines.append(f"<span>{escape(words['scores'])}: {escape(_scores_told(card))}</span>")
+            lines.append(f"<span>{escape(words['scores'])}: {escape(scores_told(card, language))}</span>")
     pressed = "true" if entry.name == selected else "false"
     return (
         f'<li><button type="button" data-name="{escape(entry.name)}" aria-pressed="{pressed}">{picture}'
@@ -159,17 +162,21 @@ def answers_html(entry: Entry) -> str:
     )
 
 
-def _scores_told(card: AdapterCard) -> str:
-    return ", ".join(f"{name} {value:.3f}" for name, value in card.scores.items())
-
-
 def size_told(entry: Entry) -> str:
     """Return the size of an adapter's files for people."""
     return size(entry.size_bytes)
 
 
-def facts_of(entry: Entry) -> list[list[str]]:
-    """Return (what, value) of everything on the card."""
+def facts_of(entry: Entry, language: int = 0) -> list[list[str]]:
+    """Return (what, value) of everything on the card that somebody may want to know.
+
+    Args:
+        language: see `studio.web.words.reader_language`.
+    """
+    return [[ROWS[key][language] if key in ROWS else key, told] for key, told in _facts(entry, language) if told]
+
+
+def _facts(entry: Entry, language: int) -> list[list[str]]:
     card = entry.card
     if card is None:
         return [["problem", entry.problem]]
@@ -177,37 +184,18 @@ def facts_of(entry: Entry) -> list[list[str]]:
         ["made", card.created],
         ["base", f"{card.base.name} ({card.base.family}, {card.base.fingerprint[:12]})"],
         ["triggers", ", ".join(card.triggers)],
-        *([part, _plan_told(plan.method, plan.settings)] for part, plan in card.parts.items()),
+        *([part, plan_told(plan.method, plan.settings, language)] for part, plan in card.parts.items()),
         ["size", size_told(entry)],
     ]
     if card.recipe is not None:
         rows.append(["recipe", f"{card.recipe.blend}: {card.recipe.formula()}"])
     if card.scores:
-        rows.append(["scores", _scores_told(card)])
+        rows.append(["scores", scores_told(card, language)])
     about = card.training.get("about", {})
     rows += [[str(key), str(value)] for key, value in about.items()] if isinstance(about, dict) else []
-    for label, values in (("data", card.data), ("training", card.training)):
-        plain = [
-            f"{key.replace('_', ' ')} {_plain(value)}"
-            for key, value in values.items()
-            if key != "about" and value is not None
-        ]
-        rows += [[label, ", ".join(plain)[:1000]]] if plain else []
+    rows += [["data", data_told(card, language)[:1000]], ["training", training_told(card, language)[:1000]]]
     rows.append(["versions", ", ".join(f"{name} {number}" for name, number in card.versions.items())])
-    return [row for row in rows if row[1]]
-
-
-def _plan_told(method: str, settings: Mapping[str, Any]) -> str:
-    told = ", ".join(f"{key.replace('_', ' ')} {_plain(value)}" for key, value in settings.items() if value is not None)
-    return f"{method}; {told}" if told else method
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, Mapping):
-        return " and ".join(f"{_plain(item)} {key}" for key, item in value.items()) or "none"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return ("+".join(str(item) for item in value) or "none") if isinstance(value, list | tuple) else str(value)
+    return rows
 
 
 def files_of(entry: Entry) -> list[list[str]]:

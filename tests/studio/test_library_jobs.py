@@ -27,6 +27,7 @@ from tests.studio.test_data_folders import work
 from tests.support import draw_pictures
 from trainers.adapter import parts_size_bytes, read_adapter
 from trainers.errors import UserError
+from trainers.text_config import TextConfig
 
 _WORDS = {key: key for key in CARD_WORDS}
 
@@ -151,6 +152,28 @@ def test_cards_and_lineage_escape_everything(library: Library) -> None:
     assert {entry.name for entry in searched(entries, "sdxl foreign", "size").entries} == {"foreign"}
     mixed = next(entry for entry in entries if entry.name == "mixed")
     assert "-0.25 · two" in lineage_html(mixed)
-    assert ["recipe", "exact: 0.5·one + -0.25·two"] in facts_of(mixed)
+    assert ["Recipe", "exact: 0.5·one + -0.25·two"] in facts_of(mixed)
     for sort in ("newest", "name", "size", "base", "score"):
         assert len(searched(entries, "", sort).entries) == 5
+
+
+def test_a_card_tells_the_settings_that_are_not_the_usual_ones(library: Library) -> None:
+    card = library.card("one")
+    usual = TextConfig(data="x", name="x").model_dump(mode="json", exclude={"parts", *TextConfig.not_in_the_card})
+    training = {**usual, "batch_size": 2, "skipped_steps": 0, "learning_rates": {"language_model": 0.005}}
+    folds = {"folds_validation_loss_mean": 2.7, "folds_validation_loss_deviation": 0.1}
+    card = card.model_copy(update={"training": training, "scores": {"validation_loss": 2.7734, **folds, "own": 1.0}})
+    entry = next(replace(entry, card=card) for entry in entries_of(library) if entry.name == "one")
+    told, chinese = dict(map(tuple, facts_of(entry))), dict(map(tuple, facts_of(entry, 1)))
+    assert told["Training"] == (
+        "Kind Voice or task from texts, Steps 250, Batch size 2, Stage sft, Learning rate 0.005 Language model"
+    )
+    assert told["Scores"] == "Validation loss 2.773, Validation loss over folds 2.700 ± 0.100, own 1.000"
+    assert chinese["訓練"].startswith("種類 從文字學習語氣或任務, 步數 250, 批次大小 2, 階段 監督式微調")
+    assert chinese["分數"].startswith("驗證損失 2.773")
+    assert "驗證損失 2.773" in cards_html(Found([entry]), "", _WORDS, 1)
+    other = replace(
+        entry, card=card.model_copy(update={"training": {**training, "kind": "unknown", "stage_settings": ["x"]}})
+    )
+    assert "Kind unknown" in dict(map(tuple, facts_of(other)))["Training"]
+    assert "Schedule cosine" in dict(map(tuple, facts_of(other)))["Training"]  # what is usual there is not known
