@@ -34,6 +34,7 @@ _ACTIONS = ("start", "stop", "kill", "save", "sample", "up", "down", "remove")
 def _build(desk: Desk) -> None:
     words, shelf = desk.words, MetricsShelf()
     seen = gr.State({})
+    own = gr.State("")  # the run that the user chose, or another tab sent; else the one that works is shown
     looked_back = gr.State("")  # the run of which an older sample than the newest was chosen
     none = gr.Markdown(words("runs.none"))
     with gr.Column(visible=False) as details:
@@ -77,7 +78,7 @@ def _build(desk: Desk) -> None:
                 answers = gr.HTML(visible=False, elem_id="runs-answers")
         log = gr.Textbox(label=words("runs.log"), lines=10, max_lines=10, interactive=False, elem_classes="studio-log")
 
-    inputs = [chosen, beside, smoothing, logarithmic, place, every, looked_back, seen]
+    inputs = [chosen, own, beside, smoothing, logarithmic, place, every, looked_back, seen]
     shown = [none, details, table, chosen, beside, head, *buttons.values(), *onward.values(), loss, rates, measures]
     shown += [place, gallery, answers, log, seen]
 
@@ -89,6 +90,7 @@ def _build(desk: Desk) -> None:
 
     def look(
         name: str | None,
+        own: str,
         others: list[str] | None,
         smooth: float,
         log_scale: bool,
@@ -100,10 +102,7 @@ def _build(desk: Desk) -> None:
     ) -> list[Any]:
         now: dict[str, Any] = {}
         rows = run_rows(desk.library, desk.queue)
-        # a name that this page did not put there itself was chosen by the user, or sent by another tab
-        now["own"] = name if name and name != before.get("name") else before.get("own", "")
-        row = find_row(rows, now["own"]) or first_row(rows)
-        now["name"] = row.name if row else ""
+        row = find_row(rows, own) or first_row(rows)
         names = [one.name for one in rows]
         others = [one for one in others or [] if one in names]
         now["rows"] = (rows, row.name if row else None, others)
@@ -168,8 +167,8 @@ def _build(desk: Desk) -> None:
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     gr.Timer(1).tick(look, inputs, shown, **quiet)
     sent = desk.inbox("runs")
-    first_opening()(_sent_name, sent, chosen, **quiet).then(look, inputs, shown, **quiet)
-    changes = [chosen.change, beside.change, smoothing.change, logarithmic.change, every.change]
+    first_opening()(_sent_name, sent, own, **quiet).then(look, inputs, shown, **quiet)
+    changes = [beside.change, smoothing.change, logarithmic.change, every.change]
     gr.on(changes, look, inputs, shown, trigger_mode="always_last", **quiet)
     place.input(
         lambda at, name, before: "" if nearest(before["steps"], at) == nearest(before["steps"], math.inf) else name,
@@ -178,8 +177,12 @@ def _build(desk: Desk) -> None:
         trigger_mode="always_last",
         **quiet,
     ).then(look, inputs, shown, **quiet)
-    table.select(_picked, None, [chosen], **quiet)
-    sent.change(_sent_name, sent, chosen, **quiet)
+    for told_by in (
+        chosen.input(lambda name: name or "", chosen, own, **quiet),
+        table.select(_picked, None, own, **quiet),
+        sent.change(_sent_name, sent, own, **quiet),
+    ):
+        told_by.then(look, inputs, shown, **quiet)
 
     for action in _ACTIONS[:-1]:
         buttons[action].click(_acting(desk, action), [chosen], None, **quiet).then(look, inputs, shown, **quiet)

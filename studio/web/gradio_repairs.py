@@ -96,7 +96,7 @@ def say_what_a_number_may_be() -> None:
             raise exceptions.Error(
                 f"The number {given} of “{name}” cannot be used: {expected} is expected.", print_exception=False
             )
-        return None if given is None else component.round_to_precision(given, component.precision)
+        return None if given is None else Number.round_to_precision(given, component.precision)
 
     Number.preprocess = checked
     Slider.preprocess = checked

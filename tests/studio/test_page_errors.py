@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -100,3 +102,28 @@ def test_every_column_of_a_comparison_has_a_head_in_words() -> None:
 def test_a_count_chooses_its_word_and_other_forms_stay(count: int, said: str) -> None:
     words = Words({"x.done": ("Done: {count} {count:picture|pictures}, seed {seed:.0f}.", "{count} 張")})
     assert words.say(None, "x.done", count=count, seed=7.4) == said
+
+
+def test_a_number_out_of_bounds_is_told_with_its_field_and_one_within_passes() -> None:
+    """In a process of its own: what is changed in Gradio stays."""
+    script = """
+import gradio as gr
+from studio.web.gradio_repairs import repair_gradio
+repair_gradio()
+assert gr.Number(label="density", minimum=0, maximum=1).preprocess(0.5) == 0.5
+assert gr.Number(label="rows", precision=0).preprocess(3.0) == 3
+assert gr.Slider(0, 0.99, label="smoothing").preprocess(0.9) == 0.9
+assert gr.Number(label="free").preprocess(None) is None
+for field, given, said in (
+    (gr.Number(label="density", minimum=0, maximum=1), 2, "The number 2 of “density” cannot be used: at least 0 and at"),
+    (gr.Slider(1, 150, label=gr.I18n(en={"shared.steps": "Steps"})("shared.steps")), 10**20, "“steps”"),
+):
+    try:
+        field.preprocess(given)
+    except gr.Error as error:
+        assert said in str(error), error
+        assert not error.print_exception
+    else:
+        raise AssertionError(said)
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
