@@ -62,8 +62,16 @@ def find_row(rows: Sequence[RunRow], name: str | None) -> RunRow | None:
     return next((row for row in rows if row.name == name), None)
 
 
-def first_row(rows: Sequence[RunRow]) -> RunRow | None:
-    """Return the run that works, else the newest: what a page shows to somebody who has chosen none."""
+def first_row(rows: Sequence[RunRow], shown: str = "") -> RunRow | None:
+    """Return what a page shows to somebody who has chosen no run: the one that works, else the newest.
+
+    Args:
+        shown: the run that the page shows now. While it works, and when it has failed or was stopped, it stays: the
+            next one in the queue must not take its place before anybody has seen how it ended.
+    """
+    row = find_row(rows, shown)
+    if row is not None and (row.works or row.status not in ("waiting", "created", "done")):
+        return row
     return next((row for row in rows if row.works), None) or max(rows, key=lambda row: row.updated, default=None)
 
 

@@ -102,7 +102,8 @@ def _build(desk: Desk) -> None:
     ) -> list[Any]:
         now: dict[str, Any] = {}
         rows = run_rows(desk.library, desk.queue)
-        row = find_row(rows, own) or first_row(rows)
+        row = find_row(rows, own) or first_row(rows, before.get("name", ""))
+        now["name"] = row.name if row else ""
         names = [one.name for one in rows]
         others = [one for one in others or [] if one in names]
         now["rows"] = (rows, row.name if row else None, others)

@@ -69,6 +69,8 @@ def test_a_page_shows_what_works_else_the_newest() -> None:
     assert first_row([waiting, new, old]) == new
     works = row("r", "running", "2026-01-01")
     assert first_row([works, waiting, new, old]) == works
+    assert first_row([works, waiting, new, old], shown="n") == new  # it failed, and nobody may have seen it yet
+    assert first_row([works, waiting, new, old], shown="o") == works
     assert first_row([]) is None
     assert [nearest([0, 40, 100], place) for place in (0, 19, 21, 69, 71, 500)] == [0, 0, 40, 40, 100, 100]
     assert nearest([], 7) == 0
