@@ -116,12 +116,17 @@ class _Saying:
     def wire(self) -> None:
         """Say it after every change by the user. What code sets is said by what sets it, in the same answer."""
 
-        def describe(request: gr.Request, *values: Any) -> list[Any]:
-            return self.said(self.form.collect(*values), request)
+        kept = self.outputs[4]
+
+        def describe(request: gr.Request, before: Any, *values: Any) -> list[Any]:
+            now = self.form.collect(*values)
+            if now == before:  # a text box was only left: whatever is typed elsewhere meanwhile must stay
+                return [gr.skip()] * len(self.outputs)
+            return self.said(now, request)
 
         typed = [self.form.rows.box, *self.form.plain.values()]
         changes = [*(event for item in typed for event in edited(item)), self.form.edits.change]
-        gr.on(changes, describe, self.form.inputs, self.outputs, trigger_mode="always_last", **_QUIET)
+        gr.on(changes, describe, [kept, *self.form.inputs], self.outputs, trigger_mode="always_last", **_QUIET)
 
     def filling(
         self, event: Any, sources: Sequence[Any], fill: Callable[..., Mapping[str, Any] | None], **how: Any

@@ -74,7 +74,7 @@ def build_save(bench: Bench, onward: Sequence[str] = ("generate", "compare", "li
     with gr.Row(elem_classes="studio-centred"):
         name = gr.Textbox("mix", label=words("blend.name"), scale=3, min_width=140)
         save = gr.Button(words("blend.save"), variant="primary", scale=2, min_width=140)
-    status, saved = gr.HTML(elem_id="blend-save-status"), gr.State()
+    status, saved, failed = gr.HTML(elem_id="blend-save-status"), gr.State(), gr.State(False)
     with gr.Column(visible=False) as proof:
         parts = proof_table(words("blend.proof_parts"), column_widths=["22%", "15%", "21%", "21%", "21%"])
         with gr.Accordion(words("blend.proof_layers"), open=False):
@@ -86,20 +86,25 @@ def build_save(bench: Bench, onward: Sequence[str] = ("generate", "compare", "li
                     desk.send(button.click, _sender(to), [saved, bench.view], to=to)
 
     def keep(view: dict[str, Any] | None, name: str, request: gr.Request) -> Iterator[tuple[Any, ...]]:
-        nothing = [gr.skip()] * 4
-        yield progress_line(words.say(request, "shared.loading")), *nothing
+        nothing = [gr.skip()] * 5
+        yield progress_line(words.say(request, "shared.loading")), *nothing[1:], False
         try:
             values = {"recipe": recipe_in(view), "name": name.strip(), "base": (view or {}).get("base", "")}
             for event in bench.run("blend_save", values):
                 if event["event"] == "result":
                     shown = (gr.Column(visible=True), *proof_tables(desk, event, request))
-                    yield progress_line(proof_sentence(desk, event, request)), event["name"], *shown
+                    yield progress_line(proof_sentence(desk, event, request)), event["name"], *shown, False
                 elif line := bench.said(event, request):
                     yield line, *nothing
         except UserError as error:
-            yield problem_line(str(error)), *nothing
+            yield problem_line(str(error)), *nothing[1:], True
 
-    save.click(keep, [bench.view, name], [status, saved, proof, parts, layers], **_QUIET)
+    def forget(failed: bool) -> tuple[Any, bool]:
+        return "" if failed else gr.skip(), False
+
+    save.click(keep, [bench.view, name], [status, saved, proof, parts, layers, failed], **_QUIET)
+    # an error is about the recipe or the name as it was; what was saved stays saved, and its proof says so
+    gr.on([bench.view.change, name.change], forget, failed, [status, failed], **_QUIET)
     return name
 
 

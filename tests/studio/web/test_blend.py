@@ -149,6 +149,10 @@ def test_what_failed_stands_where_it_was_started_and_notices_go_with_the_tab(ble
     tab.get_by_role("button", name="Save and prove").click()
     expect(page.locator("#blend-save-status [role=alert]")).to_have_text(re.compile("The base 'nowhere' does not"))
     expect(page.get_by_text("Error", exact=True)).to_have_count(0)
+    tab.get_by_role("textbox", name="Base").fill("elsewhere")  # another recipe: the error was not about this one
+    page.keyboard.press("Tab")
+    expect(page.locator("#blend-status [role=alert]")).to_have_text(re.compile("'elsewhere'"))
+    expect(page.locator("#blend-save-status [role=alert]")).to_have_count(0)
 
     page.get_by_role("button", name=re.compile("^Recipe")).click()
     page.get_by_label("Recipe as YAML").fill("blend: tiess")
