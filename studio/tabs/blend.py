@@ -113,7 +113,7 @@ class _Saying:
         quiet = gr.HTML("", visible=False)
         return [view, recipe_text(recipe), line, quiet, now, gr.Dropdown(choices=names, **which)]
 
-    def wire(self) -> None:
+    def wire(self, bench: Bench) -> None:
         """Say it after every change by the user. What code sets is said by what sets it, in the same answer."""
 
         kept = self.outputs[4]
@@ -127,6 +127,7 @@ class _Saying:
         typed = [self.form.rows.box, *self.form.plain.values()]
         changes = [*(event for item in typed for event in edited(item)), self.form.edits.change]
         gr.on(changes, describe, [kept, *self.form.inputs], self.outputs, trigger_mode="always_last", **_QUIET)
+        bench.wire(describe, [kept, *self.form.inputs], self.outputs)
 
     def filling(
         self, event: Any, sources: Sequence[Any], fill: Callable[..., Mapping[str, Any] | None], **how: Any
@@ -183,7 +184,7 @@ def _build(desk: Desk) -> None:
         build_take_out(bench)
     kept = browser_memory(None, "studio-blend")
     saying = _Saying(desk, form, newest, [bench.view, text, line, bench.problem, kept, details.which])
-    saying.wire()
+    saying.wire(bench)
     _wire_filling(desk, saying, text, apply, upload, kept)
     _wire_best(desk, form, best)
     download.click(None, text, None, js=_SAVE_TEXT, **_QUIET)

@@ -69,6 +69,7 @@ def _build_blend(desk: Desk, form: TextForm) -> None:
 
     changes = [component.change for component in (form.rows.box, form.base)]
     gr.on(changes, view, form.inputs, bench.view, trigger_mode="always_last", **_QUIET)
+    bench.wire(view, form.inputs, [bench.view])
 
 
 def _for_blend(*given: Any) -> Mapping[str, Any]:

@@ -1,8 +1,8 @@
 """What the Blend tab does with a recipe: save it with its proof, map where its adapters fight, take a parent out."""
 
 import html
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import gradio as gr
@@ -25,6 +25,25 @@ class Bench:
     """State: the recipe with prompt, seed, steps, guidance and base; None while there is no recipe."""
     problem: Any
     """Says why there is no recipe."""
+    waiting: list[tuple[Any, ...]] = field(default_factory=list)
+    """What `after` was told, until `wire` connects it."""
+
+    def after(self, event: Any, work: Callable[..., Any], inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
+        """After an event such as ``button.click`` do work on the view as the form stands at that moment.
+
+        The view follows the form by an event of its own, and a click may come before its answer: what is saved would
+        not be what the sliders show.
+        """
+        self.waiting.append((event, work, inputs, outputs))
+
+    def wire(self, describe: Callable[..., Any], form: Sequence[Any], outputs: Sequence[Any]) -> None:
+        """Connect what waited; called once, when the form is there.
+
+        Args:
+            describe: (values of `form`) -> values of `outputs`, of which the view is one.
+        """
+        for event, work, inputs, shown in self.waiting:
+            event(describe, list(form), list(outputs), **_QUIET).then(work, list(inputs), list(shown), **_QUIET)
 
     def run(self, job: str, arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """Run a job on the device and in the precision that the settings name.
@@ -102,7 +121,7 @@ def build_save(bench: Bench, onward: Sequence[str] = ("generate", "compare", "li
     def forget(failed: bool) -> tuple[Any, bool]:
         return "" if failed else gr.skip(), False
 
-    save.click(keep, [bench.view, name], [status, saved, proof, parts, layers, failed], **_QUIET)
+    bench.after(save.click, keep, [bench.view, name], [status, saved, proof, parts, layers, failed])
     # an error is about the recipe or the name as it was; what was saved stays saved, and its proof says so
     gr.on([bench.view.change, name.change], forget, failed, [status, failed], **_QUIET)
     return name
@@ -210,7 +229,7 @@ def build_map(bench: Bench) -> None:
             yield problem_line(str(error)), *nothing
 
     names.focus(lambda: gr.Dropdown(choices=desk.library.names()), None, names, **_QUIET)
-    measure.click(look, [names, bench.view], [status, shown, picture, table, lines], **_QUIET)
+    bench.after(measure.click, look, [names, bench.view], [status, shown, picture, table, lines])
 
 
 def build_take_out(bench: Bench) -> None:
