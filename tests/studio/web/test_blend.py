@@ -13,6 +13,7 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 from playwright.sync_api import Page, expect
 
+from examples.app_checking.browsing import settle
 from pipelines.bases import POCKET, load_base
 from pipelines.judge import Judge
 from pipelines.recipe import parse_recipe, write_recipe
@@ -155,6 +156,7 @@ def test_what_failed_stands_where_it_was_started_and_notices_go_with_the_tab(ble
     expect(page.locator("#blend-save-status [role=alert]")).to_have_count(0)
 
     page.get_by_role("button", name=re.compile("^Recipe")).click()
+    settle(page)  # the field that was left may still be said anew
     page.get_by_label("Recipe as YAML").fill("blend: tiess")
     page.get_by_role("button", name="Apply this text").click()
     notice = page.get_by_test_id("toast-body")

@@ -47,7 +47,7 @@ def test_a_grid_is_costed_drawn_scored_and_voted_on(drawing: RunningApp, page: P
     page.get_by_role("button", name="Start voting").click()
     expect(page.get_by_text("0 votes cast, 2 pairs open.")).to_be_visible()
     page.keyboard.press("ArrowLeft")
-    expect(page.get_by_text("1 votes cast, 1 pairs open.")).to_be_visible()
+    expect(page.get_by_text("1 vote cast, 1 pair open.")).to_be_visible()
     page.get_by_role("button", name="Tie").click()
     expect(page.get_by_text("Every pair has been voted on: 2 votes.", exact=False)).to_be_visible()
     votes = read_votes(drawn.cells_folder)

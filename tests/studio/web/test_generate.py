@@ -92,7 +92,7 @@ def test_cancel_stops_a_drawing_and_the_next_one_works(drawing: RunningApp, page
     expect(page.get_by_text("Cancelled; 0 pictures were finished.")).to_be_visible()
     _steps(page, 2)
     page.get_by_role("button", name="Draw", exact=True).click()
-    expect(page.get_by_text("Done: 1 pictures, seed 0.")).to_be_visible()
+    expect(page.get_by_text("Done: 1 picture, seed 0.")).to_be_visible()
 
 
 def test_a_cancelled_drawing_does_not_go_on(drawing: RunningApp) -> None:

@@ -40,10 +40,10 @@ def test_settings_are_shown_and_stored(app: RunningApp, open_page: Callable[...,
     page.get_by_label("What to clear").click()
     page.get_by_role("option", name="outputs: pictures and sheets").click()
     page.get_by_role("button", name="Show what would be deleted").click()
-    expect(page.get_by_text("1 files (2.0 kB) would be deleted")).to_be_visible()
+    expect(page.get_by_text("1 file (2.0 kB) would be deleted")).to_be_visible()
     assert old.exists()
     page.get_by_role("button", name="Delete these files").click()
-    expect(page.get_by_text("1 files (2.0 kB) were deleted")).to_be_visible()
+    expect(page.get_by_text("1 file (2.0 kB) was deleted")).to_be_visible()
     assert not old.exists()
 
 

@@ -74,7 +74,7 @@ def test_chat_in_columns_vote_and_save_the_blend(writing: RunningApp, page: Page
     assert {parent.name: parent.weight for parent in recipe.parents} == {"one": 0.6, "two": 0.5}
 
     tab.get_by_role("button", name="Train on these votes").click()
-    expect(page.get_by_label("Stage", exact=True)).to_have_value("dpo")
+    expect(page.get_by_label("Stage", exact=True)).to_have_value(re.compile("(dpo)"))
     expect(page.get_by_label("Beta", exact=True)).to_have_value("0.1")
     queue(page, "my-votes", steps=2)
     expect(page.locator("#runs-head")).to_contain_text("my-votes · done", timeout=SLOW_MS)
@@ -96,10 +96,10 @@ def test_stop_edit_and_retry(writing: RunningApp, page: Page) -> None:
     expect(tab.locator("#text-answers h4")).to_have_count(0)
     tab.get_by_label("Longest answer in tokens").fill("4")
     send(tab, "Tell me less.")
-    expect(tab.get_by_text("Done: 1 answers, seed 0.")).to_be_visible()
+    expect(tab.get_by_text("Done: 1 answer, seed 0.")).to_be_visible()
     tab.get_by_label("Seed", exact=True).fill("5")
     tab.get_by_role("button", name="Retry").click()
-    expect(tab.get_by_text("Done: 1 answers, seed 5.")).to_be_visible()
+    expect(tab.get_by_text("Done: 1 answer, seed 5.")).to_be_visible()
     expect(tab.locator("#text-answers .studio-asked")).to_have_count(1)
 
 
