@@ -75,7 +75,7 @@ def test_chat_in_columns_vote_and_save_the_blend(writing: RunningApp, page: Page
 
     tab.get_by_role("button", name="Train on these votes").click()
     expect(page.get_by_label("Stage", exact=True)).to_have_value(re.compile("(dpo)"))
-    expect(page.get_by_label("Beta", exact=True)).to_have_value("0.1")
+    expect(page.get_by_label("Hold to the base (beta)", exact=True)).to_have_value("0.1")
     queue(page, "my-votes", steps=2)
     expect(page.locator("#runs-head")).to_contain_text("my-votes · done", timeout=SLOW_MS)
     card = writing.library.card("my-votes")
