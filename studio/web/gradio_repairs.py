@@ -62,8 +62,10 @@ def show_errors_as_text() -> None:
 
 
 def send_any_number() -> None:
-    """Let an answer hold a number beyond 64 bits, which a user may have typed: Gradio ends the page's stream of answers
-    over it, and from then on the page is dead without a word."""
+    """Let an answer hold a number beyond 64 bits, which a user may have typed.
+
+    Gradio ends the page's stream of answers over it, and from then on the page is dead without a word.
+    """
     from gradio import routes
 
     class AnyNumber:
@@ -87,16 +89,18 @@ def say_what_a_number_may_be() -> None:
     from gradio import Number, Slider, exceptions
 
     def checked(component: Any, given: Any) -> Any:
+        if given is None:  # an emptied field; what needs a number says so itself
+            return None
         bounds = (component.minimum, component.maximum)
         low, high = (text if bound is not None else "" for text, bound in zip(_BOUNDS, bounds, strict=True))
         outside = (low and given < bounds[0]) or (high and given > bounds[1])
-        if given is not None and outside:
+        if outside:
             expected = " and ".join(filter(None, (low.format(bounds[0]), high.format(bounds[1]))))
             name = str(getattr(component.label, "key", component.label)).rpartition(".")[2].replace("_", " ")
             raise exceptions.Error(
                 f"The number {given} of “{name}” cannot be used: {expected} is expected.", print_exception=False
             )
-        return None if given is None else Number.round_to_precision(given, component.precision)
+        return Number.round_to_precision(given, component.precision)
 
     Number.preprocess = checked
     Slider.preprocess = checked

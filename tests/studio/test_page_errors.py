@@ -113,7 +113,8 @@ repair_gradio()
 assert gr.Number(label="density", minimum=0, maximum=1).preprocess(0.5) == 0.5
 assert gr.Number(label="rows", precision=0).preprocess(3.0) == 3
 assert gr.Slider(0, 0.99, label="smoothing").preprocess(0.9) == 0.9
-assert gr.Number(label="free").preprocess(None) is None
+for empty in (gr.Number(label="free"), gr.Number(label="seed", minimum=0, maximum=9), gr.Slider(0, 1)):
+    assert empty.preprocess(None) is None
 for field, given, said in (
     (gr.Number(label="density", minimum=0, maximum=1), 2, "The number 2 of “density” cannot be used: at least 0"),
     (gr.Slider(1, 150, label=gr.I18n(en={"shared.steps": "Steps"})("shared.steps")), 10**20, "“steps”"),
