@@ -77,11 +77,6 @@ def test_the_method_benchmark_goes_on_where_it_stopped_and_keeps_failures(
     assert capsys.readouterr().out.strip() == table.strip()
 
 
-def test_the_file_tree_names_every_package(tmp_path: Path) -> None:
-    printed = run("file_tree.py", folder=tmp_path)
-    assert all(f"{package}/" in printed for package in ("trainers", "pipelines", "studio", "examples"))
-
-
 def test_the_blend_benchmark_measures_ours_and_pefts(tmp_path: Path) -> None:
     chosen = ("--blends", "exact", "peft linear")
     printed = run("benchmark_blend.py", "--only", "tiny", *chosen, "--out", str(tmp_path / "blend.md"), folder=tmp_path)
