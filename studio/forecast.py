@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
 
 from pipelines.bases import choose_device, load_picture_base
 from pipelines.families import PictureBase
@@ -70,12 +69,11 @@ def _data_facts(folder: PictureFolder) -> dict[str, str]:
 
 def _begun(config: RunConfig, base: PictureBase, folder: PictureFolder) -> Training:
     """Attach for real, on one picture."""
-    device = choose_device(config.device)
     size_px = config.resolution_px or base.resolution_px
     latents = [found for _, found in encode_latents(base, folder.pictures[:1], size_px=size_px, flip=False)][-1]
     assert latents is not None  # the last item always carries them
     one = config.model_copy(update={"trigger": None, "prompt": None})
-    return begin(one, PictureTask(one, base, latents), Accelerator(cpu=device.type == "cpu"))
+    return begin(one, PictureTask(one, base, latents))
 
 
 def _training_facts(config: RunConfig, training: Training, pictures: int) -> dict[str, str]:

@@ -15,7 +15,6 @@ from studio.runs import Journal, Run
 from studio.text_folds import run_folds
 from studio.training_work import (
     Evaluation,
-    build_accelerator,
     check_unchanged,
     go_on,
     run_steps,
@@ -28,7 +27,7 @@ from trainers.loop import ADAPTER, Training, begin
 from trainers.preflight import check_parts
 from trainers.stages import TextTask, find_stage, make_task
 from trainers.storage import sha256_of_file
-from trainers.text_config import PART, TextConfig
+from trainers.text_config import TextConfig
 from trainers.wording import count_of
 
 _SAMPLES = 4
@@ -104,19 +103,19 @@ def work(run: Run, journal: Journal, control: Control) -> Path | None:
         journal.say(f"Note: {note}")
     check_unchanged(run, base, _digests(texts), ("validation", "sample_tokens", "trust_remote_code"))
     scores: dict[str, float] = {}
-    if (folds := task.folds()) and build_accelerator(base, PART).num_processes > 1:
+    if (folds := task.folds()) and control.processes.count > 1:
         raise UserError("Folds are trained on one device. Start the run with one process, or leave folds at 0.")
     if folds:
         summary = run_folds(run, journal, control, base, folds)
         if summary is None:
             return None
         scores |= {f"folds_{name}": value for name, value in summary.items()}
-    training = begin(config, task, build_accelerator(base, PART))
+    training = begin(config, task, control.processes)
     say_parts(journal, training)
     _say_layers(journal, training)
     go_on(run, journal, training)
     evaluation = _evaluation(journal, config, training, task, base, texts.held_out)
-    if not run_steps(run, journal, training, control, evaluation) or not training.accelerator.is_main_process:
+    if not run_steps(run, journal, training, control, evaluation) or not training.processes.is_main:
         return None
     if texts.held_out is not None:
         scores |= task.validate(texts.held_out.rows) if task.heads else {}

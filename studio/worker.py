@@ -16,7 +16,6 @@ from studio.run_control import Control
 from studio.runs import Journal, Run
 from studio.training_work import (
     Evaluation,
-    build_accelerator,
     check_unchanged,
     go_on,
     run_steps,
@@ -44,11 +43,11 @@ def work(run: Run, journal: Journal, control: Control) -> Path | None:
     check_unchanged(run, base, {"pictures": _digest(pictures.pictures)}, _FREE_SETTINGS)
     references = _references(config, pictures.pictures)
     task = PictureTask(config, base, _encode(journal, config, base, pictures.pictures))
-    training = begin(config, task, build_accelerator(base, "unet"))
+    training = begin(config, task, control.processes)
     say_parts(journal, training)
     go_on(run, journal, training)
     samples = Evaluation(lambda: _sample(journal, config, training, task, base))
-    if not run_steps(run, journal, training, control, samples) or not training.accelerator.is_main_process:
+    if not run_steps(run, journal, training, control, samples) or not training.processes.is_main:
         return None
     data = {"pictures": len(pictures.pictures), "captions": _caption_sources(pictures.pictures)}
     triggers = (config.trigger,) if config.trigger else ()
