@@ -52,10 +52,10 @@ def bring_in(path: Path, base: LoadedBase, name: str, *, allow_unmatched: bool =
         check_base(base, found.card)
         own = Adapter(found.card.model_copy(update={"name": name}), found.whole, {})
         with attached(base, {name: own}):
-            return Imported({name: own}, chosen, found.matched, (), ())
+            return Imported({name: own}, chosen, found.matched, (), tuple(source.notes))
     parts: dict[str, AdapterPart] = dict(found.whole)
     cards = {part: PartCard(method=_method_of(content)) for part, content in parts.items()}
-    notes: list[str] = []
+    notes = [*source.notes, *found.notes]
     for part, layers in found.layers.items():
         made = part_of_layers(layers, base.parts[part], what=part)
         parts[part] = made.part
@@ -99,6 +99,8 @@ def _check_matches(source: Source, found: Found, base: LoadedBase, *, allow_unma
     matched = sum(found.matched.values())
     about = about_base(source.metadata, source.tensors)
     other = f"{about} The base {base.name!r} is of family {base.family!r}; give another with --base."
+    if not matched and not found.unmatched:
+        raise UserError(f"{source.path.name} changes nothing. {' '.join(found.notes)}".rstrip())
     if not matched:
         raise UserError(
             f"None of {len(found.unmatched)} names in {source.path.name} is a module of the base {base.name!r} (for "

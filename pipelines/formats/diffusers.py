@@ -13,6 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from pipelines.formats._format import Export, Format, Found, is_finite_number, read_layers
+from pipelines.formats._leaves import split_key
 from pipelines.formats._metadata import modelspec_metadata
 from pipelines.formats._names import ModuleNames, Place, diffusers_name
 from pipelines.formats._part_layers import peft_scale
@@ -22,12 +23,12 @@ from trainers.tensor_files import write_tensors
 
 METADATA_KEY = "lora_adapter_metadata"
 _ROOTS = ("unet.", "text_encoder.", "text_encoder_2.")
-_ENDS = ("_lora.down.weight", ".lora.down.weight", ".lora_linear_layer.down.weight", ".lora_A.weight")
 
 
 def _recognise(source: Source) -> bool:
     return any(
-        key.startswith(_ROOTS) or (key.endswith(_ENDS) and ("_blocks." in key or "mid_block." in key))
+        key.startswith(_ROOTS)
+        or (("_blocks." in key or "mid_block." in key) and (split_key(key) or ("", ""))[1] in ("down", "up"))
         for key in source.tensors
     )
 
