@@ -100,7 +100,7 @@ def _check_matches(source: Source, found: Found, base: LoadedBase, *, allow_unma
     about = about_base(source.metadata, source.tensors)
     other = f"{about} The base {base.name!r} is of family {base.family!r}; give another with --base."
     if not matched and not found.unmatched:
-        raise UserError(f"{source.path.name} changes nothing. {' '.join(found.notes)}".rstrip())
+        raise UserError(f"{source.path.name} changes nothing of a base; give another file. {' '.join(found.notes)}")
     if not matched:
         raise UserError(
             f"None of {len(found.unmatched)} names in {source.path.name} is a module of the base {base.name!r} (for "

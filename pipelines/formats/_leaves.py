@@ -89,7 +89,8 @@ def layer_of(leaves: Mapping[str, Tensor], host: nn.Module) -> Layer:
         raise ValueError(f"it also holds {', '.join(sorted(rest))}, which does not belong to {layer.title}")
     layer = Layer(layer.kind, {**layer.tensors, **extra}, layer.scale)
     if layer.magnitude and layer.kind not in ("lora", "loha", "lokr"):
-        raise ValueError(f"a dora_scale does not belong to {layer.kind}")
+        known = f"{layer.title} takes none" if layer.tensors.keys() - extra.keys() else "its factors are missing"
+        raise ValueError(f"a magnitude (dora_scale) stands alone: {known}")
     if not is_finite_scale(layer.scale):
         raise ValueError(f"its scale {layer.scale} is out of range")
     bias = host._parameters.get("bias")

@@ -9,6 +9,7 @@ _OF_ADAPTERS = re.compile(
     r"\.(diff|diff_b|w_norm|b_norm)$|oft_blocks$|\.[ab][12]\.weight$|^bundle_emb\."
 )
 _EXTRACT = "Bring the whole model into diffusers layout and use studio extract FOLDER to get what it learned."
+_STEERS = "It steers a picture by another one, which is not read; give a LoRA's file instead."
 _BASE_PART = "It belongs to a base; give an adapter's file instead."
 
 
@@ -23,13 +24,17 @@ class _Sign:
 
 # The more special ones first. A mark with ^ must be the key's beginning.
 _SIGNS = (
-    _Sign("a Control-LoRA, not an adapter", "It steers a picture by another one, which is not read.", (("^lora_controlnet",),)),
+    _Sign("a Control-LoRA, not an adapter of the base alone", _STEERS, (("^lora_controlnet",),)),
     _Sign(
-        "a ControlNet, not an adapter",
-        "It steers a picture by another one, which is not read.",
+        "a ControlNet, not an adapter of the base",
+        _STEERS,
         (("^control_model.", "controlnet_cond_embedding.", "input_hint_block.", "controlnet_down_blocks."),),
     ),
-    _Sign("an IP-Adapter, not an adapter", "It draws after a picture, which is not read.", (("^ip_adapter.", "to_k_ip"),)),
+    _Sign(
+        "an IP-Adapter, not an adapter of weights",
+        "It draws after a given picture, which is not read; give a LoRA's file instead.",
+        (("^ip_adapter.", "to_k_ip"),),
+    ),
     _Sign(
         "a LoRA in the format of cloneofsimo/lora",
         "It numbers its modules instead of naming them, so it is not read; convert it to kohya's format with its own "
@@ -43,7 +48,8 @@ _SIGNS = (
     ),
     _Sign(
         "a whole model of another architecture, not an adapter",
-        "It is no base here, and neither are adapters of it.",
+        "Neither it nor adapters of it can be used here; give an adapter of Stable Diffusion 1, 2 or XL, or of a language "
+        "model.",
         (("double_blocks.", "joint_blocks.", "single_transformer_blocks.", "^transformer_blocks.", "double_stream_"),),
     ),
     _Sign("a whole model (its UNet), not an adapter", _EXTRACT, (("^model.diffusion_model.", "^diffusion_model."),)),
@@ -70,7 +76,7 @@ _SIGNS = (
     ),
     _Sign(
         "an upscaler, not an adapter",
-        "It enlarges pictures, which is not read.",
+        "It enlarges pictures, which is not read; give a LoRA's file instead.",
         (("RRDB_trunk", "^body.0.rdb", "^conv_first.", "^model.1.sub."),),
     ),
 )

@@ -189,7 +189,7 @@ def _no_adapter(folder: Path) -> str:
     if files:
         return f"{said} It holds {listed(files)}; give the file itself."
     if pickles:
-        return f"{said} It holds {listed(pickles)}, which are pickles; of those only a word's small file is read."
+        return f"{said} Of pickles ({listed(pickles)}) only a word's small file is read. Convert it to .safetensors."
     return f"{said} Give the file itself."
 
 
