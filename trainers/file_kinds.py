@@ -1,4 +1,4 @@
-"""What a file is by its own bytes, whatever its name claims: for files that a user gives and that should be safetensors.
+"""What a file is by its own bytes, whatever its name claims: for files that should be safetensors.
 
 Nothing is unpickled, unpacked or loaded here, and torch is not needed.
 """
@@ -38,8 +38,8 @@ _KINDS = {
         FileKind("text", f"is a text, not a model's file. {_FETCH}"),
         FileKind(
             "pickle",
-            "is a pickle, whatever its name says; a pickle can run code. Convert it to .safetensors where you trust it, "
-            "or take the .safetensors file of the same model.",
+            "is a pickle, whatever its name says; a pickle can run code. Convert it to .safetensors where you trust "
+            "it, or take the .safetensors file of the same model.",
         ),
         FileKind("zip", "is a zip archive. Unpack it, and give the .safetensors file that is in it."),
         FileKind("archive", "is a packed archive. Unpack it, and give the .safetensors file that is in it."),
@@ -73,7 +73,7 @@ _STARTS = (
 
 
 def file_kind(path: Path) -> FileKind:
-    """Return what a file is. A safetensors file that is cut off is ``cut_off``, one with too large a header ``unsound``.
+    """Return what a file is; one that is cut off is ``cut_off``, one with too large a header ``unsound``.
 
     Raises:
         OSError: it cannot be read.

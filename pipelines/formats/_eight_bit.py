@@ -1,4 +1,4 @@
-"""Tensors of 8-bit floating point: widened without rounding, and multiplied by the scales that some programs keep apart.
+"""Tensors of 8-bit floating point: widened without rounding, and multiplied by scales that stand apart.
 
 ComfyUI stores a scaled weight ``X.weight`` with its factor beside it, as ``X.scale_weight`` or ``X.weight_scale``: one
 number, or one per output. A key ``scaled_fp8`` says that a file is of that kind and has no other meaning.

@@ -48,8 +48,7 @@ _SIGNS = (
     ),
     _Sign(
         "a whole model of another architecture, not an adapter",
-        "Neither it nor adapters of it can be used here; give an adapter of Stable Diffusion 1, 2 or XL, or of a language "
-        "model.",
+        "Neither it nor adapters of it can be used; give one of Stable Diffusion 1, 2 or XL, or of a language model.",
         (("double_blocks.", "joint_blocks.", "single_transformer_blocks.", "^transformer_blocks.", "double_stream_"),),
     ),
     _Sign("a whole model (its UNet), not an adapter", _EXTRACT, (("^model.diffusion_model.", "^diffusion_model."),)),
@@ -57,7 +56,16 @@ _SIGNS = (
     _Sign(
         "an autoencoder (VAE), not an adapter",
         _BASE_PART,
-        (("^first_stage_model.", "^encoder.down", "^decoder.up", "^decoder.mid", "^encoder.conv_in", "^decoder.conv_in"),),
+        (
+            (
+                "^first_stage_model.",
+                "^encoder.down",
+                "^decoder.up",
+                "^decoder.mid",
+                "^encoder.conv_in",
+                "^decoder.conv_in",
+            ),
+        ),
     ),
     _Sign(
         "a text encoder, not an adapter",

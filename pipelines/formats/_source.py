@@ -154,8 +154,8 @@ def _weights_of(folder: Path) -> Path:
         return weights
     if pickled.is_file():
         raise UserError(
-            f"{folder} holds {pickled.name}, a pickle, which is not read, because a pickle can run code. Where you trust "
-            f"it, load it with PEFT and save it again with save_pretrained, which writes {TENSORS_NAME}."
+            f"{folder} holds {pickled.name}, a pickle, which is not read, because a pickle can run code. Where you "
+            f"trust it, load it with PEFT and save it again with save_pretrained, which writes {TENSORS_NAME}."
         )
     if (folder / f"{TENSORS_NAME}.index.json").is_file():
         raise UserError(f"{folder} holds an adapter in several pieces, which is not read. Save it again as one file.")
@@ -180,7 +180,9 @@ def _no_adapter(folder: Path) -> str:
     own = values.get("_class_name") if isinstance(values, dict) else None
     name = own or (architectures[0] if isinstance(architectures, list) and architectures else None)
     if name:
-        return f"{folder} is a whole model ({str(name)[:80]}), not an adapter. Use its base's folder with studio extract."
+        return (
+            f"{folder} is a whole model ({str(name)[:80]}), not an adapter. Use its base's folder with studio extract."
+        )
     if (folder / TENSORS_NAME).is_file():
         return f"{folder} holds {TENSORS_NAME} without {CONFIG_NAME}, which says its alpha. Put that file beside it."
     files = _tensor_files(folder)
@@ -207,7 +209,7 @@ def _read_pickled(path: Path) -> Any:
         if any(map(is_adapter_key, keys)):
             raise UserError(f"{path} is a pickled adapter. Only .safetensors are read; convert it first.")
         what = other_model(keys)
-        if what.startswith("is a whole model,"):
+        if what.startswith("is a whole model"):
             raise UserError(f"{path} holds the layers of a model, so it is {_PICKLED_MODEL}")
         if what:
             raise UserError(f"{path} {what} Besides, it is a pickle, which is not read.")

@@ -108,7 +108,8 @@ def read_words(what: str, rows: Iterable[Rows], names: ModuleNames) -> Words:
         missing = [part for part in widths if part not in parts]
         if missing:
             found.notes.append(
-                f"The word {token!r} has rows for the {', '.join(parts)} alone; the {', '.join(missing)} does not know it."
+                f"The word {token!r} has rows for the {', '.join(parts)} alone; the {', '.join(missing)} does not know "
+                "it."
             )
         found.rows[token] = {part: parts[part] for part in widths if part in parts}
     return found

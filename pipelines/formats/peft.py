@@ -21,7 +21,9 @@ from trainers.adapter_gate import CONFIG_NAME, TENSORS_NAME, part_problems
 from trainers.errors import UserError, raise_problems
 from trainers.storage import new_folder, write_json
 from trainers.tensor_files import write_tensors
+from trainers.wording import listed
 
+_MAGNITUDE = "lora_magnitude_vector"
 _CHOICE = ("target_modules", "exclude_modules", "layers_to_transform", "layers_pattern")
 
 
@@ -37,14 +39,14 @@ def _read(source: Source, names: ModuleNames) -> Found:
     for folder, (config, tensors) in source.folders.items():
         label = folder or source.path.name
         own = _without_choice(config)
-        raise_problems(f"{label} cannot be used:", part_problems(own, tensors))
+        raise_problems(f"{label} cannot be used:", [*part_problems(own, tensors), *_magnitude_problems(own, tensors)])
         found, missing = _renamed(own, tensors, names, folder, label)
         unmatched += [f"{folder}/{key}" if folder and len(source.folders) > 1 else key for key in missing]
         for part, content in found.items():
             if origin.setdefault(part, label) != label:
                 raise UserError(
-                    f"{source.path} holds two adapters for the {part}, in {origin[part]} and in {label}. Give the folder "
-                    "of one of them."
+                    f"{source.path} holds two adapters for the {part}, in {origin[part]} and in {label}. Give the "
+                    "folder of one of them."
                 )
             kinds = layers_of_part(content)
             if kinds is None:
@@ -55,10 +57,19 @@ def _read(source: Source, names: ModuleNames) -> Found:
 
 
 def _without_choice(config: Any) -> Any:
-    """Return a config without what chooses modules: the tensors name them, and a pattern from elsewhere is never run."""
+    """Return a config without what chooses modules: the tensors name them, and no pattern from elsewhere is run."""
     if not isinstance(config, dict):
         return config
     return {**{key: value for key, value in config.items() if key not in _CHOICE}, "target_modules": []}
+
+
+def _magnitude_problems(config: Any, tensors: Mapping[str, Tensor]) -> list[str]:
+    """Say which modules of a DoRA lack their magnitude: PEFT would put the base's norms there, which no one trained."""
+    if not isinstance(config, dict) or not config.get("use_dora"):
+        return []
+    factors = {key.partition(".lora_A.")[0] for key in tensors if ".lora_A." in key}
+    missing = sorted(factors - {key.partition(f".{_MAGNITUDE}")[0] for key in tensors if _MAGNITUDE in key})
+    return [f"it is a DoRA (use_dora), but {listed(missing)} lacks its {_MAGNITUDE}"] if missing else []
 
 
 def _renamed(
@@ -81,7 +92,8 @@ def _renamed(
         if place is None:
             unmatched.append(key)
             continue
-        new = f"{KEY_PREFIX}{place.path}.{rest}"
+        leaf = _MAGNITUDE if rest == f"{_MAGNITUDE}.weight" else rest
+        new = f"{KEY_PREFIX}{place.path}.{leaf}"
         before = given.setdefault((place.part, new), key)
         if before != key:
             problems.append(f"it names {place.part}/{place.path} twice, with {before} and {key}")

@@ -5,7 +5,6 @@ diffusers' old pickled files. Written: ``emb_params``, which all of them read, d
 ``load_textual_inversion(file, token="<word>")``, and ``clip_l`` and ``clip_g`` for SDXL.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +72,7 @@ def _pickled_rows(path: Path, content: Any) -> list[Rows]:
             raise UserError(f"{path.name} is a hypernetwork, not an adapter, and is not read. Take a LoRA instead.")
         raise UserError(f"{path.name} is no textual inversion: it holds neither string_to_param nor an embedding.")
     known = any(map(is_kind, found))
-    return [
-        Rows(key, word if known else key, key if known else WORD, rows.detach()) for key, rows in found.items()
-    ]
+    return [Rows(key, word if known else key, key if known else WORD, rows.detach()) for key, rows in found.items()]
 
 
 def _write(path: Path, export: Export) -> None:

@@ -57,9 +57,7 @@ def pickled(*, zipped: bool) -> bytes:
         (struct.pack("<Q", 90 << 20) + b"{}", "unsound", "header of 94,371,840 bytes"),
     ],
 )
-def test_what_is_no_safetensors_file_is_called_what_it_is(
-    tmp_path: Path, content: bytes, name: str, said: str
-) -> None:
+def test_what_is_no_safetensors_file_is_called_what_it_is(tmp_path: Path, content: bytes, name: str, said: str) -> None:
     path = tmp_path / "model.safetensors"
     path.write_bytes(content)
     assert file_kind(path).name == name

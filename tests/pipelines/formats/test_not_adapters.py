@@ -16,6 +16,7 @@ from trainers.errors import UserError
 from trainers.storage import write_json
 
 ONE = torch.ones(2, 2)
+LDM = "model.diffusion_model."
 CONFIG = {"peft_type": "LORA", "r": 2, "lora_alpha": 4, "target_modules": ["to_q"]}
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 1\n"
 
@@ -23,10 +24,10 @@ POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 1\n"
 @pytest.mark.parametrize(
     ("keys", "said"),
     [
-        (("model.diffusion_model.input_blocks.0.0.weight", "model.diffusion_model.out.0.bias"), r"a whole model \(its UNet\)"),
-        (("conv_in.weight", "down_blocks.0.resnets.0.conv1.weight"), r"a whole model \(its UNet\), not an adapter.*studio extract"),
-        (("model.diffusion_model.out.0.weight", "first_stage_model.decoder.conv_in.weight"), "is a whole model, not an adapter"),
-        (("model.diffusion_model.out.0.weight", "conditioner.embedders.0.x.weight"), "is a whole model, not an adapter"),
+        ((f"{LDM}input_blocks.0.0.weight", f"{LDM}out.0.bias"), r"a whole model \(its UNet\)"),
+        (("conv_in.weight", "down_blocks.0.resnets.0.conv1.weight"), r"\(its UNet\), not an adapter.*studio extract"),
+        ((f"{LDM}out.0.weight", "first_stage_model.decoder.conv_in.weight"), "is a whole model, not an adapter"),
+        ((f"{LDM}out.0.weight", "conditioner.embedders.0.x.weight"), "is a whole model, not an adapter"),
         (("double_blocks.0.img_attn.qkv.weight",), "of another architecture"),
         (("encoder.down.0.block.0.conv1.weight", "quant_conv.weight"), r"an autoencoder \(VAE\)"),
         (("first_stage_model.decoder.conv_in.weight",), r"an autoencoder \(VAE\)"),
@@ -78,7 +79,7 @@ def test_a_pickled_file_that_is_cut_off_is_refused(base: LoadedBase, tmp_path: P
 
 
 def test_content_counts_and_not_the_ending(base: LoadedBase, tmp_path: Path) -> None:
-    """AUTOMATIC1111's and others' downloads come under wrong names; safetensors under .pt, pickles under .safetensors."""
+    """Downloads come under wrong names: safetensors under .pt, pickles under .safetensors."""
     (tmp_path / "lora.pt").write_bytes(save(plain()))
     assert dict(bring_in(tmp_path / "lora.pt", base, "it").matched) == {"unet": 1}
     torch.save(plain(), tmp_path / "lora.safetensors")
@@ -106,7 +107,7 @@ def _folder(path: Path, files: Mapping[str, object]) -> Path:
 @pytest.mark.parametrize(
     ("files", "said"),
     [
-        ({"adapter_config.json": CONFIG, "adapter_model.bin": b"\x80\x02}"}, "holds adapter_model.bin, a pickle, which is not read"),
+        ({"adapter_config.json": CONFIG, "adapter_model.bin": b"\x80\x02}"}, "adapter_model.bin, a pickle, which"),
         ({"unet/adapter_config.json": CONFIG, "unet/adapter_model.bin": b"\x80\x02}"}, "unet holds adapter_model.bin"),
         ({"adapter_config.json": CONFIG, "adapter_model.safetensors.index.json": {}}, "in several pieces"),
         ({"adapter_config.json": CONFIG}, "without adapter_model.safetensors. Fetch"),
@@ -128,8 +129,15 @@ def test_a_folder_without_an_adapter_is_called_what_it_is(
 
 def test_what_lies_beside_an_adapter_is_named(base: LoadedBase, tmp_path: Path) -> None:
     path = "unet.mid_block.attentions.0.transformer_blocks.0.attn1.to_q"
-    factors: dict[str, Tensor] = {f"{path}.lora_A.weight": torch.ones(2, 32), f"{path}.lora_B.weight": torch.ones(32, 2)}
+    factors: dict[str, Tensor] = {
+        f"{path}.lora_A.weight": torch.ones(2, 32),
+        f"{path}.lora_B.weight": torch.ones(32, 2),
+    }
     words = {"clip_l": torch.ones(1, 32)}
-    files = {"pytorch_lora_weights.safetensors": factors, "a_emb.safetensors": words, "unet/adapter_config.json": CONFIG}
+    files = {
+        "pytorch_lora_weights.safetensors": factors,
+        "a_emb.safetensors": words,
+        "unet/adapter_config.json": CONFIG,
+    }
     found = bring_in(_folder(tmp_path / "given", files), base, "it")
     assert found.notes == ["Not read: a_emb.safetensors, unet/adapter_config.json, beside it. Import it by itself."]

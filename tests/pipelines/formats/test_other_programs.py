@@ -1,4 +1,4 @@
-"""Files as other programs leave them: one module under two spellings, names in wrappings, 8-bit numbers, PEFT folders."""
+"""Files as other programs leave them: two spellings of a module, names in wrappings, 8-bit numbers, PEFT folders."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -115,7 +115,8 @@ def test_names_in_wrappings_are_found(base: LoadedBase, tmp_path: Path, name: st
 
 
 def test_a_wrapped_text_encoder_is_found(base: LoadedBase, tmp_path: Path) -> None:
-    tensors = peft(f"text_encoder.base_model.model.{TEXT}", 2) | peft(f"text_encoder.text_encoder.{TEXT}".replace("q_", "k_"))  # fmt: skip
+    tensors = peft(f"text_encoder.base_model.model.{TEXT}", 2)
+    tensors |= peft(f"text_encoder.text_encoder.{TEXT.replace('q_proj', 'k_proj')}")
     found = imported(tmp_path / "a.safetensors", {**peft(f"unet.{PATH}"), **tensors}, base)
     assert dict(found.matched) == {"unet": 1, "text_encoder": 2}
     own = delta_of(found, base, TEXT.removeprefix("text_model."), "text_encoder")
@@ -144,7 +145,7 @@ def test_a_module_with_an_alpha_alone_changes_nothing(base: LoadedBase, tmp_path
     assert set(live_deltas(base, found.adapters["it"])) == {("unet", PATH)}
     assert relative_error(delta_of(found, base), 1.5 * product()) < EXACT
     assert found.notes == [f"1 module with an alpha alone, which changes nothing: {left}."]
-    with pytest.raises(UserError, match="changes nothing of a base; give another file. 1 module with an alpha alone"):
+    with pytest.raises(UserError, match=r"changes nothing of a base; give another file\. 1 module with an alpha alone"):
         imported(tmp_path / "b.safetensors", {f"{left}.alpha": torch.tensor(4.0)}, base)
 
 
@@ -163,7 +164,8 @@ def test_every_value_of_8_bits_is_read_as_it_is(base: LoadedBase, tmp_path: Path
     tensors = {f"{FLAT}.lora_down.weight": down, f"{FLAT}.lora_up.weight": up, f"{FLAT}.alpha": torch.tensor(2.0)}
     found = imported(tmp_path / "a.safetensors", tensors, base)
     held = found.adapters["it"].parts["unet"].tensors
-    assert [torch.equal(tensor.float(), own.float()) for tensor, own in zip(held.values(), (down, up), strict=True)] == [True, True]  # fmt: skip
+    for tensor, own in zip(held.values(), (down, up), strict=True):
+        assert torch.equal(tensor.float(), own.float())
     assert found.notes == ["2 tensors of 8-bit floating point became float16, with the same values."]
     assert all(torch.equal(value.half().float(), value) for value in finite)
 
@@ -229,7 +231,9 @@ def test_whatever_chose_the_modules_the_tensors_name_them(
     assert relative_error(delta_of(found, text_base, LANGUAGE, "language_model"), 2 * product()) < EXACT
 
 
-@pytest.mark.parametrize("changed", [{"alpha_pattern": {"(a+)+$": 3}}, {"layer_replication": [[0, 1]]}, {"lora_bias": True}])
+@pytest.mark.parametrize(
+    "changed", [{"alpha_pattern": {"(a+)+$": 3}}, {"layer_replication": [[0, 1]]}, {"lora_bias": True}]
+)
 def test_what_changes_the_arithmetic_is_still_refused(
     text_base: TextBase, tmp_path: Path, changed: dict[str, Any]
 ) -> None:
@@ -273,3 +277,16 @@ def test_8_bits_in_a_folder_are_widened(text_base: TextBase, tmp_path: Path) -> 
     down, up = (tensor.double() for tensor in eight.values())
     assert relative_error(delta_of(found, text_base, LANGUAGE, "language_model"), 2 * up @ down) < EXACT
     assert "8-bit floating point became float16" in found.notes[0]
+
+
+def test_a_dora_in_a_folder_has_a_magnitude_for_every_module(text_base: TextBase, tmp_path: Path) -> None:
+    """Without one, PEFT would take the base's norms, and another weight than the trained one would come of it."""
+    both = {**peft(f"base_model.model.{LANGUAGE}"), **peft(f"base_model.model.{LANGUAGE.replace('q_', 'v_')}")}
+    config = {**CONFIG, "use_dora": True}
+    magnitudes = {f"base_model.model.{LANGUAGE}.lora_magnitude_vector": torch.linspace(0.5, 1.5, 32)}
+    for number, some in enumerate(({}, magnitudes)):
+        with pytest.raises(UserError, match=r"it is a DoRA \(use_dora\), but .*v_proj lacks its lora_magnitude_vector"):
+            bring_in(folder(tmp_path / str(number), config, {**both, **some}), text_base, "it")
+    tensors = {**peft(f"base_model.model.{LANGUAGE}"), **{f"{key}.weight": own for key, own in magnitudes.items()}}
+    found = bring_in(folder(tmp_path / "whole", config, tensors), text_base, "it")
+    assert found.adapters["it"].card.parts["language_model"].method == "dora"
