@@ -117,7 +117,7 @@ def read_words(what: str, rows: Iterable[Rows], names: ModuleNames) -> Words:
 
 def _tell_outputs(outputs: Iterable[Rows], found: Words) -> None:
     """Sort output rows: of a word that is read otherwise they are named, alone they have no place."""
-    left = []
+    left: list[str] = []
     for own in outputs:
         known = usable_token(own.word) in found.rows
         (left if known else found.unmatched).append(own.key)
