@@ -43,7 +43,7 @@ _KINDS = {
         ),
         FileKind("zip", "is a zip archive. Unpack it, and give the .safetensors file that is in it."),
         FileKind("archive", "is a packed archive. Unpack it, and give the .safetensors file that is in it."),
-        FileKind("picture", "is a picture, not a model's file. Give the .safetensors file that it belongs to."),
+        FileKind("picture", "is a picture, and a model inside of one is not read. Give the .safetensors file."),
         FileKind("gguf", "is a GGUF file (for llama.cpp), which is not read. Take the model's .safetensors file."),
         FileKind("hdf5", "is an HDF5 file (of Keras), which is not read. Take the model's .safetensors file."),
         FileKind("numpy", "is a NumPy array, which is not read. Take the model's .safetensors file."),

@@ -59,7 +59,12 @@ def open_source(path: Path) -> Source:
         )
     if path.is_dir():
         return _open_folder(path)
-    kind = file_kind(path)
+    if not path.is_file():
+        raise UserError(f"{path} is neither a file nor a folder. Give the path of a .safetensors file.")
+    try:
+        kind = file_kind(path)
+    except OSError as error:
+        raise UserError(f"The file {path} cannot be read: {error.strerror}. Check who may read it.") from error
     if path.suffix.lower() in _PICKLED and kind.name in ("pickle", "unknown", "unsound"):
         return Source(path, {}, pickled=_read_pickled(path))
     if kind.sentence:

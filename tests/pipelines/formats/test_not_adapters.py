@@ -1,5 +1,6 @@
 """Files and folders that are given for an adapter and are none, or not yet: each is called what it is."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -88,6 +89,12 @@ def test_content_counts_and_not_the_ending(base: LoadedBase, tmp_path: Path) -> 
     (tmp_path / "emb.pt").write_bytes(POINTER)
     with pytest.raises(UserError, match="is a Git LFS pointer"):
         bring_in(tmp_path / "emb.pt", base, "it")
+
+
+def test_what_is_no_file_is_not_waited_for(base: LoadedBase, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.safetensors")
+    with pytest.raises(UserError, match="is neither a file nor a folder"):
+        bring_in(tmp_path / "pipe.safetensors", base, "it")
 
 
 def _folder(path: Path, files: Mapping[str, object]) -> Path:

@@ -279,6 +279,26 @@ def test_8_bits_in_a_folder_are_widened(text_base: TextBase, tmp_path: Path) -> 
     assert "8-bit floating point became float16" in found.notes[0]
 
 
+def test_a_dora_of_diffusers_has_a_magnitude_for_every_module(base: LoadedBase, tmp_path: Path) -> None:
+    tensors = {**peft(f"unet.{PATH}"), **peft(f"unet.{OTHER}")}
+    metadata = {"lora_adapter_metadata": '{"unet.r": 2, "unet.lora_alpha": 2, "unet.use_dora": true}'}
+    save_file({**tensors, f"unet.{PATH}.lora_magnitude_vector": torch.ones(32)}, tmp_path / "a.safetensors", metadata)
+    with pytest.raises(UserError, match=rf"says that it is a DoRA, and is not whole:\n  - unet/{OTHER} lacks"):
+        bring_in(tmp_path / "a.safetensors", base, "it")
+
+
+@pytest.mark.parametrize(("declared", "notes"), [("sdxl_base_v1-0", 1), ("sd_v1", 0), ("", 0), ("sd1-pocket", 0)])
+def test_a_file_that_names_another_kind_of_base_is_told_although_all_fits(
+    base: LoadedBase, tmp_path: Path, declared: str, notes: int
+) -> None:
+    """A LoRA of SDXL's first text encoder alone fits the one of SD 1.x."""
+    tensors = kohya(f"lora_te1_{TEXT.replace('.', '_')}")
+    save_file(tensors, tmp_path / "a.safetensors", {"ss_base_model_version": declared})
+    found = bring_in(tmp_path / "a.safetensors", base, "it")
+    assert len(found.notes) == notes
+    assert all("says that it is for sdxl_base_v1-0, and the base" in note for note in found.notes)
+
+
 def test_a_dora_in_a_folder_has_a_magnitude_for_every_module(text_base: TextBase, tmp_path: Path) -> None:
     """Without one, PEFT would take the base's norms, and another weight than the trained one would come of it."""
     both = {**peft(f"base_model.model.{LANGUAGE}"), **peft(f"base_model.model.{LANGUAGE.replace('q_', 'v_')}")}
