@@ -7,6 +7,7 @@ from pathlib import Path
 from studio.datasets import dataset_names, datasets_folder, example_datasets
 from studio.engine.client import Engine
 from studio.library import Library
+from studio.long_captions import surely_long_notes
 from studio.picture_index import Known, PictureIndex
 from trainers.data.captions import Caption, read_captions
 from trainers.data.likeness import Pair, near_duplicates
@@ -91,7 +92,8 @@ def view_of(library: Library, folder: str) -> DatasetView:
         return DatasetView(index, notes=tuple(list_folder(index.folder, may_be_empty=True).passed_over()))
     known, found = index.read(), read_captions(list_folder(index.folder))
     captions = {name: caption for name, caption in found.by_name.items() if name in known}
-    return DatasetView(index, captions, known, found.notes)
+    long = surely_long_notes({name: caption.text for name, caption in captions.items()})
+    return DatasetView(index, captions, known, (*found.notes, *long))
 
 
 def _is_empty(library: Library, folder: str) -> bool:
