@@ -19,6 +19,7 @@ from studio.long_captions import long_caption_notes, surely_long_notes
 from studio.report import Quiet
 from studio.run_kinds import run_kinds
 from studio.runs import Run, create_run, execute
+from studio.text_worker import read_training_texts
 from studio.web.dataset_view import view_of
 from studio.web.progress_line import notes_html
 from tests.support import draw_pictures, write_tiny_captioner
@@ -27,6 +28,7 @@ from trainers.config import RunConfig, parse_config
 from trainers.data.captions import captions_of
 from trainers.data.pictures import Picture, read_folder
 from trainers.errors import UserError
+from trainers.text_config import TextConfig
 
 _LONG = "zqx, " + "word, " * 60
 
@@ -139,7 +141,7 @@ def test_captions_past_the_encoders_end_are_counted_and_the_worst_is_shown(
     pictures = [Picture(Path(name), text, ".txt", name) for name, text in texts.items()]
     (said,) = long_caption_notes(base, pictures)
     assert said.startswith("2 of 3 captions too long for the text encoder")
-    assert "c.png: 8 characters, 'eyond it'" in said or "c.png" in said
+    assert "The most is lost of c.png: 7 characters, 'yond it'." in said  # a token per letter; 75 are read
     assert long_caption_notes(base, pictures[:1]) == []
 
 
@@ -177,6 +179,22 @@ def test_what_comes_with_added_pictures_is_read_or_named(library: Library, root:
     found = work(library, "add_pictures", dataset="flat", files=[str(root)])
     assert "The repeats of 1_sky/, 3_ink boat/ are not kept" in "\n".join(found["notes"])
     assert "more/ holds 1 picture that is not read." in found["notes"]
+
+
+def test_a_folder_of_texts_names_the_files_that_are_not_read(tmp_path: Path) -> None:
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    for name in ("data.jsonl", "._data.jsonl"):  # what a Mac leaves beside a file is no second one
+        (folder / name).write_text('{"text": "one"}\n')
+    settings = {"name": "t", "stage": "sft", "data": str(folder), "device": "cpu"}
+    assert read_training_texts(parse_config(settings, TextConfig)).training.path.name == "data.jsonl"
+    (folder / "data.jsonl").rename(folder / "train.jsonl")
+    (folder / "held_out.jsonl").write_text('{"text": "two"}\n')
+    (folder / "more.csv").write_text("text\nthree\n")
+    texts = read_training_texts(parse_config(settings, TextConfig))
+    assert texts.notes() == ["2 other files of texts are not read: ._data.jsonl, more.csv."]
+    alone = read_training_texts(parse_config({**settings, "data": str(folder / "train.jsonl")}, TextConfig))
+    assert alone.notes() == []
 
 
 def test_a_captioning_takes_the_name_of_a_folder_for_no_caption(library: Library, root: Path, tmp_path: Path) -> None:

@@ -202,6 +202,9 @@ class TestPassedOver:
         draw_pictures(tmp_path / "project" / "img" / "10_boat", 1)
         with pytest.raises(UserError, match="Folders with repeats lie in img: give that one"):
             read_folder(tmp_path / "project")
+        draw_pictures(tmp_path / "backward" / "10_girl" / "images", 2)
+        with pytest.raises(UserError, match=r"Its folders hold some: 10_girl/images \(2\)\. Give one of them"):
+            read_folder(tmp_path / "backward")
 
     def test_a_name_that_is_no_unicode_is_named(self, tmp_path: Path) -> None:
         folder = draw_pictures(tmp_path / "d", 1)
@@ -296,6 +299,11 @@ class TestRepeats:
             "10_ink boat/: 1 picture without a caption file, taken for 'ink boat' after the folder's name, as kohya's "
             "trainers do.",
         )
+
+    def test_a_caption_that_cannot_be_read_is_named_with_its_folder(self, root: Path) -> None:
+        (root / "4_sky" / "0.txt").write_bytes("船".encode("gbk"))
+        with pytest.raises(UserError, match=r"4_sky/: The encoding of 0\.txt cannot be told"):
+            read_folder(root)
 
     def test_plain_folders_and_files_beside_them_are_named(self, root: Path) -> None:
         draw_pictures(root / "extra", 1)

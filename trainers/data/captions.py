@@ -190,7 +190,10 @@ class _CaptionFiles:
         return self._exact.get(stem) or self._folded.get(stem.casefold()) or []
 
     def _text_of(self, path: Path) -> str:
-        content = read_text(path)
+        try:
+            content = read_text(path)
+        except UserError as error:
+            raise UserError(f"{self.place.prefix}: {error}" if self.place.prefix else str(error)) from error
         self._encodings[path.name] = content.encoding
         return content.text
 

@@ -204,21 +204,32 @@ def _told_folder(name: str, pictures: int, captions: int) -> str:
 
 
 def _told_empty(listing: Listing) -> str:
-    below = {path.name: found[0] for path in listing.top.folders if (found := _holds(path))[0]}
-    deeper = [path for path in listing.top.folders if any(_with_repeats(_place(path)))] if below else []
-    if deeper:
-        advice = f"Folders with repeats lie in {listed(path.name for path in deeper)}: give that one."
+    below = dict(_filled(listing.folder))
+    parents = {Path(name).parent for name in below if _WITH_REPEATS.fullmatch(Path(name).name)} - {Path()}
+    if parents:
+        advice = f"Folders with repeats lie in {listed(sorted(map(str, parents)))}: give that one."
     elif below:
-        counts = ", ".join(f"{name} ({count})" for name, count in sorted(below.items()))
-        advice = f"Its folders hold some: {counts}. Give one of them."
+        advice = (
+            f"Its folders hold some: {listed(f'{name} ({count})' for name, count in below.items())}. Give one of them."
+        )
     else:
         advice = f"Put {', '.join(SUFFIXES)} files there."
     if below and listing.top.tables:
         tables = listed(path.name for path in listing.top.tables)
         advice += f" Captions are read from {tables} where it lies beside the pictures: move it there."
-    notes = [note for note in listing.passed_over() if "/ holds " not in note]
+    notes = [note for note in listing.passed_over() if not below or "/ holds " not in note]
     which = " that are read" if listing.top.other_forms else ""
     return " ".join([f"The data folder {listing.folder} holds no pictures{which}.", advice, *notes])
+
+
+def _filled(folder: Path, above: str = "", depth: int = _DEPTH) -> Iterator[tuple[str, int]]:
+    """Return the folders below one that hold pictures of their own, by path, with how many."""
+    for place in (_place(path) for path in _place(folder).folders):
+        name = f"{above}{place.path.name}"
+        if place.pictures:
+            yield name, len(place.pictures)
+        if depth > 1:
+            yield from _filled(place.path, f"{name}/", depth - 1)
 
 
 def _is_text(name: str) -> bool:
