@@ -70,9 +70,9 @@ def _forecast(config: CaptionConfig, library: Library) -> Forecast:
     notes: list[str] = []
     try:
         check_writable(Path(config.data).expanduser().resolve())
-        folder = read_captions(list_folder(Path(config.data).expanduser()))
-        found = folder.by_name
-        notes += folder.notes
+        told = read_captions(list_folder(Path(config.data).expanduser()))
+        found = told.by_name
+        notes += told.notes
         kept = 0 if config.overwrite else sum(caption.is_written for caption in found.values())
         facts = {"pictures": str(len(found)), "to be captioned": str(len(found) - kept)}
         if kept:
