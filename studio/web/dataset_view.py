@@ -12,6 +12,7 @@ from studio.picture_index import Known, PictureIndex
 from trainers.data.captions import Caption, read_captions
 from trainers.data.likeness import Pair, near_duplicates
 from trainers.data.listing import list_folder
+from trainers.wording import listed
 
 PER_PAGE = 60
 
@@ -90,10 +91,13 @@ def view_of(library: Library, folder: str) -> DatasetView:
     index = PictureIndex(library, Path(folder))
     if _is_empty(library, folder):
         return DatasetView(index, notes=tuple(list_folder(index.folder, may_be_empty=True).passed_over()))
-    known, found = index.read(), read_captions(list_folder(index.folder))
+    listing = list_folder(index.folder)
+    known, found = index.read(), read_captions(listing)
     captions = {name: caption for name, caption in found.by_name.items() if name in known}
     long = surely_long_notes({name: caption.text for name, caption in captions.items()})
-    return DatasetView(index, captions, known, (*found.notes, *long))
+    times = listed(f"{name} × {count}" for name, count in listing.repeats.items())
+    repeats = [f"Repeats in a pass over the data: {times}."] if times else []
+    return DatasetView(index, captions, known, (*repeats, *found.notes, *long))
 
 
 def _is_empty(library: Library, folder: str) -> bool:

@@ -91,7 +91,8 @@ def test_the_same_is_said_in_the_terminal_in_preflight_and_in_the_data_tab(
     assert "The most is lost of 1_sky/1.png: " in found.notes[-1]
     work(library, "survey_pictures", folder=str(root))
     view = view_of(library, str(root))
-    assert view.notes[:-1] == expected
+    assert view.notes[0] == "Repeats in a pass over the data: 1_sky/ × 1, 3_ink boat/ × 3."
+    assert view.notes[1:-1] == expected
     assert "1 caption of more than 75 words and marks, the longest of 1_sky/1.png with 122." in view.notes[-1]
     assert view.names == ["1_sky/0.png", "1_sky/1.png", "3_ink boat/0.png", "3_ink boat/1.png"]
     assert view.captions["3_ink boat/0.png"].text == "a boat’s sail"
