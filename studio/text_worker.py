@@ -21,14 +21,14 @@ from studio.training_work import (
     say_parts,
     write_trained,
 )
-from trainers.data.texts import FORMS, HELD_OUT, TextData, TextRow, held_out_file, read_texts
+from trainers.data.texts import ENDINGS, FORMS, HELD_OUT, TextData, TextRow, held_out_file, read_texts
 from trainers.errors import UserError
 from trainers.loop import ADAPTER, Training, begin
 from trainers.preflight import check_parts
 from trainers.stages import TextTask, find_stage, make_task
 from trainers.storage import sha256_of_file
 from trainers.text_config import TextConfig
-from trainers.wording import count_of
+from trainers.wording import count_and_name, count_of
 
 _SAMPLES = 4
 
@@ -39,6 +39,8 @@ class TrainingTexts:
 
     training: TextData
     held_out: TextData | None
+    passed_over: Sequence[str] = ()
+    """Other files of texts in the folder that was given, by name."""
 
     def facts(self) -> dict[str, str]:
         """Return what is told of the files."""
@@ -49,12 +51,13 @@ class TrainingTexts:
         return found
 
     def notes(self) -> list[str]:
-        """Return sentences on columns that are not read."""
-        return [
-            f"Columns of {data.path.name} that are not used: {', '.join(data.unused)}."
-            for data in (self.training, self.held_out)
-            if data is not None and data.unused
+        """Return sentences on columns that are not read, and on files that look like more of the data."""
+        read = [data for data in (self.training, self.held_out) if data is not None]
+        notes = [
+            f"Columns of {data.path.name} that are not used: {', '.join(data.unused)}." for data in read if data.unused
         ]
+        why = "of texts is not read", "of texts are not read"
+        return notes + ([count_and_name(self.passed_over, "other file", *why)] if self.passed_over else [])
 
 
 def read_training_texts(config: TextConfig) -> TrainingTexts:
@@ -75,7 +78,10 @@ def read_training_texts(config: TextConfig) -> TrainingTexts:
                 f"{found.path} holds {found.form.title}, and the stage {stage.name!r} learns from {wanted}. Take other "
                 "data, or another --stage."
             )
-    return TrainingTexts(data, held)
+    read = [found.path.name for found in (data, held) if found is not None]
+    there = sorted(Path(config.data).iterdir()) if Path(config.data).is_dir() else []
+    others = [path.name for path in there if path.suffix.lower() in ENDINGS and path.name not in read]
+    return TrainingTexts(data, held, others)
 
 
 def load_base_of(config: TextConfig) -> TextBase:
