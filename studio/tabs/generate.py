@@ -48,7 +48,7 @@ TEXTS = {
     "generate.use": ("Use these settings", "套用這些設定"),
     "generate.to_compare": ("Compare these adapters", "比較這些轉接器"),
     "generate.to_blend": ("Blend these adapters", "混合這些轉接器"),
-    "generate.from_png": ("Settings from a PNG", "從 PNG 讀取設定"),
+    "generate.from_picture": ("Settings from a picture", "從圖片讀取設定"),
     "generate.recalled": ("Used: {used}.", "已套用：{used}。"),
     "generate.not_used": ("Not used: {what}.", "未套用：{what}。"),
     "generate.recall": ("What was read", "讀取結果"),
@@ -63,7 +63,9 @@ def _build(desk: Desk) -> None:
     with gr.Row():
         with gr.Column(min_width=320, scale=5):
             form = GenerateForm(desk.library, words)
-            recall = gr.UploadButton(words("generate.from_png"), file_types=[".png"], size="sm")
+            recall = gr.UploadButton(
+                words("generate.from_picture"), file_types=[".png", ".jpg", ".jpeg", ".webp"], size="sm"
+            )
             recalled = gr.Textbox(label=words("generate.recall"), interactive=False, visible=False)
             with gr.Row():
                 _send_to(desk, form)
