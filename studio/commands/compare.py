@@ -29,6 +29,15 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     repeated = "may be repeated"
     parser.add_argument("--prompt", action="append", required=True, dest="prompts", metavar="PROMPT", help=repeated)
     parser.add_argument(
+        "--subject",
+        action="append",
+        default=[],
+        dest="subjects",
+        metavar="TEXT",
+        help="what every look should keep of a prompt, such as 'a boat': one for each prompt, or one for all; without "
+        "it the prompt's first phrase without colours",
+    )
+    parser.add_argument(
         "--adapter",
         action="append",
         default=[],
@@ -98,6 +107,7 @@ def _run(options: argparse.Namespace) -> None:
             more[axis] = axis_values(axis, text, f"--{what}")
     grid = GridOptions(
         prompts=options.prompts,
+        subjects=options.subjects,
         adapters=options.adapter,
         mixtures=options.mix,
         weights=axis_values("weight", options.weights, "--weights"),
