@@ -18,6 +18,7 @@ from pipelines.compare.grid import plan_grid
 from pipelines.compare.scores import LookSummary, render_grid, summarise
 from pipelines.generate import PictureRequest
 from pipelines.judge import Judge
+from pipelines.prompt_notes import note_sentences
 from pipelines.recipe import Recipe, content_hash
 from studio.commands._command import numbers
 from studio.library import Library, parse_adapters
@@ -71,6 +72,8 @@ def search_weights(library: Library, recipe: Recipe, options: argparse.Namespace
         options.guidance,
         options.search,
     )
+    for sentence in note_sentences({f"prompt {prompt!r}": prompt for prompt in options.prompts}):
+        report.say(sentence)
     judge = find_judge(options.judge, options.base, options.device)
     with open_session(
         library, options.base, names, report, device=options.device, precision=options.precision

@@ -97,6 +97,7 @@ def _run(options: argparse.Namespace) -> None:
         if given
     }
 
+    from pipelines.prompt_notes import note_sentences
     from studio.comparing import comparison_costs, run_comparison
     from studio.comparison_plan import GridOptions, axis_values
     from studio.session import find_judge, open_session
@@ -125,7 +126,10 @@ def _run(options: argparse.Namespace) -> None:
     )
     plan = grid.comparison(out)
     judge = find_judge(options.judge, options.base, options.device)
+    asked = {f"prompt {prompt!r}": prompt for prompt in options.prompts} | {"negative prompt": options.negative_prompt}
     with Terminal() as report:
+        for sentence in note_sentences(asked):
+            report.say(sentence)
 
         def session(
             base: str, adapters: Sequence[str], recipes: "Sequence[Recipe]"

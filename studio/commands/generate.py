@@ -59,6 +59,7 @@ def _run(options: argparse.Namespace) -> None:
 
     from pipelines.generate import PictureRequest, generate
     from pipelines.picture_file import write_picture
+    from pipelines.prompt_notes import note_sentences
     from pipelines.recipe import read_recipe
     from studio.session import open_session
 
@@ -95,7 +96,8 @@ def _run(options: argparse.Namespace) -> None:
         ) as session,
     ):
         session.attachments.drop_blocks(dict(options.drop_blocks))
-        for sentence in session.attachments.prompt_notes(prompt, weights):
+        asked = {"prompt": prompt, "negative prompt": options.negative_prompt}
+        for sentence in (*note_sentences(asked), *session.attachments.prompt_notes(prompt, weights)):
             report.say(sentence)
         pictures = generate(
             session.attachments,

@@ -16,6 +16,7 @@ from studio.web.desk import Desk, told
 from studio.web.first_opening import first_opening
 from studio.web.kept_form import keep_form
 from studio.web.progress_line import loading_line, problem_line, progress_line
+from studio.web.prompt_words import prompt_notes_said
 from studio.web.tickets import Tickets
 from studio.web.voting import place_voting
 from trainers.errors import UserError
@@ -164,6 +165,8 @@ class _Handlers:
         notes: list[str] = [self._say(request, said)] if said else []
         try:
             arguments = CompareForm.arguments(values)
+            asked = (*str(arguments["prompts"]).splitlines(), arguments["negative_prompt"])
+            notes += prompt_notes_said(partial(self._say, request), asked)
             yield self._answer(progress_line(self._say(request, "shared.loading")), notes)
             for event in self._tickets.run(request, "compare", {**arguments, "cost_only": cost_only}):
                 if line := loading_line(event):

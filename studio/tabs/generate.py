@@ -16,6 +16,7 @@ from studio.web.generate_form import GenerateForm
 from studio.web.generate_gallery import drawn_chosen, listed_chosen, results
 from studio.web.kept_form import keep_form
 from studio.web.progress_line import loading_line, problem_line, progress_line
+from studio.web.prompt_words import prompt_notes_said
 from studio.web.tickets import Tickets
 from trainers.errors import UserError
 
@@ -172,6 +173,8 @@ def _drawer(desk: Desk, tickets: Tickets) -> Any:
         try:
             arguments = GenerateForm.wanted(values).arguments()
             drawn.notes += _trigger_notes(desk, request, arguments)
+            asked = (arguments["prompt"], arguments["negative_prompt"])
+            drawn.notes += prompt_notes_said(partial(words.say, request), asked)
             yield shown(progress_line(words.say(request, "shared.loading")))
             for event in tickets.run(request, "generate", arguments):
                 drawn.take(event)
