@@ -4,14 +4,21 @@ from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from pipelines.families import LoadedBase
 from pipelines.prompt_notes import SENTENCES
 from studio.cli import main
+from studio.engine.workbench import Workbench
+from studio.engine_jobs.generate import JOB
 from studio.forecast import forecast_pictures
 from studio.library import Library
 from studio.web.prompt_words import TEXTS, prompt_notes_said
 from studio.web.words import Words
+from tests.support import random_adapter
+from trainers.adapter import write_adapter
 from trainers.config import parse_config
 
 CAPTURE = pytest.CaptureFixture[str]
@@ -35,6 +42,39 @@ def test_generate_and_compare_say_what_is_not_understood(
     said = capsys.readouterr().out
     assert "Note: in the prompt '__sea__', __sea__ is read as letters: nothing is filled in" in said
     assert "Note: in the negative prompt" in said
+
+
+def test_merging_is_proposed_for_a_batch_and_draws_the_same(library: Library, tiny_base: Path, capsys: CAPTURE) -> None:
+    draw = ["generate", "a boat", "--base", str(tiny_base), "--device", "cpu", "--steps", "1", "--count", "4"]
+    assert main([*draw, "--adapter", "one:0.5", "--out", "live.png"]) == 0
+    assert "Note: the adapters cost time at each step of 4 pictures. --merge adds them" in capsys.readouterr().out
+    assert main([*draw, "--adapter", "one:0.5", "--merge", "--out", "merged.png"]) == 0
+    assert "--merge" not in capsys.readouterr().out
+    for number in range(1, 5):
+        with Image.open(f"live-{number}.png") as one, Image.open(f"merged-{number}.png") as other:
+            assert np.abs(np.asarray(one).astype(int) - np.asarray(other)).max() <= 1
+    assert main([*draw, "--merge", "--out", "x.png"]) == 2
+    assert "--merge is for adapters that --adapter names" in capsys.readouterr().err
+
+
+def test_the_job_offers_merging_where_it_pays_and_can_be_done(
+    library: Library, base: LoadedBase, tiny_base: Path
+) -> None:
+    write_adapter(library.adapters_folder / "narrow", random_adapter(base, "narrow", method="pfeiffer"))
+    bench = Workbench(library, lambda event: None, lambda: None)
+    common = {"prompt": "a boat", "base": str(tiny_base), "device": "cpu", "steps": 1}
+    for offered, weights, count, merge in (
+        (True, {"one": 0.5, "narrow": 0.0}, 4, False),
+        (False, {"one": 0.5}, 3, False),
+        (False, {"one": 0.5}, 4, True),
+        (False, {"one": 0.5, "narrow": 1.0}, 4, False),
+        (False, {}, 4, False),
+    ):
+        events = [
+            dict(event) for event in JOB.run(bench, {**common, "weights": weights, "count": count, "merge": merge})
+        ]
+        assert [event["event"] for event in events] == ["merging_pays"] * offered + ["picture"] * count
+    bench.release()
 
 
 def test_training_says_it_of_captions_and_sample_prompts(
