@@ -71,7 +71,8 @@ def read_picture_settings(path: Path) -> PictureSettings:
                         f"The picture has {picture.width} x {picture.height} pixels, at most {LIMIT_PIXELS:,} are read."
                     )
                 texts = dict(getattr(picture, "text", {}))
-                comment = _user_comment(picture.getexif().get_ifd(_EXIF).get(_USER_COMMENT))
+                exif = picture.getexif()
+                comment = _user_comment(exif.get_ifd(_EXIF).get(_USER_COMMENT) or exif.get(_USER_COMMENT))
     except UserError:
         raise
     except Exception as error:  # decoders raise nearly anything on hostile bytes
@@ -181,6 +182,8 @@ def _user_comment(value: Any) -> str:
     if code.startswith(b"UNICODE"):
         if rest[:2] in (b"\xff\xfe", b"\xfe\xff"):
             encoding = "utf-16"
+        elif 0 not in rest:  # some write UTF-8 behind the name of UTF-16, whose commas would hold a zero
+            encoding = "utf-8"
         else:  # the byte order is EXIF's own by the standard, and big by most programs: letters have a zero on one side
             encoding = "utf-16-be" if rest[0::2].count(0) >= rest[1::2].count(0) else "utf-16-le"
         return rest.decode(encoding, "replace").strip("\0 ")

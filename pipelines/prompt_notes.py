@@ -26,7 +26,7 @@ _PATTERNS: Mapping[str, re.Pattern[str]] = {
         rf"\((?:[^()\\]|\\.)*[^\d\s()](?::{_NUMBER}|\s*:\s*\d*\.\d+)\s*\)"  # (sea:1.3), not (at 10:30)
         r"|\(\s*\([^()]*\)\s*\)"  # ((sea))
         r"|\[[^\[\]]*\]"  # [sea]
-        r"|\{[^{}|\":]*\}"  # NovelAI's {sea}
+        r"|\{[^{}|\"]*\}"  # NovelAI's {sea}
         rf"|(?<![\w.]){_NUMBER}::[^:]+::"  # and 1.3::sea::
         r"|[^\W\d_]{3,}\+\++(?!\w)"  # compel's sea++
         rf"|(?<=\))(?:\d*\.\d+|\++(?!\w)|-+(?=[\s,]|$))"  # and (sea)1.3, (sea)-

@@ -65,6 +65,16 @@ def of(prompt: str, negative: str = "") -> dict[str, Any]:
             {"RNG: cuda"},
         ),
         (f"a cat\nSteps: 20\nNegative prompt: x\n{_FACTS}", of("a cat\nSteps: 20", "x"), set()),
+        (
+            "a\nSteps: 20, Sampler: k_euler, CFG scale: 7, Seed: 1,Size: 512x512, Model: foo, model: other",
+            of("a"),
+            {"Sampler: k_euler", "model: other"},
+        ),
+        (
+            f'a\n{_FACTS}, ADetailer prompt: "blue eyes, detailed face, ", X: 1',
+            of("a"),
+            {"ADetailer prompt: blue eyes, detailed face, ", "X: 1"},
+        ),
     ],
 )
 def test_every_legal_text_is_read(text: str, values: dict[str, Any], unused: set[str]) -> None:
@@ -120,6 +130,7 @@ _LINES = f"a 船 <lora:ink:0.5>\nNegative prompt: wet\n{_FACTS}"
         (b"UNICODE\0", _LINES.encode("utf-16-le")),
         (b"UNICODE\0", _LINES.encode("utf-16")),
         (b"ASCII\0\0\0", _LINES.encode()),
+        (b"UNICODE\0", _LINES.encode()),
         (b"\0" * 8, _LINES.encode()),
         (b"", _LINES.encode()),
     ],
@@ -128,6 +139,20 @@ def test_jpeg_and_webp_carry_the_text_in_exif(tmp_path: Path, ending: str, code:
     file = tmp_path / f"a{ending}"
     Image.new("RGB", (8, 8)).save(file, exif=_exif(code, text))
     assert read_picture_settings(file).values == {**of("a 船", "wet"), "adapters": {"ink": 0.5}}
+
+
+def test_a_comment_outside_its_own_folder_of_exif_is_read(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x9286] = b"UNICODE\0" + _LINES.encode("utf-16-be")
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.jpg", exif=exif)
+    assert read_picture_settings(tmp_path / "a.jpg").values["seed"] == 1
+
+
+def test_json_in_a_comment_is_named(tmp_path: Path) -> None:
+    exif = _exif(b"UNICODE\0", '{"sui_image_params": {"prompt": "a"}}'.encode("utf-16-be"))
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.webp", exif=exif)
+    with pytest.raises(UserError, match="SwarmUI's settings"):
+        read_picture_settings(tmp_path / "a.webp")
 
 
 @pytest.mark.parametrize(
