@@ -166,9 +166,9 @@ def _summary(
         change, seen = subject - shown, shown - _mean([item.absent_score for item in base])
         if seen >= _LEAST_SEEN:
             kept = 1 + change / seen
-            own = {(item.cell.request.prompt, item.cell.request.seed): item.subject_score for item in base}
+            beside = {(item.cell.request.prompt, item.cell.request.seed): item.subject_score for item in base}
             places = [(item.cell.request.prompt, item.cell.request.seed) for item in group]
-            changes = [item.subject_score - own.get(at, shown) for item, at in zip(group, places, strict=True)]
+            changes = [item.subject_score - beside.get(at, shown) for item, at in zip(group, places, strict=True)]
             kept_width = _half_width_over_seeds(group, changes) / seen
     return LookSummary(
         label,
