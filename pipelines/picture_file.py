@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from pipelines.webui_text import quoted_fact
 from trainers.storage import write_bytes
 
 if TYPE_CHECKING:
@@ -70,12 +71,12 @@ def webui_parameters(picture: Image.Image, request: "PictureRequest", base: Mapp
         lines.append(f"Negative prompt: {request.negative_prompt}")
     facts = {
         "Steps": request.steps,
-        "Sampler": base["sampler"],
+        "Sampler": quoted_fact(base["sampler"]),
         "CFG scale": f"{request.guidance:g}",
         "Seed": request.seed,
         "Size": f"{picture.width}x{picture.height}",
         "Model hash": str(base["fingerprint"])[:10],
-        "Model": base["name"],
+        "Model": quoted_fact(base["name"]),
     }
     lines.append(", ".join(f"{key}: {value}" for key, value in facts.items()))
     return "\n".join(lines)

@@ -12,12 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pipelines.base_card import base_card
 from pipelines.families import LoadedBase
 from studio.measure_step import size
 from studio.run_control import Control
 from studio.runs import Journal, Run
 from trainers.adapter import Adapter, AdapterPart, parts_size_bytes, write_adapter
-from trainers.card import AdapterCard, BaseCard, HeadCard, PartCard
+from trainers.card import AdapterCard, HeadCard, PartCard
 from trainers.checkpoint import newest_checkpoint, write_checkpoint
 from trainers.config import PartConfig, TrainingConfig
 from trainers.errors import UserError
@@ -141,12 +142,7 @@ def write_trained(
     config = training.config
     card = AdapterCard(
         name=config.name,
-        base=BaseCard(
-            name=base.name,
-            family=base.family,
-            fingerprint=base.fingerprint,
-            widths=dict(base.widths),
-        ),
+        base=base_card(base),
         parts={part: _part_card(plan) for part, plan in config.parts.items()},
         triggers=triggers,
         data=dict(data),

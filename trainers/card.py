@@ -31,6 +31,9 @@ class BaseCard(BaseModel):
     family: str
     fingerprint: str = Field(description="SHA-256 over the base's weights.")
     widths: dict[str, int] = Field(description="Shape facts that another base must share to carry the adapter.")
+    unet_layers: tuple[int, ...] = Field(
+        (), description="Layers of each level of the UNet, by which blocks are counted; empty where there is none."
+    )
 
 
 class ParentCard(BaseModel):

@@ -29,6 +29,15 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     repeated = "may be repeated"
     parser.add_argument("--prompt", action="append", required=True, dest="prompts", metavar="PROMPT", help=repeated)
     parser.add_argument(
+        "--subject",
+        action="append",
+        default=[],
+        dest="subjects",
+        metavar="TEXT",
+        help="what every look should keep of a prompt, such as 'a boat': one for each prompt, or one for all; without "
+        "it the prompt's first phrase without colours",
+    )
+    parser.add_argument(
         "--adapter",
         action="append",
         default=[],
@@ -88,6 +97,7 @@ def _run(options: argparse.Namespace) -> None:
         if given
     }
 
+    from pipelines.prompt_notes import note_sentences
     from studio.comparing import comparison_costs, run_comparison
     from studio.comparison_plan import GridOptions, axis_values
     from studio.session import find_judge, open_session
@@ -98,6 +108,7 @@ def _run(options: argparse.Namespace) -> None:
             more[axis] = axis_values(axis, text, f"--{what}")
     grid = GridOptions(
         prompts=options.prompts,
+        subjects=options.subjects,
         adapters=options.adapter,
         mixtures=options.mix,
         weights=axis_values("weight", options.weights, "--weights"),
@@ -115,7 +126,10 @@ def _run(options: argparse.Namespace) -> None:
     )
     plan = grid.comparison(out)
     judge = find_judge(options.judge, options.base, options.device)
+    asked = {f"prompt {prompt!r}": prompt for prompt in options.prompts} | {"negative prompt": options.negative_prompt}
     with Terminal() as report:
+        for sentence in note_sentences(asked):
+            report.say(sentence)
 
         def session(
             base: str, adapters: Sequence[str], recipes: "Sequence[Recipe]"

@@ -25,7 +25,7 @@ def _run(options: argparse.Namespace) -> None:
     minutes, seconds = divmod(round(time.monotonic() - started), 60)
     print()
     print("\n".join(result.table))
-    print("(0 % is the base, 100 % the style's own pictures; prompt kept: CLIP-T of its noun, against the base)")
+    print("(0 % is the base, 100 % the style's own pictures; of the subject, 100 % is the base, by CLIP-T of its noun)")
     print(f"\nDone in {minutes} min {seconds} s, {peak_memory_bytes() / 2**30:.1f} GiB of memory at most.")
     print(f"Look at   {result.grid}")
     print(f"Numbers   {result.scores}")

@@ -33,6 +33,12 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--text-base", default="pocket-lm", metavar="BASE", help="language model of --expand (default pocket-lm)"
     )
+    parser.add_argument(
+        "--merge",
+        action="store_true",
+        help="add the adapters into the base's weights while drawing: the same pictures but for rounding, in the "
+        "base's own time for each",
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of the first picture (default 0)")
     parser.add_argument("--count", type=int, default=1, help="pictures, with seeds counting up (default 1)")
     parser.add_argument("--out", default="picture.png", metavar="FILE", help="PNG file (default picture.png)")
@@ -56,9 +62,13 @@ def _run(options: argparse.Namespace) -> None:
     weights = parse_adapters(options.adapter)
     if options.recipe and weights:
         raise UserError("Give --adapter or --recipe, not both; a recipe names its adapters itself.")
+    if options.merge and not weights:
+        raise UserError("--merge is for adapters that --adapter names; leave it out. A recipe is merged as it is.")
 
     from pipelines.generate import PictureRequest, generate
+    from pipelines.merging_pays import merging_pays
     from pipelines.picture_file import write_picture
+    from pipelines.prompt_notes import note_sentences
     from pipelines.recipe import read_recipe
     from studio.session import open_session
 
@@ -95,12 +105,19 @@ def _run(options: argparse.Namespace) -> None:
         ) as session,
     ):
         session.attachments.drop_blocks(dict(options.drop_blocks))
-        for sentence in session.attachments.prompt_notes(prompt, weights):
+        asked = {"prompt": prompt, "negative prompt": options.negative_prompt}
+        for sentence in (*note_sentences(asked), *session.attachments.prompt_notes(prompt, weights)):
             report.say(sentence)
+        if not options.merge and merging_pays(options.count, weights) and session.attachments.can_merge(weights):
+            report.say(
+                f"Note: the adapters cost time at each step of {options.count} pictures. --merge adds them into the "
+                "base's weights while drawing, which is quicker, and the pictures are the same but for rounding."
+            )
         pictures = generate(
             session.attachments,
             requests,
             recipes=session.recipes,
+            merged=options.merge,
             on_step=lambda done, total: report.progress("drawing", done, total),
         )
         for number, picture in pictures:

@@ -33,6 +33,7 @@ class Wanted:
     height_px: float | None
     base: str
     beside_base: bool
+    merge: bool
     adapters: Sequence[tuple[str | None, float | None]]
 
     def arguments(self) -> dict[str, Any]:
@@ -66,6 +67,7 @@ class Wanted:
             "height_px": int(self.height_px) if self.height_px else None,
             "base": (self.base or "").strip() or "pocket",
             "beside_base": bool(self.beside_base),
+            "merge": bool(self.merge),
             "weights": weights,
         }
 
