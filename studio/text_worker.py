@@ -29,7 +29,7 @@ from trainers.preflight import check_parts
 from trainers.stages import TextTask, find_stage, make_task
 from trainers.storage import sha256_of_file
 from trainers.text_config import PART, TextConfig
-from trainers.wording import count_of
+from trainers.wording import count_of, listed
 
 _SAMPLES = 4
 
@@ -50,12 +50,8 @@ class TrainingTexts:
         return found
 
     def notes(self) -> list[str]:
-        """Return sentences on columns that are not read."""
-        return [
-            f"Columns of {data.path.name} that are not used: {', '.join(data.unused)}."
-            for data in (self.training, self.held_out)
-            if data is not None and data.unused
-        ]
+        """Return sentences on what in the files is passed over."""
+        return [note for data in (self.training, self.held_out) if data is not None for note in data.notes()]
 
 
 def read_training_texts(config: TextConfig) -> TrainingTexts:
@@ -64,11 +60,12 @@ def read_training_texts(config: TextConfig) -> TrainingTexts:
     Raises:
         UserError: a file is missing or broken, or its form is none that the stage learns from.
     """
-    stage, data = find_stage(config.stage), read_texts(Path(config.data))
+    stage = find_stage(config.stage)
+    data = read_texts(Path(config.data), wanted=stage.forms)
     place = Path(config.validation) if config.validation is not None else held_out_file(Path(config.data))
     if config.validation is None and place is not None and place.resolve() == data.path.resolve():
         place = None  # the held-out file itself is trained on, on purpose
-    held = read_texts(place, HELD_OUT) if place is not None else None
+    held = read_texts(place, HELD_OUT, stage.forms) if place is not None else None
     for found in (data, held):
         if found is not None and found.form.name not in stage.forms:
             wanted = ", ".join(FORMS[name].title for name in stage.forms)
@@ -139,6 +136,8 @@ def _evaluation(
         prompts = [TextRow("prompt", messages=({"role": "user", "content": text},)) for text in config.sample_prompts]
     else:
         prompts = task.prompts(_SAMPLES)
+        if prompts:
+            journal.say(f"sample prompts: {listed(row.where for row in prompts)}")
 
     def sample() -> dict[str, bytes]:
         lines = task.show(prompts) or _answers(journal, config, training, live, prompts)
@@ -163,6 +162,7 @@ def _answers(
         TextRequest(
             prompt=row.text,
             messages=row.messages,
+            tools=row.tools,
             plain=not row.messages,
             weights={config.name: 1.0},
             maximum_tokens=config.sample_tokens,

@@ -36,12 +36,12 @@ class RewardTask(HeadedTask):
         refuse_packing(config.packing)
         self.config = config
         self.role = role
-        self._rows = rows
         self._encoder = ChatEncoder(role.tokenizer)
         self._max_length = config.length_for(role.context_tokens)
         self._pairs, found = encode_pairs(
             rows, self._encoder, self._max_length, cut_long=config.cut_long, context_tokens=role.context_tokens
         )
+        self._rows = [rows[number // len(MARKS)] for number in found.kept[:: len(MARKS)]]
         self.examples: Sequence[Encoded] = found.rows
         self.places: Sequence[str] = found.places
         self.lengths: Sequence[int] = found.lengths
@@ -86,7 +86,7 @@ class RewardTask(HeadedTask):
         lines: list[Mapping[str, str]] = []
         for row in shown:
             answers = (row.chosen, row.rejected)
-            encoded = [encode_answer(self._encoder, row.messages, answer, row.where) for answer in answers]
+            encoded = [encode_answer(self._encoder, row.messages, answer, row.where, row.tools) for answer in answers]
             found = head_outputs(self.role, self.head, [one.cut(self._max_length) for one in encoded])[:, 0].tolist()
             told = "\n".join(f"{value:+.2f} {answer}" for value, answer in zip(found, answers, strict=True))
             lines.append({"prompt": row.messages[-1]["content"], "answer": told})
