@@ -8,7 +8,7 @@ from studio.forecast import OUT_OF_MEMORY, part_fact
 from studio.library import Library
 from studio.measure_step import MemoryMeter, cost_of, size
 from studio.run_kinds._run_kind import Forecast
-from studio.text_worker import TrainingTexts, load_base_of, read_training_texts
+from studio.text_worker import TrainingTexts, held_out_notes, load_base_of, read_training_texts
 from trainers.adapter import parts_size_bytes
 from trainers.errors import UserError
 from trainers.loop import begin, trained_parts
@@ -40,7 +40,7 @@ def forecast_text(config: TextConfig, library: Library) -> Forecast:
         if texts is not None:
             task = make_task(config, base, texts.training.rows)
             facts |= task.facts()
-            notes += task.notes
+            notes += [*task.notes, *held_out_notes(task, texts)]
             training = begin(config, task, Accelerator(cpu=base.device.type == "cpu"))
             facts |= {part: part_fact(config, training, part) for part in config.parts}
             size_bytes = parts_size_bytes(trained_parts(training))

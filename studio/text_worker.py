@@ -76,6 +76,16 @@ def read_training_texts(config: TextConfig) -> TrainingTexts:
     return TrainingTexts(data, held)
 
 
+def held_out_notes(task: TextTask, texts: TrainingTexts) -> list[str]:
+    """Return sentences on what of the held-out texts is not measured.
+
+    Raises:
+        UserError: none of them can be.
+    """
+    held = texts.held_out
+    return [f"{held.path.name}: {note}" for note in task.about_held_out(held.rows)] if held is not None else []
+
+
 def load_base_of(config: TextConfig) -> TextBase:
     """Load the base that a run trains on."""
     return load_text_base(
@@ -97,7 +107,7 @@ def work(run: Run, journal: Journal, control: Control) -> Path | None:
     task = make_task(config, base, texts.training.rows)
     for what, found in task.facts().items():
         journal.say(f"{what}: {found}")
-    for note in (*texts.notes(), *task.notes):
+    for note in (*texts.notes(), *task.notes, *held_out_notes(task, texts)):
         journal.say(f"Note: {note}")
     check_unchanged(run, base, _digests(texts), ("validation", "sample_tokens", "trust_remote_code"))
     scores: dict[str, float] = {}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from studio.commands._command import Command, library_of
 from studio.report import Terminal
-from studio.text_commands._options import add_text_base
+from studio.text_commands._options import add_text_base, say_notes
 from trainers.errors import UserError
 
 
@@ -25,9 +25,10 @@ def _run(options: argparse.Namespace) -> None:
     texts = [line for line in sys.stdin.read().splitlines() if line] if options.texts == ["-"] else options.texts
     if bool(options.data) == bool(texts):
         raise UserError("Give either texts or --data.")
-    data = read_texts(Path(options.data).expanduser(), HELD_OUT) if options.data else None
+    data = read_texts(Path(options.data).expanduser(), HELD_OUT, ("classification", "text")) if options.data else None
     if data is not None and data.form.name not in ("classification", "text"):
         raise UserError(f"{data.path} holds {data.form.title}; texts, with labels or without, are needed.")
+    say_notes(data.notes() if data is not None else ())
     with (
         Terminal() as report,
         open_head(

@@ -98,6 +98,7 @@ class ChatEncoder:
                 tools=[dict(tool) for tool in tools] or None,
                 return_dict=True,
                 return_assistant_tokens_mask=True,
+                tokenizer_kwargs={"verbose": False},
             )
             trained = [bool(mark) for mark in found["assistant_masks"]]
         else:

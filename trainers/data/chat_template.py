@@ -1,18 +1,17 @@
 """A tokenizer's chat template: chats to text, and where in that text each turn stands with its end.
 
 A turn is found by rendering the chat up to it and behind it: what the longer text adds is the turn. Some templates
-write an earlier turn differently once later ones follow (Qwen3 writes empty thoughts before the last answer alone). There
-the chat is rendered once more with marks in place of what is said, and what stands between the marks is the template's.
+write an earlier turn differently once later ones follow (Qwen3 writes empty thoughts before the last answer alone).
+There the chat is rendered once more with marks in place of what is said; what stands between marks is the template's.
 """
 
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
-from os.path import commonprefix
 from typing import Any
 
-from trainers.data.turns import Message, is_said
+from trainers.data.turns import Message, is_said, said_in
 from trainers.errors import UserError
 from trainers.wording import listed
 
@@ -58,9 +57,7 @@ class ChatTemplate:
             turns = ", ".join(turn["role"] for turn in messages)
             reason = " ".join(str(error).split())[:200].rstrip(".")
             advice = ". Put what the system says before the user's first words" if "ystem" in reason else ""
-            raise UserError(
-                f"{where}: the base's chat template refuses the turns {turns}: {reason}{advice}"
-            ) from error
+            raise UserError(f"{where}: the base's chat template refuses the turns {turns}: {reason}{advice}") from error
 
     def as_it_knows(self, messages: Sequence[Message], where: str, tools: Tools = ()) -> Sequence[Message]:
         """Return a chat with its tool calls in the spelling that the template shows: templates differ in it.
@@ -68,24 +65,22 @@ class ChatTemplate:
         Raises:
             UserError: it shows them in none, or leaves out what tools there are or what one gave back.
         """
-        calls = [call["function"] for turn in messages for call in turn.get("tool_calls", ())]
-        given = [turn["content"] for turn in messages if turn["role"] == "tool"]
-        named = [str(tool.get("function", tool).get("name", "")) for tool in tools]
-        if not calls and not given and not named:
+        calls = any(turn.get("tool_calls") for turn in messages)
+        if not calls and not tools and all(turn["role"] != "tool" for turn in messages):
             return messages
-        wanted = [*(call["name"] for call in calls), *given, *named]
         problem = ""
         for spelling in _spellings(messages) if calls else (messages,):
+            marked, marked_tools, names = _with_tools_marked(spelling, tools)
             try:
-                text = self.text(spelling, where, tools)
+                self.text(spelling, where, tools)
+                text = self.text(marked, where, marked_tools)
             except UserError as error:
                 problem = problem or str(error)
                 continue
-            hidden = [one for one in wanted if not is_shown(one, text)]
+            hidden = [name for mark, name in names.items() if mark not in text]
             if not hidden:
                 return spelling
-            what = "what tools there are" if set(hidden) <= set(named) else "tool calls and what tools give back"
-            problem = f"{where}: the base's chat template leaves out {what} ({listed(map(repr, hidden), 3)})"
+            problem = f"{where}: the base's chat template leaves out {listed(hidden, 3)}"
         raise UserError(f"{problem}. Take a base whose chat template knows tools, or leave these rows out")
 
     def spans(
@@ -130,33 +125,33 @@ class ChatTemplate:
             return None
         turn, opening = whole[len(before) : len(behind)], asked[len(before) :]
         if messages[number]["role"] != "assistant":
-            said = messages[number]["content"].strip()
+            said = said_in(messages[number]).strip()
             place = turn.rfind(said)
             return (len(before) + place, len(before) + place + len(said)) if said and place >= 0 else None
         if not turn.startswith(opening):  # as where the model is to begin with thoughts, and the data has none
             return None
         bare = turn.rstrip()
         end = len(bare) if bare.endswith(self._ends) else len(turn)
-        return len(before) + len(commonprefix([opening, turn])), len(before) + end
+        return len(before) + len(opening), len(before) + end
 
     def _by_marks(self, messages: Sequence[Message], whole: str, where: str, tools: Tools) -> Mapping[int, Span]:
         """Find all turns by what the text is with marks in place of what they say."""
         marked = [
-            {**turn, "content": f"{_BEGIN}{number}{_END}"} if turn["content"].strip() else turn
+            {**turn, "content": f"{_BEGIN}{number}{_END}"} if said_in(turn).strip() else turn
             for number, turn in enumerate(messages)
         ]
         hollow = self.text(marked, where, tools)
         between, numbers = _MARK.split(hollow)[::2], [int(number) for number in _MARK.findall(hollow)]
         if _BEGIN in whole or numbers != sorted(set(numbers)) or not whole.startswith(between[0]):
             return {}
-        closing = between[-1].rstrip() if numbers and messages[numbers[-1]]["role"] == "assistant" else ""
+        closing = between[-1] if numbers and messages[numbers[-1]]["role"] == "assistant" else None
         found: dict[int, Span] = {}
         place = len(between[0])
         for number, (left, right) in zip(numbers, pairwise(between), strict=True):
-            forms = _forms(messages[number]["content"])
+            forms = _forms(said_in(messages[number]))
             said = next((form for form in forms if whole.startswith(form + right, place)), None)
-            if said is None:
-                return {}
+            if said is None:  # what was found until here is certain all the same
+                break
             end = place + len(said)
             if messages[number]["role"] == "assistant":
                 start = place - (len(left) - self._opened(messages[:number], left, where, tools))
@@ -164,7 +159,7 @@ class ChatTemplate:
             else:
                 found[number] = place, end
             place = end + len(right)
-        return found if place == len(whole) else {}
+        return found
 
     def _opened(self, before: Sequence[Message], left: str, where: str, tools: Tools) -> int:
         """Return how much of what stands before an answer the model is given: it writes the rest itself."""
@@ -178,10 +173,14 @@ class ChatTemplate:
         place = left.rfind(opening) if opening else -1
         return place + len(opening) if place >= 0 else len(left)
 
-    def _closing(self, right: str, closing: str) -> int:
-        """Return how much of what stands behind an answer is its end."""
-        if closing and right.startswith(closing):
-            return len(closing)
+    def _closing(self, right: str, closing: str | None) -> int:
+        """Return how much of what stands behind an answer is its end.
+
+        Args:
+            closing: what stands behind the chat's last answer, None where it ends in none.
+        """
+        if closing is not None and right.startswith(closing.rstrip() or closing):
+            return len(closing.rstrip() or closing)
         space = len(right) - len(right.lstrip())
         word = next((word for word in self._ends if right.startswith(word, space)), None)
         if word is not None:
@@ -196,12 +195,20 @@ def is_shown(said: str, text: str) -> bool:
 
 
 def _forms(said: str) -> tuple[str, ...]:
-    """Return what a template may make of what is said."""
-    return (said, said.rstrip(), said.lstrip(), said.strip(), json.dumps(said, ensure_ascii=False)[1:-1])
+    """Return what a template may make of what is said: many strip it, and some leave earlier thoughts out."""
+    without_thoughts = said.rpartition("</think>")[2].strip()
+    return (
+        said,
+        said.rstrip(),
+        said.lstrip(),
+        said.strip(),
+        json.dumps(said, ensure_ascii=False)[1:-1],
+        without_thoughts,
+    )
 
 
 def _spellings(messages: Sequence[Message]) -> Iterable[Sequence[Message]]:
-    """Yield a chat in the ways that templates want tool calls: arguments as values or text, no content as "" or null."""
+    """Yield a chat in the ways that templates want tool calls: arguments as values or text, no content "" or null."""
 
     def spelled(turn: Message, *, as_text: bool, null: bool) -> Message:
         if not turn.get("tool_calls"):
@@ -219,6 +226,30 @@ def _spellings(messages: Sequence[Message]) -> Iterable[Sequence[Message]]:
             yield [spelled(turn, as_text=as_text, null=null) for turn in messages]
 
 
+def _with_tools_marked(messages: Sequence[Message], tools: Tools) -> tuple[list[Message], list[Any], dict[str, str]]:
+    """Return a chat and its tools with marks for the names of functions and what tools give back, and what each was."""
+    names: dict[str, str] = {}
+
+    def mark(what: str) -> str:
+        names[f"{_BEGIN}{len(names)}{_END}"] = what
+        return list(names)[-1]
+
+    def function(one: Mapping[str, Any], what: str) -> Mapping[str, Any]:
+        if "function" in one:
+            return {**one, "function": function(one["function"], what)}
+        return {**one, "name": mark(f"{what} {one.get('name', 'without a name')}")}
+
+    turns: list[Message] = []
+    for number, turn in enumerate(messages, 1):
+        if turn.get("tool_calls"):
+            turns.append({**turn, "tool_calls": [function(call, "the call of") for call in turn["tool_calls"]]})
+        elif turn["role"] == "tool":
+            turns.append({**turn, "content": mark(f"what a tool gives back (turn {number})")})
+        else:
+            turns.append(turn)
+    return turns, [function(tool, "the tool") for tool in tools], names
+
+
 def _as_text(arguments: Any) -> str:
     return arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
 
@@ -228,5 +259,5 @@ def not_shown(messages: Sequence[Message], whole: str) -> tuple[str, ...]:
     return tuple(
         f"turn {number} ({turn['role']})"
         for number, turn in enumerate(messages, 1)
-        if is_said(turn) and not is_shown(turn["content"] or "", whole)
+        if is_said(turn) and not is_shown(said_in(turn), whole)
     )

@@ -130,9 +130,7 @@ def text_row(form: Form, where: str, row: Mapping[str, Any], found: TurnsRead) -
     answers = _completion(row["completion"], "completion", where, found)
     count = len(prompt.messages)
     not_learned = prompt.not_learned | {count + number for number in answers.not_learned}
-    return TextRow(
-        where, (*prompt.messages, *answers.messages), not_learned=not_learned, asked=count, tools=tools
-    )
+    return TextRow(where, (*prompt.messages, *answers.messages), not_learned=not_learned, asked=count, tools=tools)
 
 
 def _answer(text: str) -> Message:

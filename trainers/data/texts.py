@@ -15,7 +15,19 @@ from trainers.data.turns import ROLES, Message, TurnsRead
 from trainers.errors import UserError, raise_problems
 from trainers.wording import count_of
 
-__all__ = ["ENDINGS", "FORMS", "HELD_OUT", "ROLES", "TRAINING", "Form", "Message", "TextData", "TextRow", "held_out_file", "read_texts"]
+__all__ = [
+    "ENDINGS",
+    "FORMS",
+    "HELD_OUT",
+    "ROLES",
+    "TRAINING",
+    "Form",
+    "Message",
+    "TextData",
+    "TextRow",
+    "held_out_file",
+    "read_texts",
+]
 
 TRAINING, HELD_OUT = "train", "held_out"
 """Names of the files in a folder."""

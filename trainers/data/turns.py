@@ -19,9 +19,9 @@ EMPTY_ANSWERS = "empty answers, which are not learned from"
 _OTHERS_MARKS = "marks to learn from turns that are not the assistant's"
 _ROLE_NAMES: Mapping[str, str] = {
     **{role: role for role in ROLES},
-    **{"human": "user", "gpt": "assistant", "chatgpt": "assistant", "model": "assistant", "bot": "assistant"},
-    **{"observation": "tool", "function_response": "tool", "tool_response": "tool"},
-    **{"function_call": "assistant", "tool_call": "assistant"},
+    "human": "user",
+    **dict.fromkeys(("gpt", "chatgpt", "model", "bot", "function_call", "tool_call"), "assistant"),
+    **dict.fromkeys(("observation", "function_response", "tool_response"), "tool"),
 }
 _CALLING = ("function_call", "tool_call")
 """Of ShareGPT: turns whose text is a tool call, written as JSON."""
@@ -103,9 +103,14 @@ def read_tools(value: Any, where: str) -> tuple[Mapping[str, Any], ...]:
     return tuple(value)
 
 
+def said_in(message: Message) -> str:
+    """Return what a turn says; a turn that calls tools may say nothing."""
+    return message.get("content") or ""
+
+
 def is_said(message: Message) -> bool:
     """Return whether a turn holds anything at all."""
-    return bool(message["content"].strip() or message.get("tool_calls") or any(message.get(key) for key in _REASONING))
+    return bool(said_in(message).strip() or message.get("tool_calls") or any(message.get(key) for key in _REASONING))
 
 
 def json_value(text: str, where: str) -> Any:
@@ -178,7 +183,9 @@ def _calls(value: Any, place: str) -> list[Mapping[str, Any]]:
     for call in value if isinstance(value, list) else [value]:
         inner = call.get("function", call) if isinstance(call, Mapping) else None
         if not isinstance(inner, Mapping) or not isinstance(inner.get("name"), str):
-            raise UserError(f"{place}: a tool call must have the name of a function and its arguments, not {call!r:.80}")
+            raise UserError(
+                f"{place}: a tool call must have the name of a function and its arguments, not {call!r:.80}"
+            )
         arguments = inner.get("arguments", inner.get("parameters", {}))
         if isinstance(arguments, str) and arguments.lstrip().startswith("{"):
             arguments = json_value(arguments, f"{place}: the arguments of {inner['name']}")

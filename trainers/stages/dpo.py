@@ -76,6 +76,9 @@ class PreferenceTask(WritingTask):
         found = {str(row.messages): TextRow(row.where, messages=row.messages, tools=row.tools) for row in self._rows}
         return list(found.values())[:count]
 
+    def about_held_out(self, rows: Sequence[TextRow]) -> Sequence[str]:
+        return self._encode(rows, cut_long=True)[1].notes(self._max_length)
+
     @torch.no_grad()
     def validation_loss(self, rows: Sequence[TextRow]) -> float:
         pairs, _ = self._encode(rows, cut_long=True)

@@ -26,6 +26,7 @@ from trainers.stages._stage import VALIDATION, Stage, StageSettings, WritingTask
 from trainers.text_config import TextConfig
 
 _EVALUATION_ROWS = 16
+_LONG = "prompts that leave no room for an answer"
 
 
 class GrpoSettings(StageSettings):
@@ -101,7 +102,7 @@ class GroupPolicyTask(WritingTask):
         self.examples: Sequence[Encoded] = [Encoded(tuple(one), (False,) * len(one)) for one in self._prompts]
         self.places: Sequence[str] = [row.where for row in self._rows]
         self.lengths: Sequence[int] = [len(prompt) for _, prompt in found]
-        self.notes: Sequence[str] = passed_over({"prompts that leave no room for an answer": longer})
+        self.notes: Sequence[str] = passed_over({_LONG: longer})
         self._rewards = parse_rewards(settings.rewards)
         # What the data lack for a reward is told now, before anything is attached.
         self._try([one for one in self._rewards if not one.reward.is_adapter])
@@ -148,6 +149,10 @@ class GroupPolicyTask(WritingTask):
 
     def prompts(self, count: int) -> list[TextRow]:
         return list(self._rows[:count])
+
+    def about_held_out(self, rows: Sequence[TextRow]) -> Sequence[str]:
+        _, _, longer = self._fitting([(row, self._encoder.beginning(row)) for row in prompts_of(rows)])
+        return passed_over({_LONG: longer})
 
     @torch.no_grad()
     def validate(self, rows: Sequence[TextRow]) -> Mapping[str, float]:

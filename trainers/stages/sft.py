@@ -85,6 +85,9 @@ class SupervisedTask(WritingTask):
         before = row.messages[: answers[0]] if answers else ()
         return TextRow(row.where, messages=before, tools=row.tools)
 
+    def about_held_out(self, rows: Sequence[TextRow]) -> Sequence[str]:
+        return self._encode(rows, cut_long=True).notes(self._max_length)
+
     @torch.no_grad()
     def validation_loss(self, rows: Sequence[TextRow]) -> float:
         encoded = self._encode(rows, cut_long=True).rows
