@@ -12,6 +12,7 @@ from typing import Any
 from PIL import Image
 
 from pipelines.picture_file import OWN_KEY
+from trainers.data.plain_text import not_plain_in, shown
 from trainers.errors import UserError
 
 _LIMIT_TEXT = 20_000
@@ -90,7 +91,9 @@ def checked_settings(found: Mapping[str, Any]) -> PictureSettings:
     values: dict[str, Any] = {}
     unused: list[str] = []
     for key, value in found.items():
-        if key in ("prompt", "negative_prompt") and isinstance(value, str) and len(value) <= _LIMIT_TEXT:
+        if problem := not_plain_in({key: value}):
+            unused.append(f"{shown(key)[:60]}: not plain text ({problem})")
+        elif key in ("prompt", "negative_prompt") and isinstance(value, str) and len(value) <= _LIMIT_TEXT:
             values[key] = value
         elif key in _RANGES and (number := _number(key, value)) is not None:
             values[key] = number

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from trainers.data.plain_text import plain_values
 from trainers.errors import UserError
 
 TEMPORARY_PREFIX = ".tmp-"
@@ -80,7 +81,7 @@ def read_json(path: Path, what: str) -> Any:
     try:
         if path.stat().st_size > _LIMIT_JSON_BYTES:
             raise UserError(f"The {what} {path} has more than {_LIMIT_JSON_BYTES:,} bytes, so it is not read.")
-        return json.loads(path.read_text(encoding="utf-8"))
+        return plain_values(json.loads(path.read_text(encoding="utf-8")), f"The {what} {path}")
     except FileNotFoundError as error:
         raise UserError(f"The {what} {path} does not exist.") from error
     except (OSError, ValueError, RecursionError) as error:

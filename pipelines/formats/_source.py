@@ -12,6 +12,7 @@ from torch import Tensor
 
 from trainers.adapter_gate import CONFIG_NAME, TENSORS_NAME, tensor_problems
 from trainers.card import CARD_NAME
+from trainers.data.plain_text import plain_values
 from trainers.errors import UserError, raise_problems
 from trainers.storage import read_json
 from trainers.tensor_files import read_tensors
@@ -94,9 +95,13 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 
 def json_of(text: str | None) -> Any:
-    """Return the value of a JSON text from a file's metadata, None where it is none."""
+    """Return the value of a JSON text from a file's metadata, None where it is none.
+
+    Raises:
+        UserError: a text in it is not plain.
+    """
     try:
-        return json.loads(text) if text else None
+        return plain_values(json.loads(text), "The file's metadata") if text else None
     except (ValueError, RecursionError):
         return None
 

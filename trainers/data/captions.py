@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trainers.data.plain_text import not_plain, plain_text
 from trainers.errors import UserError, raise_problems
 from trainers.storage import write_text
 
@@ -66,7 +67,7 @@ def read_metadata(folder: Path) -> dict[str, str]:
     if not path.exists():
         return {}
     captions: dict[str, str] = {}
-    for number, line in enumerate(_read_text(path).splitlines(), start=1):
+    for number, line in enumerate(_read_text(path).split("\n"), start=1):
         if not line.strip():
             continue
         try:
@@ -78,6 +79,7 @@ def read_metadata(folder: Path) -> dict[str, str]:
             raise UserError(
                 f'{path}, line {number}: expected {{"file_name": …, "text": …}}, found {line[:80]!r}.'
             ) from error
+        plain_text(caption, f"{METADATA_NAME} line {number}: {name}")
         if captions.setdefault(name, caption) != caption:
             raise UserError(f"{path}, line {number}: {name} has another caption in an earlier line. Keep one of them.")
     return captions
@@ -178,7 +180,7 @@ def _changed_metadata(folder: Path, captions: Mapping[str, str]) -> str:
     """Return the file's lines with other captions; all else in them stays."""
     left = dict(captions)
     lines = []
-    for line in _read_text(folder / METADATA_NAME).splitlines():
+    for line in _read_text(folder / METADATA_NAME).split("\n"):
         if not line.strip():
             continue
         entry = json.loads(line)
@@ -193,7 +195,7 @@ def _changed_metadata(folder: Path, captions: Mapping[str, str]) -> str:
 
 
 def _cannot_be_read_well(caption: str) -> bool:
-    return "\0" in caption or len(caption) > LIMIT_CAPTION_CHARACTERS
+    return bool(not_plain(caption)) or len(caption) > LIMIT_CAPTION_CHARACTERS
 
 
 def _read_text(path: Path) -> str:

@@ -16,6 +16,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from trainers.data.captions import picture_paths, read_caption, read_metadata
+from trainers.data.plain_text import plain_text
 from trainers.errors import UserError, raise_problems
 
 FORMATS = ("PNG", "JPEG", "WEBP")
@@ -69,6 +70,7 @@ def read_folder(
     pictures: list[Picture] = []
     for path in paths:
         try:
+            plain_text(path.name, path.name)
             open_picture(path)
         except UserError as error:
             bad.append(str(error))

@@ -23,6 +23,21 @@ def not_plain(text: str) -> str:
     return ""
 
 
+def not_plain_in(value: Any) -> str:
+    """Return what in any text of nested values is not plain, names too; empty when all of it is."""
+    left = [value]
+    while left:  # deep nesting must not exhaust the stack
+        one = left.pop()
+        if isinstance(one, str):
+            if problem := not_plain(one):
+                return problem
+        elif isinstance(one, Mapping):
+            left += [*one.keys(), *one.values()]
+        elif isinstance(one, list | tuple):
+            left += one
+    return ""
+
+
 def plain_text(text: str, where: str) -> str:
     """Return the text as it is.
 
@@ -45,9 +60,9 @@ def plain_values(value: _Value, where: str) -> _Value:
     """
     if isinstance(value, Mapping):
         for key, inner in value.items():
-            if problem := _problem(key) or _problem(inner):
+            if problem := not_plain_in(key) or not_plain_in(inner):
                 raise UserError(f"{shown(where)}: {shown(str(key))}: not plain text ({problem})")
-    elif problem := _problem(value):
+    elif problem := not_plain_in(value):
         raise UserError(f"{shown(where)}: not plain text ({problem})")
     return value
 
@@ -55,17 +70,3 @@ def plain_values(value: _Value, where: str) -> _Value:
 def shown(text: str) -> str:
     """Return a text that can be printed: what is broken in it stands as an escape."""
     return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
-
-
-def _problem(value: Any) -> str:
-    left = [value]
-    while left:  # deep nesting must not exhaust the stack
-        one = left.pop()
-        if isinstance(one, str):
-            if problem := not_plain(one):
-                return problem
-        elif isinstance(one, Mapping):
-            left += [*one.keys(), *one.values()]
-        elif isinstance(one, list | tuple):
-            left += one
-    return ""

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from trainers.data.plain_text import plain_values
 from trainers.errors import UserError
 
 ENDINGS = (".jsonl", ".json", ".csv", ".txt")
@@ -28,7 +27,7 @@ def raw_rows(path: Path) -> tuple[list[RawRow], list[str]]:
     """Return a file's rows, and the names of what stands beside them in it.
 
     Raises:
-        UserError: the file is too large, no UTF-8, or broken (with the line), or a text in it is not plain.
+        UserError: the file is too large, no UTF-8, or broken (with the line).
     """
     if path.stat().st_size > _LIMIT_BYTES:
         raise UserError(f"{path} has more than {_LIMIT_BYTES:,} bytes, so it is not read.")
@@ -44,7 +43,7 @@ def raw_rows(path: Path) -> tuple[list[RawRow], list[str]]:
         found = _json(content, name, beside) if whole else _jsonl(content, name)
     else:
         found = _csv(content, name) if ending == ".csv" else _txt(content)
-    return [(f"{name} {line}", plain_values(row, f"{name} {line}")) for line, row in found], beside
+    return [(f"{name} {line}", row) for line, row in found], beside
 
 
 def _is_no_line(content: str) -> bool:

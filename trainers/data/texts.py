@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from trainers.data.passed_over import passed_over
+from trainers.data.plain_text import plain_values
 from trainers.data.text_files import ENDINGS, raw_rows
 from trainers.data.text_forms import FORMS, Form, TextRow, form_of, text_row, with_usual_names
 from trainers.data.turns import ROLES, Message, TurnsRead
@@ -74,6 +75,7 @@ def read_texts(data: Path, which: str = TRAINING, wanted: Sequence[str] = ()) ->
     turns = TurnsRead()
     for where, row in found:
         try:
+            plain_values(row, where)
             beside_it = {str(name): value for name, value in row.items() if name not in known}
             rows.append(replace(text_row(form, where, row, turns), columns=beside_it))
         except UserError as error:
