@@ -46,7 +46,7 @@ def forecast_text(config: TextConfig, library: Library) -> Forecast:
             size_bytes = parts_size_bytes(trained_parts(training))
             facts["adapter file"] = size(size_bytes)
             seen = config.steps * config.batch_size * config.accumulation
-            facts["passes"] = f"{seen / len(texts.training.rows):.1f} per row"
+            facts["passes"] = f"{seen * len(task.marks) / len(task.examples):.1f} per row"
             cost = cost_of(training, meter, size_bytes, library.folder)
             facts |= cost.facts()
             problems += cost.problems()

@@ -127,16 +127,18 @@ class ChatEncoder:
         """Return a plain text as the tokenizer begins one, not ended, and begun once where the text says it itself."""
         numbers = list(self.tokenizer(text, verbose=False).input_ids)
         begin, end = self.tokenizer.bos_token_id, self.tokenizer.eos_token_id
-        if begin is not None and numbers[:2] == [begin, begin]:
-            numbers = numbers[1:]
-        return numbers[:-1] if len(numbers) > 1 and numbers[-1] == end else numbers
+        while begin is not None and numbers[:2] == [begin, begin]:
+            del numbers[0]
+        while len(numbers) > 1 and numbers[-1] == end:
+            del numbers[-1]
+        return numbers
 
     def _numbers(self, text: str) -> list[int]:
         """Return a chat's text in tokens; the template has written what begins and ends it."""
         return list(self.tokenizer(text, add_special_tokens=False, verbose=False).input_ids)
 
     def _mark(self, trained: list[bool], text: str, spans: Iterable[Span], where: str, *, learned: bool) -> None:
-        """Mark the tokens of parts of a text; one that reaches into such a part belongs to it."""
+        """Mark the tokens of parts of a text; one that reaches into such a part belongs to it, as in transformers."""
         if not self.tokenizer.is_fast:
             self._mark_by_length(trained, text, spans, where, learned=learned)
             return

@@ -244,7 +244,9 @@ class GroupPolicyTask(WritingTask):
 
     def _rated(self, rows: Sequence[TextRow], answers: Sequence[Sequence[int]]) -> list[float]:
         assert self._rate is not None, "prepare comes first"
-        texts = self.role.tokenizer.batch_decode([list(one) for one in answers], skip_special_tokens=True)
+        texts = self.role.tokenizer.batch_decode(
+            [list(one) for one in answers], skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
         return self._rate(
             [
                 Answered(row.messages, text.strip(), row.columns, row.where)
