@@ -1,6 +1,7 @@
 """The ``studio`` command: one file per subcommand in `studio.commands`, found by itself."""
 
 import argparse
+import io
 import logging
 import os
 import sys
@@ -28,6 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # bitsandbytes warns, at every start without a GPU, that it found no faster kernel to download.
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    for stream in (sys.stdout, sys.stderr):  # file names and models may say what a terminal cannot show
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     given = list(sys.argv[1:] if arguments is None else arguments)
     for number, text in enumerate(given, 1):
         if problem := not_plain(text):

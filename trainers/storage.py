@@ -63,8 +63,19 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_text(path: Path, content: str) -> None:
-    """Replace a text file atomically, as UTF-8."""
-    write_bytes(path, content.encode())
+    """Replace a text file atomically, as UTF-8.
+
+    Raises:
+        UserError: half a character is in it, which no border kept out; or the disk is full.
+    """
+    try:
+        encoded = content.encode()
+    except UnicodeEncodeError as error:
+        line = content.count("\n", 0, error.start) + 1
+        raise UserError(
+            f"Cannot write {path}: its line {line} would not be plain text (a broken character)."
+        ) from error
+    write_bytes(path, encoded)
 
 
 def write_json(path: Path, value: Any) -> None:

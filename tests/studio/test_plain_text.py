@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -20,7 +23,7 @@ from pipelines.recipe import parse_recipe, read_recipe
 from pipelines.text_request import TextRequest
 from studio.cli import main
 from studio.engine.client import Engine
-from studio.library import Library
+from studio.library import Library, open_library
 from studio.run_kinds.captions import RUN_KIND as CAPTIONS
 from studio.searching import _read_trials
 from studio.web.plain_requests import PlainRequests
@@ -33,13 +36,13 @@ from trainers.data.pictures import read_folder
 from trainers.data.plain_text import not_plain, plain_text, plain_values, shown
 from trainers.data.texts import read_texts
 from trainers.errors import UserError
-from trainers.storage import read_json
+from trainers.storage import read_json, write_text
 from trainers.text_config import TextConfig
 from trainers.voice_judge import voice_texts
 
 HALF = "\ud83d"
 ESCAPED = "\\ud83d"
-BROKEN = r"not plain text \(a broken character\)"
+BROKEN = r"not (be )?plain text \(a broken character\)"
 
 
 @given(st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0")))
@@ -120,6 +123,8 @@ BORDERS: dict[str, Callable[[Path], Any]] = {
     "a new vote": lambda folder: keep_vote(Library(folder), "b", {"chosen": HALF}),
     "saved trials": _written(f'{{"weights": {{"{ESCAPED}": 1}}}}\n', _read_trials),
     "a voice": _written(f'{{"messages": [{{"role": "assistant", "content": "{ESCAPED}"}}]}}\n', voice_texts),
+    "a file that is written": lambda folder: write_text(folder / "x", f"fine\n{HALF}"),
+    "a library's place": lambda folder: open_library(f"{folder}/{HALF}"),
     "a job": lambda folder: Engine(folder).submit("text_chat", {"columns": [{"messages": [HALF]}]}),
 }
 
@@ -158,6 +163,19 @@ def test_an_argument_of_broken_bytes_is_named(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().err == (
         "studio: Argument 3, '\\\\udcff', is not plain text (a broken character). Write it as UTF-8.\n"
     )
+
+
+def test_what_a_terminal_cannot_show_is_printed_all_the_same(tmp_path: Path) -> None:
+    folder = Path(f"{tmp_path}/adapters/\udcfe")
+    folder.mkdir(parents=True)
+    (folder / "adapter.json").write_text("{")
+    said = subprocess.run(
+        [sys.executable, "-m", "studio", "list", "--library", str(tmp_path)],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        check=False,
+    )
+    assert (said.returncode, b"\\udcfe" in said.stdout) == (0, True), said.stderr
 
 
 def answered(body: bytes, kind: bytes = b"application/json") -> tuple[int, bytes]:

@@ -140,6 +140,12 @@ def test_a_refused_system_turn_is_one_sentence_for_all_rows(tokenizer: Any) -> N
     assert "x line 2" in second
 
 
+def test_a_template_that_writes_half_a_character_is_told(tokenizer: Any) -> None:
+    tokenizer.chat_template = "{{ '\ud83d' + messages[0].content }}"
+    with pytest.raises(UserError, match=r"x line 1: what the base's chat template makes of it: not plain text"):
+        ChatEncoder(tokenizer).chat(TWO, "x line 1")
+
+
 TOOL = {"type": "function", "function": {"name": "weather", "parameters": {}}}
 CALLING = [
     {"role": "user", "content": "weather?"},

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+from trainers.data.plain_text import plain_text
 from trainers.data.turns import Message, is_said, said_in
 from trainers.errors import UserError
 from trainers.wording import listed
@@ -45,19 +46,18 @@ class ChatTemplate:
         from jinja2 import TemplateError  # only here; the templates are the tokenizer's affair
 
         try:
-            return str(
-                self._tokenizer.apply_chat_template(
-                    [dict(turn) for turn in messages],
-                    tools=[dict(tool) for tool in tools] or None,
-                    tokenize=False,
-                    add_generation_prompt=asks,
-                )
+            text = self._tokenizer.apply_chat_template(
+                [dict(turn) for turn in messages],
+                tools=[dict(tool) for tool in tools] or None,
+                tokenize=False,
+                add_generation_prompt=asks,
             )
         except (TemplateError, TypeError) as error:  # a template that adds null to a text is a TypeError
             turns = ", ".join(turn["role"] for turn in messages)
             reason = " ".join(str(error).split())[:200].rstrip(".")
             advice = ". Put what the system says before the user's first words" if "ystem" in reason else ""
             raise UserError(f"{where}: the base's chat template refuses the turns {turns}: {reason}{advice}") from error
+        return plain_text(str(text), f"{where}: what the base's chat template makes of it")
 
     def as_it_knows(self, messages: Sequence[Message], where: str, tools: Tools = ()) -> Sequence[Message]:
         """Return a chat with its tool calls in the spelling that the template shows: templates differ in it.
