@@ -68,6 +68,18 @@ def test_a_broken_text_is_named_with_its_place(value: Any, said: str) -> None:
     str(caught.value).encode()  # the sentence itself can be printed
 
 
+def test_values_that_hold_themselves_or_the_same_thing_often_are_read_once() -> None:
+    many: Any = "fine"
+    for _ in range(60):
+        many = [many] * 9
+    held: dict[str, Any] = {"many": many}
+    held["self"] = held
+    assert plain_values(held, "here") is held
+    held["last"] = HALF
+    with pytest.raises(UserError, match=BROKEN):
+        plain_values(held, "here")
+
+
 def test_a_caption_that_is_half_a_character_is_told_with_its_line(tmp_path: Path) -> None:
     folder = draw_pictures(tmp_path, 1, captions=False)
     (folder / "metadata.jsonl").write_text(f'{{"file_name":"0.png","text":"cat {ESCAPED}"}}\n')

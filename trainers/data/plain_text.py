@@ -25,9 +25,13 @@ def not_plain(text: str) -> str:
 
 def not_plain_in(value: Any) -> str:
     """Return what in any text of nested values is not plain, names too; empty when all of it is."""
-    left = [value]
+    left, seen = [value], set[int]()
     while left:  # deep nesting must not exhaust the stack
         one = left.pop()
+        if isinstance(one, Mapping | list | tuple):
+            if id(one) in seen:  # YAML can put a list into itself, or the same one a million times
+                continue
+            seen.add(id(one))
         if isinstance(one, str):
             if problem := not_plain(one):
                 return problem
