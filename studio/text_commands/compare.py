@@ -53,7 +53,7 @@ def _run(options: argparse.Namespace) -> None:
             held_out=held_out.rows if held_out is not None else None,
             on_progress=lambda done, total: report.progress("comparing", done, total),
         )
-    if held_out is not None:
+    if held_out is not None and found.perplexities is not None:
         say_notes((*held_out.notes(), *found.perplexities[0].notes))
     print(_markdown(options.prompts, found) if options.markdown else _plain(options.prompts, found))
 

@@ -215,7 +215,7 @@ def _pair(where: str, row: Mapping[str, Any], found: TurnsRead, tools: tuple[Map
         raise UserError(f"{where}: the last turn before an answer must be the user's, not {before[-1]['role']!r}")
     if answers["chosen"] == answers["rejected"]:
         raise UserError(f"{where}: chosen and rejected are the same text")
-    return TextRow(where, before, **answers, tools=tools)
+    return TextRow(where, before, chosen=answers["chosen"], rejected=answers["rejected"], tools=tools)
 
 
 def _filled(row: Mapping[str, Any], name: str, where: str) -> str:

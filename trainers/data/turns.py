@@ -179,7 +179,7 @@ def _part(part: Any, place: str) -> str:
 def _calls(value: Any, place: str) -> list[Mapping[str, Any]]:
     """Return tool calls as ``{"type": "function", "function": {"name", "arguments"}}``, with arguments as values."""
     value = json_value(value, f"{place}: the tool call") if isinstance(value, str) else value
-    calls = []
+    calls: list[Mapping[str, Any]] = []
     for call in value if isinstance(value, list) else [value]:
         inner = call.get("function", call) if isinstance(call, Mapping) else None
         if not isinstance(inner, Mapping) or not isinstance(inner.get("name"), str):
