@@ -12,6 +12,7 @@ from pipelines.attach import Attachments
 from pipelines.families import PictureBase
 from pipelines.live import LiveRecipes
 from pipelines.recipe import Recipe
+from trainers.data.plain_text import plain_text
 from trainers.errors import UserError
 
 _LIMIT_WEIGHT = 100.0
@@ -49,6 +50,8 @@ class PictureRequest:
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
                 raise UserError(f"{name} {value} is out of range; {low} to {high} is possible.")
+        plain_text(self.prompt, "The prompt")
+        plain_text(self.negative_prompt, "The negative prompt")
         for adapter, weight in self.weights.items():
             if not abs(weight) <= _LIMIT_WEIGHT:  # also refuses NaN
                 raise UserError(

@@ -16,6 +16,7 @@ from PIL import Image
 
 from pipelines.picture_file import OWN_KEY
 from pipelines.webui_text import read_webui_text
+from trainers.data.plain_text import not_plain_in, shown
 from trainers.errors import UserError
 
 _LIMIT_TEXT = 20_000
@@ -115,23 +116,24 @@ def checked_settings(found: Mapping[str, Any]) -> PictureSettings:
     values: dict[str, Any] = {}
     unused: list[str] = []
     for key, value in found.items():
-        if key in ("prompt", "negative_prompt") and isinstance(value, str) and len(value) <= _LIMIT_TEXT:
-            values[key] = _mended(value)
-            unused += [f"{key}: characters that are broken"] if values[key] != value else []
+        if problem := not_plain_in({key: value}):
+            unused.append(f"{shown(key)[:60]}: not plain text ({problem})")
+        elif key in ("prompt", "negative_prompt") and isinstance(value, str) and len(value) <= _LIMIT_TEXT:
+            values[key] = value
         elif key in _RANGES and (number := _number(key, value)) is not None:
             values[key] = number
         elif key == "adapters" and isinstance(value, Mapping):
             values["adapters"], wrong = _weights(value)
             unused += wrong
         elif key == "base" and isinstance(value, Mapping) and isinstance(value.get("name"), str):
-            values["base"] = _mended(value["name"])
+            values["base"] = value["name"]
         elif key == "recipe":
             unused.append("recipe: adapters combined by a recipe belong to Blend")
         elif key == "expansion" and isinstance(value, Mapping):
             unused.append(f"the wish that the prompt was expanded from: {str(value.get('wish'))[:60]}")
         else:
             unused.append(f"{key[:60]}: {str(value)[:60]}")
-    return PictureSettings(values, tuple(map(_mended, unused)))
+    return PictureSettings(values, tuple(map(shown, unused)))
 
 
 def parse_webui_parameters(text: str) -> PictureSettings:
@@ -153,7 +155,7 @@ def parse_webui_parameters(text: str) -> PictureSettings:
             unused.append(f"{name}: {value[:60]}")
     unused += [line[:80] for line in read.further]
     checked = checked_settings(found)
-    return PictureSettings(checked.values, (*checked.unused, *map(_mended, unused)))
+    return PictureSettings(checked.values, (*checked.unused, *map(shown, unused)))
 
 
 def _tagged_adapters(prompt: str, unused: list[str]) -> dict[str, float]:
@@ -199,11 +201,6 @@ def _json_object(text: str) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _mended(text: str) -> str:
-    """Return a text without halves of surrogate pairs, which JSON can hold and no other text."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
 def _number(key: str, value: Any) -> float | int | None:
     kind, low, high = _RANGES[key]
     if isinstance(value, bool) or not isinstance(value, int | float | str):
@@ -224,7 +221,7 @@ def _weights(found: Mapping[Any, Any]) -> tuple[dict[str, float], list[str]]:
         except (TypeError, ValueError):
             weight = math.nan
         if isinstance(name, str) and abs(weight) <= 100:
-            weights[_mended(name[:100])] = weight
+            weights[name[:100]] = weight
         else:
             wrong.append(f"adapter {str(name)[:60]}: weight {str(value)[:30]}")
     return weights, wrong

@@ -23,6 +23,7 @@ from pipelines.blends import Blend, find_blend
 from pipelines.blocks import check_blocks
 from pipelines.schedules import Schedule
 from trainers.adapter import Adapter
+from trainers.data.plain_text import plain_values
 from trainers.errors import UserError, problem_sentence, raise_problems
 from trainers.storage import write_text
 
@@ -132,6 +133,7 @@ def parse_recipe(values: Any, *, what: str = "recipe") -> Recipe:
     Raises:
         UserError: naming every problem.
     """
+    plain_values(values, f"The {what}")
     try:
         recipe = Recipe.model_validate(values)
     except ValidationError as error:

@@ -1,11 +1,13 @@
 """The ``studio`` command: one file per subcommand in `studio.commands`, found by itself."""
 
 import argparse
+import io
 import logging
 import os
 import sys
 from collections.abc import Sequence
 
+from trainers.data.plain_text import not_plain, shown
 from trainers.errors import UserError
 from trainers.registry import discover
 
@@ -27,7 +29,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # bitsandbytes warns, at every start without a GPU, that it found no faster kernel to download.
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
-    options = _parser().parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):  # file names and models may say what a terminal cannot show
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    for number, text in enumerate(given, 1):
+        if problem := not_plain(text):
+            said = f"Argument {number}, {shown(text)!r}, is not plain text ({problem}). Write it as UTF-8."
+            print(f"studio: {said}", file=sys.stderr)
+            return 2
+    options = _parser().parse_args(given)
     try:
         _refuse_empty(options)
         return int(options.run(options) or 0)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainers.card import CARD_NAME, AdapterCard, check_name, read_card
+from trainers.data.plain_text import plain_text
 from trainers.errors import UserError, unknown
 from trainers.storage import TEMPORARY_PREFIX, folder_lock, sweep_temporary
 
@@ -150,7 +151,7 @@ def open_library(folder: str | None) -> Library:
     """Return the library at a folder, else at STUDIO_LIBRARY, else in the user's data folder."""
     chosen = folder or os.environ.get(ENVIRONMENT_VARIABLE)
     if chosen:
-        place = Path(chosen).expanduser()
+        place = Path(plain_text(chosen, f"The library {chosen}")).expanduser()
         if place.exists() and not place.is_dir():
             raise UserError(f"The library {place} is a file. Give a folder, with --library or STUDIO_LIBRARY.")
         return Library(place)

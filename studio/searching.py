@@ -25,6 +25,7 @@ from studio.library import Library, parse_adapters
 from studio.report import Report
 from studio.session import Session, find_judge, find_references, open_session
 from trainers.card import check_name
+from trainers.data.plain_text import plain_values
 from trainers.errors import UserError
 from trainers.storage import write_text
 
@@ -207,7 +208,8 @@ def _read_trials(path: Path) -> list[Trial]:
     if not path.is_file():
         return []
     try:
-        return [Trial(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = path.read_text(encoding="utf-8").split("\n")  # no other line end: prompts may hold such
+        return [Trial(**plain_values(json.loads(line), f"The trials in {path}")) for line in lines if line]
     except (ValueError, TypeError) as error:
         raise UserError(f"The trials in {path} cannot be read: {error}. Remove the file to begin again.") from error
 

@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from trainers.card import check_name
+from trainers.data.plain_text import plain_values
 from trainers.errors import UserError, problem_sentence, raise_problems
 from trainers.methods import MethodSettings, find_method
 
@@ -185,6 +186,7 @@ def parse_config(values: Mapping[str, Any], model: type[Any] = RunConfig) -> Any
     Raises:
         UserError: listing every unknown key and every value out of range, those of the parts' methods too.
     """
+    plain_values(values, "The run's settings")
     if "parts" in values:
         check_parts_shape(values["parts"])
     try:
@@ -266,7 +268,7 @@ def read_config(path: Path) -> dict[str, Any]:
         raise UserError(f"The config {path} cannot be read: {reason}.") from error
     if not isinstance(values, dict):
         raise UserError(f"The config {path} must be a mapping of settings, such as 'steps: 250'.")
-    return values
+    return plain_values(values, f"The config {path}")
 
 
 def config_as_yaml(config: TrainingConfig) -> str:

@@ -10,6 +10,7 @@ from studio.library import Library
 from studio.run_control import Control
 from studio.run_kinds._run_kind import Forecast, RunKind
 from trainers.card import check_name
+from trainers.data.plain_text import plain_values
 from trainers.errors import UserError, problem_sentence, raise_problems
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class CaptionConfig(BaseModel):
 
 
 def _parse(values: Mapping[str, Any]) -> CaptionConfig:
+    plain_values(values, "The captioning's settings")
     try:
         config = CaptionConfig.model_validate(dict(values))
     except ValidationError as error:

@@ -1,6 +1,8 @@
 """The options that several subcommands of ``studio text`` share."""
 
 import argparse
+import sys
+from collections.abc import Iterable
 
 from studio.commands._command import add_library
 
@@ -16,6 +18,12 @@ def add_text_base(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--trust-remote-code", action="store_true", help="run Python code that the base brings")
     add_library(parser)
+
+
+def say_notes(notes: Iterable[str]) -> None:
+    """Tell what is passed over, where it does not get into what the command gives."""
+    for note in notes:
+        print(f"Note: {note}", file=sys.stderr)
 
 
 def add_writing(parser: argparse.ArgumentParser) -> None:

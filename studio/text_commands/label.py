@@ -6,7 +6,7 @@ from pathlib import Path
 from studio.commands._command import Command, library_of
 from studio.library import parse_adapters
 from studio.report import Terminal
-from studio.text_commands._options import add_text_base
+from studio.text_commands._options import add_text_base, say_notes
 from trainers.errors import UserError
 from trainers.rewards import rewards
 from trainers.text_config import USUAL_BATCH
@@ -58,7 +58,9 @@ def _run(options: argparse.Namespace) -> None:
         one.with_argument(lambda reward, said: str(library.find(said)) if reward.is_adapter else said)
         for one in (parse_rewards(options.rewards) if options.rewards else ())
     ]
-    rows = prompts_of(read_texts(Path(options.data).expanduser()).rows[: options.rows])
+    data = read_texts(Path(options.data).expanduser())
+    say_notes(data.notes())
+    rows = prompts_of(data.rows[: options.rows])
     weights = parse_adapters(options.adapters)
     where = {
         "device": options.device,
