@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from trainers.card import CARD_NAME, AdapterCard, check_name, read_card
 from trainers.errors import UserError, unknown
+from trainers.paths import path_of
 from trainers.storage import TEMPORARY_PREFIX, folder_lock, sweep_temporary
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Library:
             UserError: there is none; the nearest names are given.
         """
         if os.sep in name or name.startswith("."):
-            folder = Path(name).expanduser()
+            folder = path_of(name)
             if not (folder / CARD_NAME).is_file():
                 raise UserError(f"{name} is not an adapter's folder: it holds no {CARD_NAME}.")
             return folder
@@ -150,12 +151,12 @@ def open_library(folder: str | None) -> Library:
     """Return the library at a folder, else at STUDIO_LIBRARY, else in the user's data folder."""
     chosen = folder or os.environ.get(ENVIRONMENT_VARIABLE)
     if chosen:
-        place = Path(chosen).expanduser()
+        place = path_of(chosen)
         if place.exists() and not place.is_dir():
             raise UserError(f"The library {place} is a file. Give a folder, with --library or STUDIO_LIBRARY.")
         return Library(place)
     data_home = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
-    return Library(Path(data_home).expanduser() / "adapter-studio")
+    return Library(path_of(data_home) / "adapter-studio")
 
 
 def adapter_size_bytes(folder: Path) -> int:

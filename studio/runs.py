@@ -30,6 +30,7 @@ from studio.run_kinds import RunKind, kind_of
 from trainers.card import check_name
 from trainers.config import config_as_yaml, read_config
 from trainers.errors import UserError, unknown
+from trainers.paths import path_of
 from trainers.storage import (
     disk_errors,
     folder_is_locked,
@@ -191,7 +192,7 @@ def find_run(library: Library, name: str) -> Run:
     Raises:
         UserError: there is none.
     """
-    for folder in (library.runs_folder / name, Path(name).expanduser()):
+    for folder in (library.runs_folder / name, path_of(name)):
         if (folder / CONFIG_NAME).is_file():
             return Run(folder, library)
     raise unknown("Run", name, open_run_names(library), f"The library is {library.folder}.")

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from pipelines.families._leaves import leaf_targets
 from pipelines.families._picture_targets import TARGETS, host_targets
+from pipelines.weight_files import variant_of
 from trainers.errors import UserError
 
 # Without a floor, steps of pure noise weigh nothing under zero terminal SNR, and they decide the ground's brightness.
@@ -104,6 +105,19 @@ def names_pipeline(folder: Path, pipeline: str) -> bool:
     except (OSError, ValueError):
         return False
     return isinstance(index, dict) and index.get("_class_name") == pipeline
+
+
+def read_part(model: Any, folder: Path, **options: Any) -> Any:
+    """Load one model of a base from its folder, from safetensors alone, of whatever variant there is.
+
+    Raises:
+        UserError: the folder is missing, or holds no weights that are read.
+    """
+    if not folder.is_dir():
+        raise UserError(
+            f"The base has no folder {folder.name}. Fetch the whole model: its model_index.json asks for it."
+        )
+    return model.from_pretrained(folder, use_safetensors=True, variant=variant_of(folder), **options)
 
 
 def unet_widths(unet: Any) -> dict[str, int]:

@@ -1,7 +1,6 @@
 """``studio blend``: combine adapters into one, by the exact sum or another blend, and prove the file."""
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from studio.commands._command import Command, add_base, add_library, add_sampling, library_of
@@ -9,6 +8,7 @@ from studio.layer_tables import Column, add_layers, layer_table, span
 from studio.library import Library, parse_adapters
 from studio.report import Terminal
 from trainers.errors import UserError
+from trainers.paths import path_of
 from trainers.wording import count_of, listed
 
 _BLENDING = ("blend", "setting", "part_weight", "blocks", "seed", "dtype", "file")
@@ -148,7 +148,7 @@ def _recipe(options: argparse.Namespace) -> Any:
         if options.adapters:
             raise UserError(f"--recipe names the adapters; leave {' '.join(options.adapters)} away, or edit the file.")
         _refuse(options, _BLENDING, "cannot be used with --recipe, which says it all; edit the file.")
-        return read_recipe(Path(options.recipe).expanduser())
+        return read_recipe(path_of(options.recipe))
     if not options.adapters:
         raise UserError("There is nothing to blend. Give adapters as NAME:WEIGHT, or --recipe FILE.")
     weights = parse_adapters(options.adapters)

@@ -3,12 +3,12 @@
 import argparse
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from studio.commands._command import Command, add_base, add_library, add_sampling, library_of
 from studio.report import Terminal
 from trainers.errors import UserError
+from trainers.paths import path_of
 
 if TYPE_CHECKING:
     from pipelines.recipe import Recipe
@@ -77,7 +77,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    out = Path(options.out).expanduser()
+    out = path_of(options.out)
     if out.suffix.lower() != ".png":
         raise UserError(f"--out {str(out)!r} must be a .png file.")
     if out.is_dir():

@@ -2,10 +2,10 @@
 
 import argparse
 import time
-from pathlib import Path
 
 from studio.commands._command import Command
 from studio.report import Terminal
+from trainers.paths import path_of
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +19,7 @@ def _run(options: argparse.Namespace) -> None:
     from studio.resources import peak_memory_bytes
 
     started = time.monotonic()
-    out = Path(options.out).expanduser()
+    out = path_of(options.out)
     with Terminal() as report:
         result = run_demo(out, report, steps=options.steps, device=options.device)
     minutes, seconds = divmod(round(time.monotonic() - started), 60)

@@ -8,6 +8,7 @@ from studio.commands._command import Command, add_base, add_library, add_samplin
 from studio.library import parse_adapters
 from studio.report import Terminal
 from trainers.errors import UserError
+from trainers.paths import path_of
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +53,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    paths = _paths(Path(options.out).expanduser(), options.count)
+    paths = _paths(path_of(options.out), options.count)
     weights = parse_adapters(options.adapter)
     if options.recipe and weights:
         raise UserError("Give --adapter or --recipe, not both; a recipe names its adapters itself.")
@@ -62,7 +63,7 @@ def _run(options: argparse.Namespace) -> None:
     from pipelines.recipe import read_recipe
     from studio.session import open_session
 
-    recipe = read_recipe(Path(options.recipe).expanduser()) if options.recipe else None
+    recipe = read_recipe(path_of(options.recipe)) if options.recipe else None
     names = list(weights) if recipe is None else [item.adapter for item in recipe.active()]
     prompt, expansion = options.prompt, None
     if options.expand is not None:

@@ -1,11 +1,11 @@
 """``studio import``: bring an adapter from another program into the library."""
 
 import argparse
-from pathlib import Path
 
 from studio.commands._command import Command, add_base, add_library, library_of
 from studio.commands._matches import counted
 from studio.porting import import_adapter, usable_name
+from trainers.paths import path_of
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +19,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    path = Path(options.path).expanduser()
+    path = path_of(options.path)
     library = library_of(options)
     folder = library.new_adapter_folder(options.name or usable_name(path))
 

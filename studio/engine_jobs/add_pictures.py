@@ -15,6 +15,7 @@ from trainers.card import check_name
 from trainers.data.captions import BESIDE, SUFFIXES, captions_of, picture_paths, read_caption, write_captions
 from trainers.data.pictures import FORMATS, open_picture
 from trainers.errors import UserError
+from trainers.paths import path_of
 from trainers.storage import TEMPORARY_PREFIX, disk_errors, sha256_of_file
 
 _LIMIT_FILES = 5_000
@@ -38,7 +39,7 @@ def _run(workbench: Workbench, arguments: Mapping[str, Any]) -> Iterator[Event]:
     folder = datasets_folder(workbench.library) / check_name(str(arguments["dataset"]))
     if not folder.is_dir():
         raise UserError(f"There is no dataset {arguments['dataset']!r}. Make it first.")
-    given, refused = _sorted_out([Path(str(path)).expanduser() for path in arguments["files"]])
+    given, refused = _sorted_out([path_of(str(path)) for path in arguments["files"]])
     there = {sha256_of_file(path): path.name for path in folder.iterdir() if path.suffix.lower() in SUFFIXES}
     added: list[list[str]] = []
     for number, item in enumerate(given, start=1):

@@ -11,6 +11,7 @@ from studio.run_control import Control
 from studio.run_kinds._run_kind import Forecast, RunKind
 from trainers.card import check_name
 from trainers.errors import UserError, problem_sentence, raise_problems
+from trainers.paths import path_of
 
 if TYPE_CHECKING:
     from studio.runs import Journal, Run
@@ -52,9 +53,9 @@ def _parse(values: Mapping[str, Any]) -> CaptionConfig:
 def _prepare(config: CaptionConfig, library: Library) -> CaptionConfig:
     from studio.datasets import check_writable
 
-    data = Path(config.data).expanduser().resolve()
+    data = path_of(config.data).resolve()
     check_writable(data)
-    model = Path(config.model).expanduser()
+    model = path_of(config.model)
     chosen = str(model.resolve()) if model.is_dir() else config.model
     return config.model_copy(update={"data": str(data), "model": chosen})
 
@@ -68,8 +69,8 @@ def _forecast(config: CaptionConfig, library: Library) -> Forecast:
     problems: list[str] = []
     notes: list[str] = []
     try:
-        check_writable(Path(config.data).expanduser().resolve())
-        found = captions_of(Path(config.data).expanduser())
+        check_writable(path_of(config.data).resolve())
+        found = captions_of(path_of(config.data))
         kept = 0 if config.overwrite else sum(bool(caption.source) for caption in found.values())
         facts = {"pictures": str(len(found)), "to be captioned": str(len(found) - kept)}
         if kept:

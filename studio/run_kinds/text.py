@@ -10,6 +10,7 @@ from studio.run_kinds._run_kind import Forecast, RunKind
 from studio.run_kinds.pictures import prepare_training
 from trainers.card import read_card
 from trainers.config import parse_config
+from trainers.paths import path_of
 from trainers.stages import stage_settings
 from trainers.text_config import PART, TextConfig
 
@@ -28,7 +29,7 @@ def _prepare(config: TextConfig, library: Library) -> TextConfig:
         kept = kept.model_copy(update={"stage_settings": settings})
     if kept.validation is None:
         return kept
-    return kept.model_copy(update={"validation": str(Path(kept.validation).expanduser().resolve())})
+    return kept.model_copy(update={"validation": str(path_of(kept.validation).resolve())})
 
 
 def _forecast(config: TextConfig, library: Library) -> Forecast:

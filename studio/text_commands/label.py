@@ -8,6 +8,7 @@ from studio.library import parse_adapters
 from studio.report import Terminal
 from studio.text_commands._options import add_text_base
 from trainers.errors import UserError
+from trainers.paths import path_of
 from trainers.rewards import rewards
 from trainers.text_config import USUAL_BATCH
 
@@ -58,7 +59,7 @@ def _run(options: argparse.Namespace) -> None:
         one.with_argument(lambda reward, said: str(library.find(said)) if reward.is_adapter else said)
         for one in (parse_rewards(options.rewards) if options.rewards else ())
     ]
-    rows = prompts_of(read_texts(Path(options.data).expanduser()).rows[: options.rows])
+    rows = prompts_of(read_texts(path_of(options.data)).rows[: options.rows])
     weights = parse_adapters(options.adapters)
     where = {
         "device": options.device,

@@ -1,12 +1,12 @@
 """``studio text score``: what a reward adapter gives answers."""
 
 import argparse
-from pathlib import Path
 
 from studio.commands._command import Command, library_of
 from studio.report import Terminal
 from studio.text_commands._options import add_text_base
 from trainers.errors import UserError
+from trainers.paths import path_of
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +25,7 @@ def _run(options: argparse.Namespace) -> None:
 
     if bool(options.data) == bool(options.prompt and options.answers):
         raise UserError("Give either --prompt with at least one --answer, or --data.")
-    data = read_texts(Path(options.data).expanduser(), HELD_OUT) if options.data else None
+    data = read_texts(path_of(options.data), HELD_OUT) if options.data else None
     if data is not None and data.form.name not in ("preference", "messages", "prompt_completion", "alpaca"):
         raise UserError(f"{data.path} holds {data.form.title}; answers to prompts are needed.")
     with (

@@ -10,6 +10,7 @@ from studio.library import Library
 from studio.picture_index import Known, PictureIndex
 from trainers.data.captions import SUFFIXES, Caption, captions_of
 from trainers.data.likeness import Pair, near_duplicates
+from trainers.paths import path_of
 
 PER_PAGE = 60
 
@@ -100,7 +101,7 @@ def _is_empty(library: Library, folder: str) -> bool:
 
 def own_dataset(library: Library, folder: str) -> str:
     """Return the name of the studio's dataset that a folder is; empty when it is none."""
-    place = Path(folder).expanduser().resolve()
+    place = path_of(folder).resolve()
     inside = place.parent == datasets_folder(library).resolve() and place.is_dir()
     return place.name if folder and inside else ""
 

@@ -1,0 +1,39 @@
+"""Paths as a user writes them."""
+
+from pathlib import Path
+
+from trainers.errors import UserError
+
+
+def path_of(text: str | Path) -> Path:
+    """Return the path that a text names, with ``~`` as the home folder.
+
+    Raises:
+        UserError: the text is no path, or names the home of a user who is not there.
+    """
+    if "\0" in str(text):
+        raise UserError(f"The path {str(text)!r} holds a NUL character, which no path can. Leave it out.")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise UserError(
+            f"The path {str(text)!r} begins with the home of a user who is not on this machine. Write ~/ for your own, "
+            "or the whole path."
+        ) from error
+
+
+def is_there(path: Path) -> bool:
+    """Return whether there is a file or folder.
+
+    Raises:
+        UserError: the system does not let us look.
+    """
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be looked at: {error.strerror}. Check its name and who may read the folder."
+        ) from error
+    return True
