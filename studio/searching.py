@@ -23,8 +23,8 @@ from studio.commands._command import numbers
 from studio.library import Library, parse_adapters
 from studio.report import Report
 from studio.session import Session, find_judge, find_references, open_session
-from trainers.card import check_name
 from trainers.errors import UserError
+from trainers.names import folder_of
 from trainers.storage import write_text
 
 PROMPT = "prompt"
@@ -84,7 +84,7 @@ def search_weights(library: Library, recipe: Recipe, options: argparse.Namespace
 
 def trials_file(library: Library, name: str) -> Path:
     """Return where a search of that name keeps its trials."""
-    return library.folder / "searches" / check_name(name) / "trials.jsonl"
+    return folder_of(library.folder / "searches", name) / "trials.jsonl"
 
 
 def check_searchable(recipe: Recipe) -> list[str]:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -24,6 +25,7 @@ from trainers.config import PartConfig, TrainingConfig
 from trainers.errors import UserError
 from trainers.loop import Step, Training, restore, snapshot, train, trained_parts
 from trainers.methods import find_method
+from trainers.names import name_of
 from trainers.stages import VALIDATION
 from trainers.storage import write_bytes
 from trainers.wording import count_of
@@ -90,7 +92,7 @@ def run_steps(run: Run, journal: Journal, training: Training, control: Control, 
         if stopping:
             journal.say(
                 f"Stopped after step {step.step} of {config.steps}; the work is kept. Continue with "
-                f"'studio {run.kind().command} --resume {run.name}'."
+                f"'studio {run.kind().command} --resume {shlex.quote(run.name)}'."
             )
             return False
     return True
@@ -126,7 +128,7 @@ def check_unchanged(run: Run, base: LoadedBase, data: Mapping[str, str], free: t
     changed = [what for what, value in now.items() if before.get(what, value) != value]
     if changed:
         raise UserError(
-            f"The run {run.folder.name!r} cannot be resumed: its {' and '.join(changed)} changed since it began. "
+            f"The run {run.name!r} cannot be resumed: its {' and '.join(changed)} changed since it began. "
             "Put them back, or start a new run under another --name."
         )
     run.update(inputs=now)
@@ -176,7 +178,7 @@ def write_trained(
 def _part_card(plan: PartConfig) -> PartCard:
     """Return what the card says of a part; adapters that it was built on lose their folders' paths."""
     names = {
-        name: [Path(folder).name for folder in plan.settings[name]]
+        name: [name_of(Path(folder).name) for folder in plan.settings[name]]
         for name in find_method(plan.method).settings.naming_adapters()
     }
     return PartCard(method=plan.method, settings={**plan.settings, **names})

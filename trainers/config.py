@@ -4,14 +4,14 @@ import contextlib
 import reprlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self, TypeVar, overload
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, overload
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from trainers.card import check_name
 from trainers.errors import UserError, problem_sentence, raise_problems
 from trainers.methods import MethodSettings, find_method
+from trainers.names import check_name, composed
 
 _HEADLINE = "The run's settings cannot be used:"
 _POCKET = "pocket"
@@ -66,7 +66,7 @@ class TrainingConfig(_Frozen):
 
     base: str = Field(_POCKET, description="Base model: pocket, a folder in diffusers layout, or a hub id.")
     data: str = Field(description="Folder of pictures with captions.")
-    name: str = Field(description="Name of the adapter and of its run.")
+    name: Annotated[str, AfterValidator(composed)] = Field(description="Name of the adapter and of its run.")
     parts: dict[str, PartConfig] = Field(min_length=1, description="What is trained, by part.")
     steps: int = Field(250, ge=1, le=1_000_000, description="Number of optimiser steps.")
     batch_size: int = Field(4, ge=1, le=4096, description="Examples per step on each device.")

@@ -8,10 +8,9 @@ from typing import Any
 
 from PIL import Image
 
-from studio.datasets import datasets_folder, unused_picture_name
+from studio.datasets import dataset_folder, unused_picture_name
 from studio.engine._job import Event, Job
 from studio.engine.workbench import Workbench
-from trainers.card import check_name
 from trainers.data.captions import BESIDE, SUFFIXES, captions_of, picture_paths, read_caption, write_captions
 from trainers.data.pictures import FORMATS, open_picture
 from trainers.errors import UserError
@@ -36,7 +35,7 @@ def _run(workbench: Workbench, arguments: Mapping[str, Any]) -> Iterator[Event]:
 
     Yields ``{"event": "result", "added": [[name, original name]…], "refused": [sentence…]}``.
     """
-    folder = datasets_folder(workbench.library) / check_name(str(arguments["dataset"]))
+    folder = dataset_folder(workbench.library, str(arguments["dataset"]))
     if not folder.is_dir():
         raise UserError(f"There is no dataset {arguments['dataset']!r}. Make it first.")
     given, refused = _sorted_out([path_of(str(path)) for path in arguments["files"]])

@@ -7,7 +7,7 @@ from typing import Any
 from studio.engine._job import Event, Job
 from studio.engine.workbench import Workbench
 from studio.examining import examine
-from studio.porting import usable_name
+from studio.porting import name_from
 from trainers.paths import path_of
 
 
@@ -20,7 +20,7 @@ def _run(workbench: Workbench, arguments: Mapping[str, Any]) -> Iterator[Event]:
         str(arguments.get("precision") or "auto"),
     )
     found = asdict(examine(path, base))
-    yield {"event": "result", "suggested_name": usable_name(path), "family": base.family, **found}
+    yield {"event": "result", "suggested_name": name_from(path), "family": base.family, **found}
 
 
 JOB = Job("examine_file", _run)

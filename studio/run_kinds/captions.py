@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from studio.library import Library
 from studio.run_control import Control
 from studio.run_kinds._run_kind import Forecast, RunKind
-from trainers.card import check_name
 from trainers.errors import UserError, problem_sentence, raise_problems
+from trainers.names import check_name, composed
 from trainers.paths import path_of
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class CaptionConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: Literal["captions"] = "captions"
-    name: str = Field(description="Name of the run.")
+    name: Annotated[str, AfterValidator(composed)] = Field(description="Name of the run.")
     data: str = Field(description="Folder of pictures that get captions.")
     model: str = Field(
         min_length=1, description="Captioning model: a folder or hub id of a BLIP model with .safetensors weights."

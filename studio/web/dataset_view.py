@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from studio.datasets import dataset_names, datasets_folder, example_datasets
+from studio.datasets import dataset_folder, dataset_names, datasets_folder, example_datasets
 from studio.engine.client import Engine
 from studio.library import Library
 from studio.picture_index import Known, PictureIndex
 from trainers.data.captions import SUFFIXES, Caption, captions_of
 from trainers.data.likeness import Pair, near_duplicates
+from trainers.names import name_of
 from trainers.paths import path_of
 
 PER_PAGE = 60
@@ -103,10 +104,10 @@ def own_dataset(library: Library, folder: str) -> str:
     """Return the name of the studio's dataset that a folder is; empty when it is none."""
     place = path_of(folder).resolve()
     inside = place.parent == datasets_folder(library).resolve() and place.is_dir()
-    return place.name if folder and inside else ""
+    return name_of(place.name) if folder and inside else ""
 
 
 def dataset_choices(library: Library) -> list[tuple[str, str]]:
     """Return (label, folder) of all datasets that the studio knows, one's own first."""
-    own = [(name, str(datasets_folder(library) / name)) for name in dataset_names(library)]
+    own = [(name, str(dataset_folder(library, name))) for name in dataset_names(library)]
     return own + [(name, str(folder)) for name, folder in example_datasets().items()]
