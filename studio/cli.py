@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from studio.command_line import CommandLineError, CommandParser
 from trainers.errors import UserError
 from trainers.registry import discover
 
@@ -27,7 +28,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # bitsandbytes warns, at every start without a GPU, that it found no faster kernel to download.
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
-    options = _parser().parse_args(arguments)
+    try:
+        options = _parsed(sys.argv[1:] if arguments is None else arguments)
+    except CommandLineError as error:
+        print(f"{error.command}: {error}", file=sys.stderr)
+        return 2
     try:
         _refuse_empty(options)
         return int(options.run(options) or 0)
@@ -42,6 +47,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
 
 
+def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
+    first = arguments[0] if arguments else ""
+    if first.startswith("-") and first not in ("-h", "--help"):
+        raise CommandLineError(
+            "studio", f"{first} stands before the command. Write it behind, as in: studio generate TEXT {first} …"
+        )
+    return _parser().parse_args(arguments)
+
+
 def _refuse_empty(options: argparse.Namespace) -> None:
     """Refuse the empty text, which a script's unset variable leaves, where it would mean the current folder."""
     empty = [name for name in _NAMES_AND_PATHS if getattr(options, name, None) == ""]
@@ -52,7 +66,7 @@ def _refuse_empty(options: argparse.Namespace) -> None:
 def _parser() -> argparse.ArgumentParser:
     import studio.commands
 
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="studio",
         description="Train, compare and blend small adapters for diffusion models.",
         epilog="'studio COMMAND --help' tells more. 'studio demo' shows everything on the base that ships.",

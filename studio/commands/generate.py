@@ -132,7 +132,7 @@ def _expanded(options: argparse.Namespace, names: list[str]) -> tuple[str, dict[
 def _dropped(text: str) -> tuple[str, int]:
     part, _, count = text.partition("=")
     if not part or not count.isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} cannot be read; write PART=N, such as unet=4")
+        raise argparse.ArgumentTypeError(f"{text!r} cannot be read. Write PART=N, such as unet=4.")
     return part, int(count)
 
 
