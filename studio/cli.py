@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from studio.command_line import CommandLineError, CommandParser
 from trainers.errors import UserError
 from trainers.registry import discover
+from trainers.seeds import RANDOM_SEED, drawn_seed
 
 _NAMES_AND_PATHS = (
     *("adapter", "base", "data", "folder", "library", "name", "out", "path", "preview", "recipe"),
@@ -35,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     try:
         _refuse_empty(options)
+        _draw_seeds(options)
         return int(options.run(options) or 0)
     except UserError as error:
         print(f"studio {options.command}: {error}", file=sys.stderr)
@@ -61,6 +63,17 @@ def _refuse_empty(options: argparse.Namespace) -> None:
     empty = [name for name in _NAMES_AND_PATHS if getattr(options, name, None) == ""]
     if empty:
         raise UserError(f"{', '.join(empty)} is empty. Give a name or a path.")
+
+
+def _draw_seeds(options: argparse.Namespace) -> None:
+    """Draw the seeds that -1 asks for, and say them; a training draws, keeps and says its own."""
+    seed, seeds = getattr(options, "seed", None), getattr(options, "seeds", None)
+    if seed == RANDOM_SEED:
+        options.seed = drawn_seed(seed)
+        print(f"The seed is {options.seed}; give --seed {options.seed} for the same again.", file=sys.stderr)
+    if isinstance(seeds, str) and str(RANDOM_SEED) in (given := [text.strip() for text in seeds.split(",")]):
+        options.seeds = ",".join(str(drawn_seed(RANDOM_SEED)) if text == str(RANDOM_SEED) else text for text in given)
+        print(f"The seeds are {options.seeds}; give --seeds {options.seeds} for the same again.", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -25,6 +25,7 @@ from studio.report import Report
 from studio.session import Session, find_judge, find_references, open_session
 from trainers.errors import UserError
 from trainers.names import folder_of
+from trainers.seeds import seed_from
 from trainers.storage import write_text
 
 PROMPT = "prompt"
@@ -60,7 +61,7 @@ def search_weights(library: Library, recipe: Recipe, options: argparse.Namespace
         raise UserError("--search needs at least one trial and one --prompt to draw with.")
     names = check_searchable(recipe)
     goals = _goals(options.goal, names)
-    seeds = [int(seed) for seed in numbers(options.seeds, int, "--seeds")]
+    seeds = [int(seed) for seed in numbers(options.seeds, seed_from, "--seeds")]
     search = Search(
         trials_file(library, options.name),
         names,

@@ -225,7 +225,8 @@ def say_parts(journal: Journal, training: Training) -> None:
         )
     size_bytes = parts_size_bytes(trained_parts(training))
     most = f"at most (its {' and '.join(dict.fromkeys(shrinking))} may end smaller) " if shrinking else ""
-    journal.say(f"The adapter's tensors will take {most}{size(size_bytes)}. {count_of(config.steps, 'step')}.")
+    steps = count_of(config.steps, "step")
+    journal.say(f"The adapter's tensors will take {most}{size(size_bytes)}. {steps}, seed {config.seed}.")
 
 
 def _record(journal: Journal, step: Step) -> None:

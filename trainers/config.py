@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from trainers.errors import UserError, problem_sentence, raise_problems
 from trainers.methods import MethodSettings, find_method
 from trainers.names import check_name, composed
+from trainers.seeds import drawn_seed
 
 _HEADLINE = "The run's settings cannot be used:"
 _POCKET = "pocket"
@@ -78,7 +79,9 @@ class TrainingConfig(_Frozen):
     )
     warmup_steps: int = Field(10, ge=0, description="Steps in which the learning rate rises from zero.")
     maximum_gradient_norm: float = Field(1.0, gt=0, description="Longer gradients are shortened to this norm.")
-    seed: int = Field(0, ge=0, lt=2**31, description="Seed of everything random.")
+    seed: Annotated[int, Field(ge=-1, lt=2**31), AfterValidator(drawn_seed)] = Field(
+        0, description="Seed of everything random; -1 draws one, which is kept."
+    )
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto",

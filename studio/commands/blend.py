@@ -49,7 +49,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUES",
         help="weights by block: 17, 26, 12 or 20 values, or IN05:0.5,down_blocks.1:0.2,default:1; may be repeated",
     )
-    parser.add_argument("--seed", type=int, help="seed of blends that draw at random (default 0)")
+    parser.add_argument("--seed", type=int, help="seed of blends that draw at random (default 0; -1 draws one)")
     dtypes, files = ("float32", "float16", "bfloat16"), ("auto", "lora", "whole")
     parser.add_argument("--dtype", choices=dtypes, help="number format of the file (default float32)")
     parser.add_argument("--file", choices=files, help="form of the file (default auto)")
@@ -58,7 +58,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     search = parser.add_argument_group("search", "find the weights by drawing and scoring, each trial kept")
     search.add_argument("--search", type=int, metavar="TRIALS", help="how many weights to try")
     search.add_argument("--prompt", action="append", default=[], dest="prompts", metavar="PROMPT", help="to draw with")
-    search.add_argument("--seeds", default="0", help="seeds, with commas (default 0)")
+    search.add_argument("--seeds", default="0", help="seeds, with commas (default 0; -1 draws one)")
     search.add_argument(
         "--goal",
         default="",

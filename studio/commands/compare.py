@@ -45,7 +45,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights", default="0,0.5,1", help="factors on every adapter; 0 is the base (default 0,0.5,1)"
     )
-    parser.add_argument("--seeds", default="0", help="seeds, with commas (default 0)")
+    parser.add_argument("--seeds", default="0", help="seeds, with commas (default 0; -1 draws one)")
     axes = parser.add_argument_group("more axes")
     axes.add_argument(
         "--blend",

@@ -34,7 +34,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--text-base", default="pocket-lm", metavar="BASE", help="language model of --expand (default pocket-lm)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of the first picture (default 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the first picture (default 0; -1 draws one)")
     parser.add_argument("--count", type=int, default=1, help="pictures, with seeds counting up (default 1)")
     parser.add_argument("--out", default="picture.png", metavar="FILE", help="PNG file (default picture.png)")
     parser.add_argument("--width", type=int, metavar="PX", help="default: the base's own size")

@@ -13,7 +13,7 @@ _KEYS = {"l": "left", "r": "right", "t": "tie"}
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", help="the -cells folder that studio compare wrote")
     parser.add_argument("--count", type=int, default=20, help="pairs to vote on (default 20); 0 only shows the tally")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the order and the sides (default 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the order and the sides (default 0; -1 draws one)")
 
 
 def _run(options: argparse.Namespace) -> None:

@@ -34,7 +34,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--temperature", type=float, default=1.0, help="of the sampling (default 1)")
     parser.add_argument("--maximum-tokens", type=int, default=64, help="longest answer in tokens (default 64)")
     parser.add_argument("--rows", type=int, metavar="N", help="the first N prompts only")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the sampling (default 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the sampling (default 0; -1 draws one)")
     add_text_base(parser)
 
 

@@ -140,7 +140,7 @@ def test_what_is_not_there_or_not_meant_is_told(
         (["generate", "x", "--out", "folder.png"], "is a folder"),
         (["generate", "x", "--out", "file/boat.png"], "Cannot write"),
         (["generate", "x", "--steps", "0"], "steps 0 is out of range"),
-        (["generate", "x", "--seed", "-1"], "seed -1 is out of range"),
+        (["generate", "x", "--seed", "-2"], "seed -2 is out of range"),
         (["generate", "x", "--count", "0"], "--count 0 is out of range"),
         (["generate", "x", "--width", "33"], "33 x 32 px cannot be drawn"),
         (["generate", "x", "--guidance", "nan"], "guidance nan"),
