@@ -16,6 +16,7 @@ from pipelines.families._leaves import leaf_targets
 from pipelines.families._picture_targets import TARGETS, host_targets
 from pipelines.weight_files import variant_of
 from trainers.errors import UserError
+from trainers.wording import nearest_multiples
 
 # Without a floor, steps of pure noise weigh nothing under zero terminal SNR, and they decide the ground's brightness.
 _LOSS_WEIGHT_FLOOR = 0.1
@@ -90,9 +91,12 @@ class StableDiffusion(ABC):
 
     def noise_shape(self, width_px: int, height_px: int) -> tuple[int, int, int]:
         step = self._pipeline.vae_scale_factor * 2 ** (len(self.unet.config.block_out_channels) - 1)
-        if width_px % step or height_px % step or min(width_px, height_px) < step:
+        wrong = {side: px for side, px in (("width", width_px), ("height", height_px)) if px < step or px % step}
+        if wrong:
+            near = " and ".join(f"{side} {nearest_multiples(px, step)}" for side, px in wrong.items())
             raise UserError(
-                f"The size {width_px} x {height_px} px cannot be drawn; width and height must be multiples of {step}."
+                f"The size {width_px} x {height_px} px cannot be drawn: this base draws multiples of {step} px. Take "
+                f"{near}."
             )
         factor = self._pipeline.vae_scale_factor
         return int(self.unet.config.in_channels), height_px // factor, width_px // factor
