@@ -45,6 +45,10 @@ class Library:
         """Where runs lie."""
         return self.folder / "runs"
 
+    def option(self) -> list[str]:
+        """Return what a command needs to look into this library: nothing where it does so by itself."""
+        return [] if self.folder == open_library(None).folder else ["--library", str(self.folder)]
+
     def adapter_folder(self, name: str) -> Path:
         """Return the folder of the adapter of that name, or where it would go.
 
@@ -123,8 +127,8 @@ class Library:
         folder = self.adapter_folder(name)
         if folder.exists():
             raise UserError(
-                f"The library has an adapter {name!r} already. Choose another --name, or remove it first with "
-                f"'studio remove {shlex.quote(name)}'."
+                f"The library has an adapter {name!r} already. Choose another --name, or remove it first: "
+                f"{shlex.join(['studio', 'remove', name, *self.option()])}"
             )
         sweep_temporary(self.adapters_folder, _LEFTOVER_AGE_S)
         return folder

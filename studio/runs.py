@@ -16,7 +16,6 @@ calling it again. A lock refuses a second process in the same folder.
 import contextlib
 import json
 import os
-import shlex
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from studio.library import Library
+from studio.proposals import proposed
 from studio.report import Report
 from studio.run_control import Control, forget_requests
 from studio.run_kinds import RunKind, kind_of
@@ -180,10 +180,10 @@ def check_new_run(library: Library, name: str, *, makes_adapter: bool = True) ->
     folder = library.run_folder(name)
     if (folder / CONFIG_NAME).exists():
         there = Run(folder, library)
+        on = proposed([*there.kind().command.split(), "--resume", name], library)
         raise UserError(
-            f"There is a run {name!r} already ({there.status()}). Continue it with 'studio {there.kind().command} "
-            f"--resume {shlex.quote(name)}', remove it with 'studio remove {shlex.quote(name)}', or choose another "
-            "--name."
+            f"There is a run {name!r} already ({there.status()}). Choose another --name, remove it with "
+            f"{proposed(['remove', name], library)} or go on with {on}"
         )
     return folder
 

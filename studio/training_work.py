@@ -3,7 +3,6 @@
 import hashlib
 import json
 import math
-import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from pipelines.families import LoadedBase
 from studio.measure_step import size
+from studio.proposals import proposed
 from studio.run_control import Control
 from studio.runs import Journal, Run
 from trainers.adapter import Adapter, AdapterPart, parts_size_bytes, write_adapter
@@ -92,7 +92,7 @@ def run_steps(run: Run, journal: Journal, training: Training, control: Control, 
         if stopping:
             journal.say(
                 f"Stopped after step {step.step} of {config.steps}; the work is kept. Continue with "
-                f"'studio {run.kind().command} --resume {shlex.quote(run.name)}'."
+                f"{proposed([*run.kind().command.split(), '--resume', run.name], run.library)}"
             )
             return False
     return True

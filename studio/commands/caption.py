@@ -1,7 +1,6 @@
 """``studio caption``: let a captioning model write captions for a folder of pictures."""
 
 import argparse
-import shlex
 import signal
 import threading
 from pathlib import Path
@@ -9,6 +8,7 @@ from types import FrameType
 
 from studio.commands._command import Command, add_library, library_of
 from studio.datasets import free_run_name
+from studio.proposals import proposed
 from studio.report import Terminal
 from studio.run_kinds import run_kinds
 from studio.runs import create_run, discard_unstarted, execute, find_run
@@ -65,7 +65,7 @@ def _run(options: argparse.Namespace) -> int:
         for number, handler in before.items():
             signal.signal(number, handler)
     if folder is None:
-        print(f"Go on with: studio caption --resume {shlex.quote(run.name)}")
+        print(f"Go on with: {proposed(['caption', '--resume', run.name], library)}")
         return 130
     return 0
 

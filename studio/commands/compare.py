@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from studio.commands._command import Command, add_base, add_library, add_sampling, library_of
+from studio.proposals import proposed
 from studio.report import Terminal
 from trainers.errors import UserError
 from trainers.paths import path_of
@@ -136,7 +137,7 @@ def _run(options: argparse.Namespace) -> None:
             return
         for path in run_comparison(plan, judge, report, session, on_cost=lambda cost: report.say(cost.sentence())):
             report.say(f"{path}")
-        report.say(f"Vote blindly on it: studio vote {plan.folder}")
+        report.say(f"Vote blindly on it: {proposed(['vote', str(plan.folder)])}")
 
 
 COMMAND = Command(

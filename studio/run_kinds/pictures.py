@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from studio.library import Library
+from studio.proposals import proposed
 from studio.run_control import Control
 from studio.run_kinds._run_kind import Forecast, RunKind
-from trainers.card import read_card
 from trainers.config import PartConfig, RunConfig, parse_config
 from trainers.errors import UserError
 from trainers.methods import find_method
@@ -75,9 +75,10 @@ def _work(run: "Run", journal: "Journal", control: Control) -> Path | None:
     return work(run, journal, control)
 
 
-def _tried_by(adapter: Path) -> str:
-    prompt = ", ".join([*read_card(adapter).triggers, "a red boat, sea"])
-    return f'studio generate "{prompt}" --adapter {adapter.name} --out boat.png'
+def _tried_by(config: RunConfig, library: Library) -> str:
+    prompt = ", ".join([*library.card(config.name).triggers, "a red boat, sea"])
+    words = ["generate", prompt, "--adapter", config.name, "--out", "boat.png"]
+    return proposed(words, library, base=config.base, usual_base="pocket")
 
 
 RUN_KIND = RunKind(

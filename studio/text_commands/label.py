@@ -5,12 +5,13 @@ from pathlib import Path
 
 from studio.commands._command import Command, library_of
 from studio.library import parse_adapters
+from studio.proposals import proposed
 from studio.report import Terminal
 from studio.text_commands._options import add_text_base
 from trainers.errors import UserError
 from trainers.paths import path_of
 from trainers.rewards import rewards
-from trainers.text_config import USUAL_BATCH
+from trainers.text_config import POCKET_LANGUAGE, USUAL_BATCH
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -93,7 +94,10 @@ def _run(options: argparse.Namespace) -> None:
         f"each time, between {found.undecided} pairs the judge saw no difference."
     )
     size = min(USUAL_BATCH, len(found.pairs))
-    print(f"Train on them: studio text train --stage dpo --data {options.out} --batch-size {size} --name my-preference")
+    words = ["text", "train", "--stage", "dpo", "--data", options.out, "--batch-size", str(size)]
+    code = ["--trust-remote-code"] if options.trust_remote_code else []
+    name = ["--name", "my-preference"]
+    print(f"Train on them: {proposed([*words, *name, *code], library, base=options.base, usual_base=POCKET_LANGUAGE)}")
 
 
 def _rubric(text: str) -> str:
