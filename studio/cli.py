@@ -37,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         _refuse_empty(options)
         _draw_seeds(options)
+        _say_what_takes_seconds(options)
         return int(options.run(options) or 0)
     except UserError as error:
         print(f"studio {options.command}: {error}", file=sys.stderr)
@@ -63,6 +64,12 @@ def _refuse_empty(options: argparse.Namespace) -> None:
     empty = [name for name in _NAMES_AND_PATHS if getattr(options, name, None) == ""]
     if empty:
         raise UserError(f"{', '.join(empty)} is empty. Give a name or a path.")
+
+
+def _say_what_takes_seconds(options: argparse.Namespace) -> None:
+    """Say at once why nothing is said; on standard error, because standard output may be read by a program."""
+    if options.loads and "torch" not in sys.modules:
+        print(f"studio {options.command}: loading torch and the model libraries …", file=sys.stderr, flush=True)
 
 
 def _draw_seeds(options: argparse.Namespace) -> None:
@@ -92,5 +99,5 @@ def _parser() -> argparse.ArgumentParser:
             description=command.help,
         )
         command.add_arguments(subparser)
-        subparser.set_defaults(run=command.run)
+        subparser.set_defaults(run=command.run, loads=command.loads)
     return parser

@@ -53,4 +53,4 @@ def _made(card: AdapterCard) -> str:
     return ", ".join(f"{part}: {plan.method}" for part, plan in card.parts.items())
 
 
-COMMAND = Command("list", "List the adapters of the library.", add_library, _run)
+COMMAND = Command("list", "List the adapters of the library.", add_library, _run, loads=False)

@@ -53,7 +53,7 @@ def _tried_by(config: TextConfig, library: Library) -> str:
     else:
         words = ["classify", "It was a quiet morning."]
     code = ["--trust-remote-code"] if config.trust_remote_code else []
-    words = ["text", *words, "--adapter", config.name, *code]
+    words = ["text", words[0], "--adapter", config.name, *words[1:], *code]
     return proposed(words, library, base=config.base, usual_base=POCKET_LANGUAGE)
 
 

@@ -1,6 +1,9 @@
 """A command line that cannot be read is one sentence with the nearest name, for every command and subcommand."""
 
 import argparse
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -86,6 +89,23 @@ def test_values_that_begin_with_a_minus_sign_are_values() -> None:
     assert read(["compare", "--prompt", "x", "--weights", "-0.5,0,1"]).weights == "-0.5,0,1"
     assert read(["compare", "--prompt", "x", "--seeds", "-1,-1"]).seeds == "-1,-1"
     assert read(["generate", "x", "--seed", "-1", "--guidance", "-.5"]).guidance == -0.5
+
+
+def test_a_command_that_loads_says_so_at_once_and_not_on_standard_output(tmp_path: Path) -> None:
+    loading = "studio verify: loading torch and the model libraries …"
+    for arguments, first in ((["verify", "nowhere"], loading), (["remove", "nobody"], "studio remove: ")):
+        ran = subprocess.run(
+            [sys.executable, "-m", "studio", *arguments, "--library", str(tmp_path)], capture_output=True, text=True
+        )
+        assert ran.returncode == 2
+        assert ran.stdout == ""
+        assert ran.stderr.startswith(first)
+        assert (loading in ran.stderr) == (first == loading)
+
+
+def test_what_says_something_within_a_second_is_known() -> None:
+    quick = {parser.prog.removeprefix("studio ") for parser in COMMANDS if not parser.get_default("loads")}
+    assert quick == {"app", "list", "remove", "train", "text train", "work"}
 
 
 def test_help_is_help(capsys: CAPTURE) -> None:

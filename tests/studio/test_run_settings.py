@@ -140,9 +140,9 @@ def test_a_disk_that_is_too_small_is_a_problem(free: int) -> None:
     ("kind", "head", "command"),
     [
         ("pictures", None, "studio generate 'neon, a red boat, sea' --adapter 'my style' --out boat.png"),
-        ("text", None, "studio text chat --prompt 'Tell me a story.' --adapter 'my style'"),
-        ("text", "reward", "studio text score --prompt 'How are you?' --answer 'Very well.' --adapter 'my style'"),
-        ("text", "classes", "studio text classify 'It was a quiet morning.' --adapter 'my style'"),
+        ("text", None, "studio text chat --adapter 'my style' --prompt 'Tell me a story.'"),
+        ("text", "reward", "studio text score --adapter 'my style' --prompt 'How are you?' --answer 'Very well.'"),
+        ("text", "classes", "studio text classify --adapter 'my style' 'It was a quiet morning.'"),
     ],
 )
 def test_what_was_trained_is_tried_by_a_command_that_fits(
