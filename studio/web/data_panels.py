@@ -151,7 +151,7 @@ def _build_captioning(desk: Desk, shelf: Shelf, look: Callable[..., Any]) -> Non
             words_around = {"prefix": prefix, "beginning": beginning, "overwrite": overwrite}
             run = create_run(desk.library, run_kinds()["captions"].parse({**values, **words_around}))
             desk.queue.add(run.name)
-            return [words.say(request, "data.queued", name=name), name, gr.Timer(active=True)]
+            return [words.say(request, "data.queued", name=plain_markdown(name)), name, gr.Timer(active=True)]
 
     def watch(name: str, request: gr.Request) -> Any:
         told_now, works = _state_told(desk.library, name, words, request)
@@ -180,7 +180,7 @@ def _state_told(library: Library, name: str, words: Any, request: gr.Request) ->
     said = words.say(
         request,
         "data.captioning",
-        name=name,
+        name=plain_markdown(name),
         status=status,
         step=state.get("step", 0),
         total=state.get("total", 0),

@@ -77,6 +77,17 @@ def test_a_grid_is_voted_on_by_the_line_that_is_printed(
     run_proposed(capsys.readouterr().out, "Vote blindly on it: ")
 
 
+def test_the_apps_command_and_script_of_a_run_name_the_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from studio.run_views import views_of
+
+    monkeypatch.delenv("STUDIO_LIBRARY", raising=False)
+    views = views_of({"data": "my pictures", "name": NAME}, Library(tmp_path / "my library"))
+    words = ["studio", "train", "--data=my pictures", f"--name={NAME}", "--library", str(tmp_path / "my library")]
+    assert shlex.split(views["command"]) == words
+    assert f"open_library({str(tmp_path / 'my library')!r})" in views["python"]
+    assert "open_library(None)" in views_of({"data": "d", "name": "n"})["python"]
+
+
 def test_the_apps_command_line_names_library_and_base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from studio.web.blend_form import command_line
 
