@@ -10,9 +10,10 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from trainers.errors import UserError
-from trainers.paths import is_there, path_of
+from trainers.paths import ADDRESS, is_there, path_of
 
 _HUB_ID = re.compile(r"[A-Za-z0-9_][\w.-]*/[A-Za-z0-9_][\w.-]*(@[\w./-]+)?", re.ASCII)
+_HUB_PAGE = re.compile(r"https?://(?:www\.)?(?:huggingface\.co|hf\.co)/([\w.-]+/[\w.-]+)", re.ASCII)
 _PICKLES = (".ckpt", ".pt", ".pth", ".bin")
 _FILES = (".safetensors", *_PICKLES, ".gguf", ".onnx")
 _ADAPTER_KEYS = ("lora_", "hada_", "lokr_", "oft_", "dora_scale", "ia3_")
@@ -34,6 +35,10 @@ def folder_here(name: str, what: str, advice: str) -> Path | None:
     Raises:
         UserError: it is a file, or it looks like a path and nothing is there.
     """
+    if ADDRESS.match(name):
+        found = _HUB_PAGE.match(name)
+        such = found[1] if found else "owner/model"
+        raise UserError(f"{what} {name!r} is an address. Give a folder, or {such!r} as the hub calls it. {advice}")
     folder = path_of(name)
     if is_there(folder):
         if not folder.is_dir():
@@ -102,6 +107,9 @@ def _keys(file: Path) -> list[str]:
 
 def _nearest(path: Path, name: str) -> str:
     """Return a question with the likeliest name beside a path that is not there; empty where nothing is near."""
+    bare = name.strip("\"' \t\r\n")
+    if bare and bare != name and path_of(bare).exists():
+        return f" Without the quotes and spaces around it, {bare!r}, it does."
     try:
         beside = [item.name for item in path.parent.iterdir() if not item.name.startswith(".")]
     except OSError:

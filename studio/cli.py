@@ -1,6 +1,7 @@
 """The ``studio`` command: one file per subcommand in `studio.commands`, found by itself."""
 
 import argparse
+import io
 import logging
 import os
 import sys
@@ -29,6 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # bitsandbytes warns, at every start without a GPU, that it found no faster kernel to download.
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names and signs that the terminal's encoding lacks end no command
+            stream.reconfigure(errors="backslashreplace")
     try:
         options = _parsed(sys.argv[1:] if arguments is None else arguments)
     except CommandLineError as error:

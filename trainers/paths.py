@@ -1,16 +1,24 @@
 """Paths as a user writes them."""
 
+import re
 from pathlib import Path
 
 from trainers.errors import UserError
+
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
 def path_of(text: str | Path) -> Path:
     """Return the path that a text names, with ``~`` as the home folder.
 
     Raises:
-        UserError: the text is no path, or names the home of a user who is not there.
+        UserError: the text is no path but an address, or names the home of a user who is not there.
     """
+    if ADDRESS.match(str(text)):
+        raise UserError(
+            f"{str(text)!r} is an address, and a path is expected: nothing is fetched from there. Fetch it yourself "
+            "first, and give the path of what you have."
+        )
     if "\0" in str(text):
         raise UserError(f"The path {str(text)!r} holds a NUL character, which no path can. Leave it out.")
     try:

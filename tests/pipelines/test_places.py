@@ -101,6 +101,35 @@ def test_what_can_be_a_path_is_no_hub_id(here: Path, name: str, hub: bool) -> No
         assert "does not exist" in refused(name)
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("https://huggingface.co/owner/model/tree/main", "is an address. Give a folder, or 'owner/model' as the hub"),
+        ("https://civitai.com/models/1", "is an address. Give a folder, or 'owner/model'"),
+        ("file:///models/sd", "is an address"),
+        ('"models"', "does not exist. Without the quotes and spaces around it, 'models', it does."),
+        ("models \n", "Without the quotes and spaces around it, 'models', it does."),
+    ],
+)
+def test_what_was_pasted_is_told(here: Path, name: str, expected: str) -> None:
+    assert expected in refused(name)
+
+
+def test_folders_of_links_and_with_brackets_are_bases(here: Path, tiny_base: Path) -> None:
+    shutil.copytree(tiny_base, here / "[FLX] Größe 絵")
+    assert load_base("[FLX] Größe 絵", device="cpu").name == "[FLX] Größe 絵"
+    for path in tiny_base.rglob("*.*"):
+        link = here / "linked" / path.relative_to(tiny_base)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(path)
+    assert load_base("linked", device="cpu").name == "linked"
+
+
+def test_a_folder_of_the_hubs_cache_leads_to_its_snapshot(here: Path, tiny_base: Path) -> None:
+    shutil.copytree(tiny_base, here / "models--owner--name/snapshots/0123abc")
+    assert "Give one of them: models--owner--name/snapshots/0123abc." in refused("models--owner--name")
+
+
 def test_a_misspelt_path_is_told_with_the_nearest_name(here: Path) -> None:
     (here / "models/stable").mkdir()
     assert "Did you mean './models/stable'?" in refused("./models/stabel")

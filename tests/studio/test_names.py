@@ -1,7 +1,10 @@
 """Names of any printable signs from training to export and back, in the library and on the command line."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 import unicodedata
 from pathlib import Path
 
@@ -106,6 +109,32 @@ def test_datasets_have_such_names_too(library: Library) -> None:
     with pytest.raises(UserError, match="There is a dataset"):
         new_dataset(library, unicodedata.normalize("NFD", NAME))
     assert free_run_name(library, "captions-水墨") == "captions-水墨"
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [("te,st1", "te-st1"), ("test2 ", "test2"), ("this.is.a.lora", "this.is.a.lora"), ("[FLX] 絵", "[FLX] 絵")],
+)
+def test_a_file_of_any_name_is_imported(
+    library: Library, tiny_base: Path, tmp_path: Path, file: str, name: str
+) -> None:
+    at = ["--base", str(tiny_base)]
+    assert main(["export", "one", "--format", "kohya", "--out", str(tmp_path / f"{file}.safetensors"), *at]) == 0
+    assert main(["import", str(tmp_path / f"{file}.safetensors"), *at]) == 0
+    assert library.card(name).name == name
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
+def test_a_terminal_that_lacks_the_signs_ends_no_command(library: Library, encoding: str) -> None:
+    shutil.copytree(library.find("one"), library.adapter_folder(NAME))
+    odd = os.fsencode(library.adapters_folder) + b"/caf\xe9"  # a name in another encoding, as old archives bring it
+    shutil.copytree(os.fsencode(library.find("one")), odd)
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    ran = subprocess.run([sys.executable, "-m", "studio", "list"], capture_output=True, env=environment)
+    assert ran.returncode == 0, ran.stderr
+    shown = ran.stdout.decode(encoding)
+    assert ("\\u6c34" if encoding != "utf-8" else NAME) in shown
+    assert "caf\\udce9" in shown
 
 
 def test_weights_and_names_stay_apart() -> None:
