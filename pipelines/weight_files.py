@@ -24,15 +24,16 @@ def variant_of(folder: Path) -> str | None:
             f"The folder {folder.name} of the base holds no .safetensors file.{found} Take the same model with its "
             "weights as .safetensors."
         )
-    found = {match["variant"] for name in names if (match := _NAME.fullmatch(name))}
-    if not found or None in found:
+    variants = {match["variant"] for name in names if (match := _NAME.fullmatch(name))}
+    if not variants or None in variants:
         return None  # what is missing beside odd names, the libraries say
-    if len(found) > 1:
+    if len(variants) > 1:
+        shown = " and ".join(sorted(map(str, variants)))
         raise UserError(
-            f"The folder {folder.name} of the base holds its weights as {' and '.join(sorted(map(str, found)))} alone. "
-            "Keep the files of one, or rename them without that word."
+            f"The folder {folder.name} of the base holds its weights as {shown} alone. Keep the files of one, or "
+            "rename them without that word."
         )
-    return found.pop()
+    return variants.pop()
 
 
 def weight_files(folder: Path) -> list[Path]:

@@ -41,7 +41,8 @@ def is_there(path: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError as error:
+        shown = str(path) if len(str(path)) <= 300 else f"{str(path)[:100]}… ({len(str(path))} characters)"
         raise UserError(
-            f"{path} cannot be looked at: {error.strerror}. Check its name and who may read the folder."
+            f"{shown} cannot be looked at: {error.strerror}. Check its name and who may read the folder."
         ) from error
     return True

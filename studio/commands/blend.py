@@ -8,6 +8,7 @@ from studio.layer_tables import Column, add_layers, layer_table, span
 from studio.library import Library, parse_adapters
 from studio.report import Terminal
 from trainers.errors import UserError
+from trainers.names import composed
 from trainers.paths import path_of
 from trainers.wording import count_of, listed
 
@@ -89,7 +90,7 @@ def _run(options: argparse.Namespace) -> None:
             (*_BLENDING, "search", "layers"),
             "cannot be used with --without, which leaves the others as they are.",
         )
-        folder = take_out(library, options.adapters[0], options.without, options.name)
+        folder = take_out(library, options.adapters[0], composed(options.without), options.name)
         print(f"{options.without!r} is taken out of {options.adapters[0]!r}, the others bit for bit: {folder}")
         return
     recipe = _recipe(options)
@@ -156,6 +157,7 @@ def _recipe(options: argparse.Namespace) -> Any:
     for flag, key, read in (("part_weight", "parts", _named), ("blocks", "blocks", _blocks)):
         for text in getattr(options, flag):
             name, found, given = text.partition("=")
+            name = name if name in inputs else composed(name)
             if not found or name not in inputs:
                 raise UserError(
                     f"--{flag.replace('_', '-')} {text!r} must begin with one of {', '.join(inputs)} and '='."

@@ -36,8 +36,10 @@ def test_a_name_from_training_to_export_and_back(
     assert find_run(library, name).name == NAME
     assert NAME in capsys.readouterr().out
     assert main(["generate", "x", "--adapter", f"{name}:0.5", "--out", "p.png", "--steps", "1", *own]) == 0
-    for given in ([NAME, "one:0.5"], [f"{NAME}@1"]):
+    weighed = [NAME, "one:0.5", "--part-weight", f"{name}=unet:0.5"]
+    for given in (weighed, [f"{NAME}@1"]):
         assert main(["blend", *given, "--name", f"{NAME} {len(given)}"]) == 0
+    assert main(["blend", f"{NAME} 4", "--without", name, "--name", "rest"]) == 0
     assert main(["export", NAME, "--format", "kohya", "--out", str(tmp_path / f"{NAME}.safetensors"), *own[:2]]) == 0
     assert read_metadata(tmp_path / f"{NAME}.safetensors")["ss_output_name"] == NAME
     assert main(["remove", name]) == 0
