@@ -14,6 +14,7 @@ from pipelines.live import LiveRecipes
 from pipelines.recipe import Recipe
 from trainers.data.plain_text import plain_text
 from trainers.errors import UserError
+from trainers.seeds import drawn_seed
 
 _LIMIT_WEIGHT = 100.0
 
@@ -24,6 +25,7 @@ class PictureRequest:
 
     prompt: str
     seed: int = 0
+    """-1 draws one, which the request then holds."""
     weights: Mapping[str, float] = field(default_factory=dict)
     """Adapter -> weight, any sign; an adapter not named is off."""
     recipe: Recipe | None = None
@@ -39,7 +41,8 @@ class PictureRequest:
     """Where a language model wrote the prompt: the ``wish`` that it was given, its ``base`` and ``adapters``."""
 
     def __post_init__(self) -> None:
-        """Refuse values that no sampler can use."""
+        """Draw the seed where that is wished for, and refuse values that no sampler can use."""
+        object.__setattr__(self, "seed", drawn_seed(self.seed))
         for name, low, high in (
             ("steps", 1, 1000),
             ("guidance", 0, 100),

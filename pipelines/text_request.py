@@ -8,6 +8,7 @@ from pipelines.recipe import Recipe
 from trainers.data.plain_text import plain_text, plain_values
 from trainers.data.texts import Message, TextRow
 from trainers.errors import UserError
+from trainers.seeds import drawn_seed
 
 _LIMIT_WEIGHT = 100.0
 
@@ -25,6 +26,7 @@ class TextRequest:
     plain: bool = False
     """Go on with the prompt as it stands, without the chat template."""
     seed: int = 0
+    """-1 draws one, which the request then holds."""
     weights: Mapping[str, float] = field(default_factory=dict)
     """Adapter -> weight, any sign; an adapter not named is off."""
     recipe: Recipe | None = None
@@ -40,7 +42,8 @@ class TextRequest:
     """More than 1 searches so many beginnings at once, always for the likeliest; it is not streamed."""
 
     def __post_init__(self) -> None:
-        """Refuse values that cannot be used."""
+        """Draw the seed where that is wished for, and refuse values that cannot be used."""
+        object.__setattr__(self, "seed", drawn_seed(self.seed))
         for name, low, high in (
             ("temperature", 0, 100),
             ("maximum_tokens", 1, 1 << 20),

@@ -91,8 +91,9 @@ def needs_a_base(library: Library, recipe: Recipe) -> bool:
 def _unproven(folder: Path, name: str, adapter: Adapter) -> Iterator[Path]:
     """Write an adapter where no library sees it, and move it to its place when the block has found it right."""
     with new_folder(folder) as temporary:
-        write_adapter(temporary / name, adapter)
-        yield temporary / name
-        for item in list((temporary / name).iterdir()):
+        unproven = temporary / ".unproven"
+        write_adapter(unproven, adapter)
+        yield unproven
+        for item in list(unproven.iterdir()):
             item.rename(temporary / item.name)
-        (temporary / name).rmdir()
+        unproven.rmdir()

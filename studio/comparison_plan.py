@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,11 @@ from studio.commands._command import numbers
 from studio.comparing import Comparison
 from studio.library import parse_adapters
 from trainers.errors import UserError
+from trainers.seeds import seed_from
 from trainers.wording import count_of
 
 _LIMIT_CELLS = 2000
-_NUMBERS: Mapping[str, type] = {"weight": float, "seed": int, "guidance": float, "steps": int}
+_NUMBERS: Mapping[str, Callable[[str], float]] = {"weight": float, "seed": seed_from, "guidance": float, "steps": int}
 _LINES = ("prompt", "blend")
 """Axes whose values may hold commas, so that each has a line of its own."""
 

@@ -75,7 +75,7 @@ def train_style(library: Library, style: str, report: Report, *, steps: int, dev
             "sample_prompts": [next(iter(PROMPTS))],
         }
     )
-    run = Run(library.runs_folder / style, library)
+    run = Run(library.run_folder(style), library)
     if (run.folder / "config.yaml").exists() and _same(run.config(), config):
         if style in library.names() and run.state().get("status") == "done":
             report.say(f"The adapter {style!r} is there already.")

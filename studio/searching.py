@@ -24,9 +24,10 @@ from studio.commands._command import numbers
 from studio.library import Library, parse_adapters
 from studio.report import Report
 from studio.session import Session, find_judge, find_references, open_session
-from trainers.card import check_name
 from trainers.data.plain_text import plain_values
 from trainers.errors import UserError
+from trainers.names import folder_of
+from trainers.seeds import seed_from
 from trainers.storage import write_text
 
 PROMPT = "prompt"
@@ -62,7 +63,7 @@ def search_weights(library: Library, recipe: Recipe, options: argparse.Namespace
         raise UserError("--search needs at least one trial and one --prompt to draw with.")
     names = check_searchable(recipe)
     goals = _goals(options.goal, names)
-    seeds = [int(seed) for seed in numbers(options.seeds, int, "--seeds")]
+    seeds = [int(seed) for seed in numbers(options.seeds, seed_from, "--seeds")]
     search = Search(
         trials_file(library, options.name),
         names,
@@ -88,7 +89,7 @@ def search_weights(library: Library, recipe: Recipe, options: argparse.Namespace
 
 def trials_file(library: Library, name: str) -> Path:
     """Return where a search of that name keeps its trials."""
-    return library.folder / "searches" / check_name(name) / "trials.jsonl"
+    return folder_of(library.folder / "searches", name) / "trials.jsonl"
 
 
 def check_searchable(recipe: Recipe) -> list[str]:

@@ -4,15 +4,16 @@ import contextlib
 import reprlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self, TypeVar, overload
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, overload
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from trainers.card import check_name
 from trainers.data.plain_text import plain_values
 from trainers.errors import UserError, problem_sentence, raise_problems
 from trainers.methods import MethodSettings, find_method
+from trainers.names import check_name, composed
+from trainers.seeds import drawn_seed
 
 _HEADLINE = "The run's settings cannot be used:"
 _POCKET = "pocket"
@@ -67,7 +68,7 @@ class TrainingConfig(_Frozen):
 
     base: str = Field(_POCKET, description="Base model: pocket, a folder in diffusers layout, or a hub id.")
     data: str = Field(description="Folder of pictures with captions.")
-    name: str = Field(description="Name of the adapter and of its run.")
+    name: Annotated[str, AfterValidator(composed)] = Field(description="Name of the adapter and of its run.")
     parts: dict[str, PartConfig] = Field(min_length=1, description="What is trained, by part.")
     steps: int = Field(250, ge=1, le=1_000_000, description="Number of optimiser steps.")
     batch_size: int = Field(4, ge=1, le=4096, description="Examples per step on each device.")
@@ -79,7 +80,9 @@ class TrainingConfig(_Frozen):
     )
     warmup_steps: int = Field(10, ge=0, description="Steps in which the learning rate rises from zero.")
     maximum_gradient_norm: float = Field(1.0, gt=0, description="Longer gradients are shortened to this norm.")
-    seed: int = Field(0, ge=0, lt=2**31, description="Seed of everything random.")
+    seed: Annotated[int, Field(ge=-1, lt=2**31), AfterValidator(drawn_seed)] = Field(
+        0, description="Seed of everything random; -1 draws one, which is kept."
+    )
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto",

@@ -15,6 +15,7 @@ from pipelines.compare.subject import subject_of
 from pipelines.generate import PictureRequest
 from pipelines.recipe import Recipe, parse_recipe
 from trainers.errors import UserError, unknown
+from trainers.seeds import drawn_seed
 from trainers.wording import count_of
 
 LOOK_AXES = ("adapter", "method", "rank", "step", "blend", "block", "weight")
@@ -92,7 +93,12 @@ def plan_grid(
     """
     values: dict[str, Sequence[Any]] = {axis: (plain,) for axis, plain in _PLAIN.items()}
     values |= {"guidance": (template.guidance,), "steps": (template.steps,), **(more or {})}
-    values |= {"adapter": list(mixtures), "weight": list(weights), "prompt": list(prompts), "seed": list(seeds)}
+    values |= {
+        "adapter": list(mixtures),
+        "weight": list(weights),
+        "prompt": list(prompts),
+        "seed": [drawn_seed(seed) for seed in seeds],
+    }
     layout = [*rows, *columns, *pages]
     _check_axes(layout, rows, columns, values)
     fixed = {axis: found[0] for axis, found in values.items() if axis not in layout}

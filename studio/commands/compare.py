@@ -3,12 +3,13 @@
 import argparse
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from studio.commands._command import Command, add_base, add_library, add_sampling, library_of
+from studio.proposals import proposed
 from studio.report import Terminal
 from trainers.errors import UserError
+from trainers.paths import path_of
 
 if TYPE_CHECKING:
     from pipelines.recipe import Recipe
@@ -54,7 +55,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights", default="0,0.5,1", help="factors on every adapter; 0 is the base (default 0,0.5,1)"
     )
-    parser.add_argument("--seeds", default="0", help="seeds, with commas (default 0)")
+    parser.add_argument("--seeds", default="0", help="seeds, with commas (default 0; -1 draws one)")
     axes = parser.add_argument_group("more axes")
     axes.add_argument(
         "--blend",
@@ -86,7 +87,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    out = Path(options.out).expanduser()
+    out = path_of(options.out)
     if out.suffix.lower() != ".png":
         raise UserError(f"--out {str(out)!r} must be a .png file.")
     if out.is_dir():
@@ -150,7 +151,7 @@ def _run(options: argparse.Namespace) -> None:
             return
         for path in run_comparison(plan, judge, report, session, on_cost=lambda cost: report.say(cost.sentence())):
             report.say(f"{path}")
-        report.say(f"Vote blindly on it: studio vote {plan.folder}")
+        report.say(f"Vote blindly on it: {proposed(['vote', str(plan.folder)])}")
 
 
 COMMAND = Command(

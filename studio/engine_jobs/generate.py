@@ -9,6 +9,7 @@ from pipelines.picture_file import write_picture
 from pipelines.recipe import parse_recipe
 from studio.engine._job import Event, Job
 from studio.engine.workbench import Workbench
+from trainers.seeds import drawn_seed
 
 
 def _run(workbench: Workbench, arguments: Mapping[str, Any]) -> Iterator[Event]:
@@ -29,7 +30,8 @@ def _run(workbench: Workbench, arguments: Mapping[str, Any]) -> Iterator[Event]:
         "width_px": arguments.get("width_px"),
         "height_px": arguments.get("height_px"),
     }
-    seeds = [int(arguments.get("seed", 0)) + number for number in range(int(arguments.get("count", 1)))]
+    first = drawn_seed(int(arguments.get("seed", 0)))
+    seeds = [first + number for number in range(int(arguments.get("count", 1)))]
     requests = [PictureRequest(**common, seed=seed, weights=weights, recipe=recipe) for seed in seeds]
     if arguments.get("beside_base") and (weights or recipe):
         requests += [PictureRequest(**common, seed=seed) for seed in seeds]

@@ -2,13 +2,13 @@
 
 import argparse
 import sys
-from pathlib import Path
 
 from studio.commands._command import Command, library_of
 from studio.report import Terminal
 from studio.text_commands._options import add_text_base, say_notes
 from trainers.data.plain_text import plain_text
 from trainers.errors import UserError
+from trainers.paths import path_of
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +26,7 @@ def _run(options: argparse.Namespace) -> None:
     texts = _read_lines() if options.texts == ["-"] else options.texts
     if bool(options.data) == bool(texts):
         raise UserError("Give either texts or --data.")
-    data = read_texts(Path(options.data).expanduser(), HELD_OUT, ("classification", "text")) if options.data else None
+    data = read_texts(path_of(options.data), HELD_OUT, ("classification", "text")) if options.data else None
     if data is not None and data.form.name not in ("classification", "text"):
         raise UserError(f"{data.path} holds {data.form.title}; texts, with labels or without, are needed.")
     say_notes(data.notes() if data is not None else ())

@@ -1,12 +1,12 @@
 """``studio text score``: what a reward adapter gives answers."""
 
 import argparse
-from pathlib import Path
 
 from studio.commands._command import Command, library_of
 from studio.report import Terminal
 from studio.text_commands._options import add_text_base, say_notes
 from trainers.errors import UserError
+from trainers.paths import path_of
 
 _ANSWERED = ("preference", "messages", "prompt_completion", "alpaca")
 
@@ -28,7 +28,7 @@ def _run(options: argparse.Namespace) -> None:
 
     if bool(options.data) == bool(options.prompt and options.answers):
         raise UserError("Give either --prompt with at least one --answer, or --data.")
-    data = read_texts(Path(options.data).expanduser(), HELD_OUT, _ANSWERED) if options.data else None
+    data = read_texts(path_of(options.data), HELD_OUT, _ANSWERED) if options.data else None
     if data is not None and data.form.name not in _ANSWERED:
         raise UserError(f"{data.path} holds {data.form.title}; answers to prompts are needed.")
     say_notes(data.notes() if data is not None else ())

@@ -45,7 +45,10 @@ TEXTS = {
     "compare.weights": ("Weights", "權重"),
     "compare.weights_info": ("With commas; 0 is the base", "以逗號分隔；0 即基礎模型"),
     "compare.seeds": ("Seeds", "種子"),
-    "compare.seeds_info": ("With commas; two or more give intervals", "以逗號分隔；兩個以上才有信賴區間"),
+    "compare.seeds_info": (
+        "With commas; two or more give intervals, -1 draws one",
+        "以逗號分隔；兩個以上才有信賴區間，-1 為隨機",
+    ),
     "compare.rows": ("Along the rows", "列"),
     "compare.columns": ("Along the columns", "欄"),
     "compare.pages": ("One page each", "分頁"),

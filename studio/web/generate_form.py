@@ -51,7 +51,7 @@ class GenerateForm:
             self.triggers = gr.Textbox(label=words("generate.triggers"), interactive=False, min_width=200, scale=3)
             self.put_triggers = gr.Button(words("generate.put_triggers"), size="sm", min_width=120, scale=1)
         with gr.Row():
-            self.seed = gr.Number(0, label=words("shared.seed"), precision=0, minimum=0, min_width=120)
+            self.seed = gr.Number(0, label=words("shared.seed"), precision=0, minimum=-1, min_width=120)
             self.random_seed = gr.Checkbox(False, label=words("generate.random"), min_width=120)
             self.same_seed = gr.Button(words("generate.same_seed"), size="sm", min_width=120)
         with gr.Row():

@@ -23,6 +23,7 @@ from trainers.methods._bottleneck import branch, check_branch
 from trainers.methods._hosts import first, hidden_input, width, with_first
 from trainers.methods._method import ADAPTERS, Course, Fresh, Method, MethodSettings, Recommendation, ResolveTargets
 from trainers.methods._sidecar import PLACE, Arguments, Live, SidecarKind, register
+from trainers.paths import path_of
 
 _TENSORS = ("down", "down_bias", "up", "up_bias")
 
@@ -78,7 +79,7 @@ def _read(settings: AdapterFusionSettings, resolve: ResolveTargets) -> list[_Sou
     problems: list[str] = []
     for folder in settings.adapters:
         try:
-            sources.append(_source(Path(folder).expanduser(), known))
+            sources.append(_source(path_of(folder), known))
         except UserError as error:
             problems.append(str(error))
     raise_problems("The adapters cannot be fused:", problems)

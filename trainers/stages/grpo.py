@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,6 +19,7 @@ from trainers.errors import UserError
 from trainers.methods._weighing import without_adapters
 from trainers.objectives.group_policy import group_advantages, group_policy
 from trainers.objectives.next_token import token_losses
+from trainers.paths import path_of
 from trainers.rewards import Answered, Rate, Reward, WeightedReward, build_rewards, parse_rewards
 from trainers.roles import LanguageModel
 from trainers.stages._stage import VALIDATION, Stage, StageSettings, WritingTask
@@ -65,7 +65,7 @@ class GrpoSettings(StageSettings):
         def full(reward: Reward, argument: str) -> str:
             if reward.is_adapter:
                 return folder_of(argument)
-            return str(Path(argument).expanduser().resolve()) if reward.is_path else argument
+            return str(path_of(argument).resolve()) if reward.is_path else argument
 
         kept = [str(one.with_argument(full)) for one in parse_rewards(self.rewards)]
         return {**super().prepared(folder_of), "rewards": kept}
