@@ -43,7 +43,7 @@ def largest_error(
 
 def _difference(expected: Layer, found: Layer, host: nn.Module) -> float:
     if expected.form == found.form == "lora" and not {"bias"} & (expected.tensors.keys() | found.tensors.keys()):
-        return _lora_difference(expected, found)
+        return lora_difference(expected, found)
     weight = host._parameters["weight"]
     assert weight is not None
     pairs = [
@@ -69,7 +69,7 @@ def _factor_norm(up: Tensor, down: Tensor) -> float:
     return float((left @ right.T).norm())
 
 
-def _lora_difference(expected: Layer, found: Layer) -> float:
+def lora_difference(expected: Layer, found: Layer) -> float:
     """Return ‖difference‖ / ‖expected‖ of two LoRA layers: the difference is one of the factors side by side."""
     ups = [layer.scale * layer.tensors["up"].double().flatten(1) for layer in (expected, found)]
     downs = [layer.tensors["down"].double().flatten(1) for layer in (expected, found)]
