@@ -113,8 +113,8 @@ def _over_the_base(layers: dict[str, dict[str, Layer]], base: LoadedBase, reader
         return []
     return [
         f"{count} DoRA magnitudes are written as {reader.title} takes them, over the norm of the base's weight. "
-        "Programs that take them over weight and change (kohya's scripts, diffusers, PEFT) need a file of their own; the file's "
-        "metadata says which this is, and import here goes by it."
+        "Programs that take them over weight and change (kohya's scripts, diffusers, PEFT) need a file of their own; "
+        "the file's metadata says which this is, and import here goes by it."
     ]
 
 
