@@ -3,7 +3,7 @@
 import shutil
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -11,14 +11,16 @@ import torch
 from pipelines.families import LoadedBase
 from pipelines.formats import Export, Format
 from pipelines.formats._layer import Layer, fold_scale
-from pipelines.formats._names import ModuleNames
+from pipelines.formats._leaves import split_key
+from pipelines.formats._names import ModuleNames, Place
 from pipelines.formats._proof import largest_error
-from pipelines.readers import Judged, Reader, judge, readers_of
-from pipelines.readers._reader import BASE
+from pipelines.readers import Judged, Reader, judge
+from pipelines.readers._reader import BASE, read_as
 from trainers.adapter import AdapterPart
 from trainers.card import AdapterCard
 from trainers.errors import UserError
 from trainers.storage import TEMPORARY_PREFIX
+from trainers.tensor_files import read_tensors
 
 _TOLERANCE = {torch.float32: 2e-6, torch.float16: 4e-3, torch.bfloat16: 3e-2}
 """Largest error of a written module, over its delta's norm; a few roundings of the number format."""
@@ -48,6 +50,9 @@ class Writing:
     card: AdapterCard
     chosen: Format
     reader: Reader | None
+    """The program that it is written for."""
+    asked: Sequence[Reader]
+    """The programs that it is held against."""
     dtype: torch.dtype
     base: LoadedBase | None
     names: ModuleNames
@@ -69,7 +74,11 @@ class Writing:
             error = largest_error(temporary, self.chosen, self.layers, self.names, _TOLERANCE[self.dtype])
             exported = Exported(count, error, tuple(notes), tuple(self._judged(temporary)))
             if self.reader is not None and not allow_unread:
-                _refuse_unread(exported.judged, self.chosen)
+                _refuse_unread([own for own in exported.judged if own.reader is self.reader], self.chosen)
+            smaller = self._known_alone(temporary) if _is_refused(exported, self.reader) else None
+            if smaller is not None:
+                temporary.unlink()
+                return smaller.write(path, notes, say, allow_unread=allow_unread)
             say(exported)
             temporary.rename(path)
         except BaseException:
@@ -89,13 +98,33 @@ class Writing:
             alphas=self.reader is not None and self.reader.needs_alpha,
         )
 
+    def _known_alone(self, path: Path) -> "Writing | None":
+        """Return the same without the modules that the reader has no name for, None where there is none to leave out.
+
+        Forge takes nothing of a file that holds too many of them.
+        """
+        if self.reader is None:
+            return None
+        unread = read_as(self.reader, read_tensors(path, "file", limit_bytes=4 << 30), self.names).unread
+        stems = {split[0] for split in map(split_key, unread) if split is not None}
+        places = {self.names.find(stem) for stem in stems}
+        known = {
+            part: {module: layer for module, layer in own.items() if Place(part, module) not in places}
+            for part, own in self.layers.items()
+        }
+        some = {part: own for part, own in known.items() if own}
+        return replace(self, layers=some) if some and places else None
+
     def _judged(self, path: Path) -> list[Judged]:
-        asked = [self.reader] if self.reader is not None else readers_of(self.chosen.name)
         if path.is_dir() or not self.meant:
             return []  # PEFT's own folders: what reads them is what the adapter was made with
         tolerance, measured = _TOLERANCE[self.dtype], self.base is not None
-        found = (judge(own, path, self.meant, self.names, tolerance, measured=measured) for own in asked)
+        found = (judge(own, path, self.meant, self.names, tolerance, measured=measured) for own in self.asked)
         return [own for own in found if not own.is_whole or own.reader is self.reader]
+
+
+def _is_refused(exported: Exported, reader: Reader | None) -> bool:
+    return any(own.refusal for own in exported.judged if own.reader is reader)
 
 
 def _has_magnitude(layers: Mapping[str, Mapping[str, Layer]]) -> bool:
@@ -113,4 +142,4 @@ def _refuse_unread(judged: Sequence[Judged], chosen: Format) -> None:
         if best != chosen.name
         else "A merged model holds all of it (--format checkpoint_file or checkpoint_folder)."
     )
-    raise UserError(f"{' '.join(told)} {way} To write the file as it is, add --allow-unread.")
+    raise UserError(f"{' '.join(told)} {way} To write it without the rest, add --allow-unread.")

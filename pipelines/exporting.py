@@ -6,7 +6,7 @@ them passes over, or gives another weight, is said before; a file for one progra
 """
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,9 @@ from pipelines.formats._names import ModuleNames
 from pipelines.formats._part_layers import embedding_of_part, ia3_layers, layers_of_part, merged_layers
 from pipelines.formats._parts import WORD_TYPE
 from pipelines.formats._proof import skeleton
+from pipelines.formats.kohya import is_sdxl
 from pipelines.importing import Imported, bring_in
-from pipelines.readers import Reader, find_reader
+from pipelines.readers import Reader, find_reader, readers, readers_of
 from trainers.adapter import Adapter, AdapterPart
 from trainers.card import AdapterCard
 from trainers.errors import UserError
@@ -74,7 +75,13 @@ def take_out(
     if rank is not None:
         _check_rank(rank, adapter.card.name, chosen, is_word=bool(words))
     if words:
-        return _write_word(adapter, chosen, path, words, dtype)
+        asked = [find_reader(reader_name)] if reader_name is not None else list(readers().values())
+        notes = _word_notes(adapter.card, words, asked)
+        if notes and reader_name is not None and not allow_unread:
+            raise UserError(f"{' '.join(notes)} To write it all the same, add --allow-unread.")
+        exported = _write_word(adapter, chosen, path, words, dtype, notes)
+        say(exported)
+        return exported
     layers, whole, notes = _layers(adapter, chosen, base)
     if chosen.merge is not None:
         names = ModuleNames(_needed(base, adapter.card).parts)
@@ -95,7 +102,8 @@ def take_out(
         more += suit
     if base is not None and (notes or more):  # something was computed with the base's weights
         more += other_weights_notice(base, [adapter.card])
-    writing = Writing(adapter.card, chosen, reader, dtype or torch.float32, base, names, meant, layers, whole)
+    asked = (reader,) if reader is not None and reader_name is not None else tuple(readers_of(chosen.name))
+    writing = Writing(adapter.card, chosen, reader, asked, dtype or torch.float32, base, names, meant, layers, whole)
     return writing.write(path, [*notes, *more], say, allow_unread=allow_unread)
 
 
@@ -213,7 +221,12 @@ def _writable(name: str) -> Format:
 
 
 def _write_word(
-    adapter: Adapter, chosen: Format, path: Path, words: Mapping[str, AdapterPart], dtype: torch.dtype | None
+    adapter: Adapter,
+    chosen: Format,
+    path: Path,
+    words: Mapping[str, AdapterPart],
+    dtype: torch.dtype | None,
+    notes: Sequence[str],
 ) -> Exported:
     """Write a new word; only one format has a place for it."""
     if "embedding" not in chosen.kinds or words.keys() != adapter.parts.keys() or chosen.write is None:
@@ -224,7 +237,20 @@ def _write_word(
     token = next(iter(rows.values()))[0]
     embeddings = {token: {part: tensor for part, (_, tensor) in rows.items()}}
     chosen.write(path, Export(adapter.card, {}, None, dtype, embeddings=embeddings))
-    return Exported(len(rows), 0.0)
+    return Exported(len(rows), 0.0, tuple(notes))
+
+
+def _word_notes(card: AdapterCard, words: Mapping[str, AdapterPart], asked: Sequence[Reader]) -> list[str]:
+    """Return which programs pass over a new word."""
+    held = "one" if is_sdxl(card) and len(words) == 1 else "both"
+    titles = [reader.title for reader in asked if reader.words and held not in reader.words]
+    notes = [f"{reader.title} reads no words." for reader in asked if not reader.words and len(asked) == 1]
+    if titles:
+        notes.append(
+            f"{card.name!r} is a word in the {next(iter(words))} alone; of a base with two text encoders "
+            f"{' and '.join(titles)} take a word only with rows for both, and pass over this one."
+        )
+    return notes
 
 
 def _layers(

@@ -39,7 +39,7 @@ class Reading:
 
     taken: Mapping[Place, Taken]
     unread: Sequence[str] = ()
-    """Keys that it passes over."""
+    """Keys that it passes over, or has no name for where it takes nothing."""
     refusal: str = ""
     """Why it takes nothing of the file at all, empty where it does."""
 
@@ -71,6 +71,8 @@ class Reader:
     """Add what changes nothing, where the reader passes over a module without it."""
     bias_alone: bool = True
     """Whether it takes a change of a bias without one of the weight."""
+    words: frozenset[str] = frozenset({"one", "both"})
+    """Which textual inversions it takes: of one text encoder of two (``one``), of all that there are (``both``)."""
     needs_alpha: bool = False
     """Whether it takes a module only with an alpha beside it."""
     needs: Callable[[Mapping[Place, Taken], ModuleNames], Mapping[Place, Taken]] = lambda taken, names: taken
@@ -94,7 +96,7 @@ def read_as(reader: Reader, tensors: Mapping[str, Tensor], names: ModuleNames) -
         keys.setdefault(place, []).append(key)
     refusal = reader.refuse(groups, unread)
     if refusal:
-        return Reading({}, list(tensors), refusal)
+        return Reading({}, unread, refusal)
     taken = {place: reader.take(leaves, place, names.hosts[place]) for place, leaves in groups.items()}
     found = reader.needs({place: own for place, own in taken.items() if own is not None}, names)
     unread += [key for place, own in keys.items() if place not in found for key in own]

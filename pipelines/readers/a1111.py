@@ -130,6 +130,7 @@ READER = Reader(
     ends=_ENDS,
     take=_take,
     refuse=_refuse,
+    words=frozenset({"both"}),
     complete=_complete,
     bias_alone=False,
     needs=_needs,

@@ -40,4 +40,5 @@ READER = Reader(
     take=_comfy.take,
     magnitude=BASE,
     refuse=_refuse,
+    words=frozenset({"both"}),
 )

@@ -1,7 +1,8 @@
 """kohya's sd-scripts with LyCORIS, which make their modules anew from a file: to train on, to merge, to draw.
 
-LyCORIS stops at a module without an alpha, at a bias or a norm's bias alone, at IA³, at a magnitude per input and at
-embeddings; each stops the whole file.
+Of a file of plain LoRA sd-scripts' own network takes attention, feed-forward and resnet modules. Any other file is for
+LyCORIS, which stops at a module without an alpha, at a bias or a norm's bias alone, at IA³, at a magnitude per input and
+at embeddings; each stops the whole file.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from pipelines.readers import _rules as rules
 from pipelines.readers._reader import Leaves, Reader, Taken
 
 _ENDS = rules.LORA_ENDS | rules.LOHA_ENDS | rules.LOKR_ENDS | rules.FULL_ENDS | {"dora_scale", "weight", "on_input"}
+_TARGETS = ("attentions", "resnets", "downsamplers", "upsamplers", "self_attn", "mlp")
 _ROOTS = {"text_encoder": ("lora_te", "lora_te1"), "text_encoder_2": ("lora_te2", "lora_te2")}
 
 
@@ -29,6 +31,8 @@ def _spellings(place: Place, names: ModuleNames) -> Iterator[str]:
 
 
 def _refuse(groups: Mapping[Place, Leaves], unread: Sequence[str]) -> str:
+    if all(own.keys() <= rules.LORA_ENDS for own in groups.values()):
+        return ""
     for place, own in groups.items():
         reason = _oddity(place, own)
         if reason:
@@ -66,6 +70,13 @@ def _over_the_sum(base: Tensor, total: Tensor) -> Tensor:
     return rules.row_norm(total) + rules.FLOAT32_STEP
 
 
+def _needs(taken: Mapping[Place, Taken], names: ModuleNames) -> Mapping[Place, Taken]:
+    """Drop what sd-scripts' own network makes no module for."""
+    if any(own.plain is None for own in taken.values()):
+        return taken
+    return {place: own for place, own in taken.items() if any(f".{kind}." in place.path for kind in _TARGETS)}
+
+
 READER = Reader(
     name="kohya",
     title="kohya's scripts with LyCORIS",
@@ -78,4 +89,5 @@ READER = Reader(
     refuse=_refuse,
     bias_alone=False,
     needs_alpha=True,
+    needs=_needs,
 )

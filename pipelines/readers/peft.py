@@ -21,4 +21,5 @@ READER = Reader(
     spellings=_spellings,
     ends=rules.LORA_ENDS,
     take=lambda leaves, place, host: None,
+    words=frozenset(),
 )

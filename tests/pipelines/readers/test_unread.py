@@ -114,6 +114,12 @@ def test_forge_drops_a_file_with_more_than_twelve_unknown_keys(reader_bases: Bas
     adapter = whole(base, "lora")
     with pytest.raises(UserError, match="more than 12 keys"):
         take_out(adapter, "comfyui", tmp_path / "no.safetensors", reader_name="forge", base=base)
+    (rest,) = take_out(
+        adapter, "comfyui", tmp_path / "rest.safetensors", reader_name="forge", base=base, allow_unread=True
+    ).judged
+    assert {place.part for place in rest.unread} == {"text_encoder"}  # left out, so that the UNet's is taken
+    assert not rest.refusal
+    assert not [key for key in load_file(tmp_path / "rest.safetensors") if key.startswith("text_encoders.")]
     few = random_adapter(base, method="lora", parts=("unet",))
     (own,) = take_out(few, "comfyui", tmp_path / "few.safetensors", reader_name="forge", base=base).judged
     assert own.is_whole
@@ -133,9 +139,14 @@ def test_of_diffusers_file_comfyui_reads_no_attention(reader_bases: Bases, tmp_p
 def test_lycoris_needs_an_alpha_beside_every_module(reader_bases: Bases, tmp_path: Path) -> None:
     """For diffusers' sake ranks that differ are written without alphas, of which LyCORIS makes a number unasked."""
     base = reader_bases["sd1"]
-    adapter = whole(base, "lora", rank=2)
+    adapter = whole(base, "dora", rank=2)
     part = adapter.parts["unet"]
-    longer = {key: torch.cat([value, value], dim=int("lora_B" in key)) for key, value in list(part.tensors.items())[:2]}
+    first = next(iter(part.tensors)).partition(".lora_")[0]
+    longer = {
+        key: torch.cat([value, value], dim=int("lora_B" in key))
+        for key, value in part.tensors.items()
+        if key.startswith(f"{first}.lora_") and "magnitude" not in key
+    }
     config = {**part.config, "rank_pattern": {next(iter(longer)).split("model.", 1)[1].partition(".lora_")[0]: 4}}
     mixed = Adapter(
         adapter.card,
@@ -149,6 +160,9 @@ def test_lycoris_needs_an_alpha_beside_every_module(reader_bases: Bases, tmp_pat
     tensors = load_file(tmp_path / "lycoris.safetensors")
     alphas = {key.removesuffix(".alpha"): float(tensors[key]) for key in tensors if key.endswith(".alpha")}
     assert sorted(set(alphas.values())) == [2.0, 4.0]
+    plain = take_out(whole(base, "lora"), "kohya", tmp_path / "lora.safetensors", base=base)
+    assert not [key for key in load_file(tmp_path / "lora.safetensors") if key.endswith(".alpha")]
+    assert not plain.judged  # sd-scripts itself takes the rank for the alpha of a plain LoRA
 
 
 def test_stable_diffusion_2_has_another_name_for_its_text_encoder() -> None:
