@@ -123,7 +123,7 @@ def _nothing(weight: Tensor) -> Layer:
 READER = Reader(
     name="a1111",
     title="AUTOMATIC1111",
-    version="extensions-builtin/Lora of 1.10, as Forge and its forks keep it",
+    version="extensions-builtin/Lora of 1.10.1, 82a973c0",
     formats=("kohya",),
     kinds={"kohya": frozenset({"lora", "dora_input", "loha", "lokr", "ia3", "full"})},
     spellings=_spellings,

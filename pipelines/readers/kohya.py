@@ -1,8 +1,8 @@
 """kohya's sd-scripts with LyCORIS, which make their modules anew from a file: to train on, to merge, to draw.
 
 Of a file of plain LoRA sd-scripts' own network takes attention, feed-forward and resnet modules. Any other file is for
-LyCORIS, which stops at a module without an alpha, at a bias or a norm's bias alone, at IA³, at a magnitude per input and
-at embeddings; each stops the whole file.
+LyCORIS, which stops at a module without an alpha, at a bias or a norm's bias alone, at IA³, at a magnitude per input
+and at embeddings; each stops the whole file.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

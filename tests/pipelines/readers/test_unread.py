@@ -165,6 +165,39 @@ def test_lycoris_needs_an_alpha_beside_every_module(reader_bases: Bases, tmp_pat
     assert not plain.judged  # sd-scripts itself takes the rank for the alpha of a plain LoRA
 
 
+@pytest.mark.parametrize("reader", ["comfyui", "forge", "a1111", "kohya"])
+def test_a_lokr_with_two_whole_factors_needs_no_alpha(reader_bases: Bases, tmp_path: Path, reader: str) -> None:
+    """Where both factors are whole no program looks at the alpha (Comfy-Org/ComfyUI#15114), so it must not matter."""
+    base = reader_bases["sd1"]
+    adapter = random_adapter(base, method="lokr", parts=("unet",), size=0.3, rank=64, alpha=2)
+    out = tmp_path / "out.safetensors"
+    (own,) = take_out(adapter, None, out, reader_name=reader, base=base).judged
+    tensors = load_file(out)
+    both = [key for key in tensors if key.endswith(".lokr_w1") and key.replace("_w1", "_w2") in tensors]
+    assert both
+    assert own.is_whole
+    assert own.error < 2e-6
+
+
+def test_a_word_of_one_encoder_of_sdxl_is_passed_over_by_web_uis(reader_bases: Bases, tmp_path: Path) -> None:
+    """They compare its width with that of both encoders together (Comfy-Org/ComfyUI#4130 for ComfyUI's side)."""
+    base = reader_bases["sdxl"]
+    one = random_adapter(base, method="textual_inversion", parts=("text_encoder_2",), size=0.3)
+    two = random_adapter(base, method="textual_inversion", parts=("text_encoder", "text_encoder_2"), size=0.3)
+    told = " ".join(take_out(one, "textual_inversion", tmp_path / "one.safetensors").told)
+    assert "AUTOMATIC1111 and Forge take a word only with rows for both" in told
+    for reader in ("a1111", "forge"):
+        with pytest.raises(UserError, match=r"only with rows for both.*--allow-unread"):
+            take_out(one, None, tmp_path / "no.safetensors", reader_name=reader)
+        assert not take_out(two, None, tmp_path / f"{reader}.safetensors", reader_name=reader).told
+    with pytest.raises(UserError, match="PEFT reads no words"):
+        take_out(two, None, tmp_path / "no.safetensors", reader_name="peft")
+    assert not take_out(one, None, tmp_path / "comfyui.safetensors", reader_name="comfyui").told
+    simple = random_adapter(reader_bases["sd1"], method="textual_inversion", parts=("text_encoder",), size=0.3)
+    assert not take_out(simple, None, tmp_path / "sd1.safetensors", reader_name="a1111").told
+    assert not (tmp_path / "no.safetensors").exists()
+
+
 def test_stable_diffusion_2_has_another_name_for_its_text_encoder() -> None:
     """ComfyUI calls it ``clip_h``; under ``clip_l`` it would be passed over."""
 
