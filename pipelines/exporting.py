@@ -75,8 +75,8 @@ def take_out(
     if rank is not None:
         _check_rank(rank, adapter.card.name, chosen, is_word=bool(words))
     if words:
-        asked = [find_reader(reader_name)] if reader_name is not None else list(readers().values())
-        notes = _word_notes(adapter.card, words, asked)
+        told = [find_reader(reader_name)] if reader_name is not None else list(readers().values())
+        notes = _word_notes(adapter.card, words, told)
         if notes and reader_name is not None and not allow_unread:
             raise UserError(f"{' '.join(notes)} To write it all the same, add --allow-unread.")
         exported = _write_word(adapter, chosen, path, words, dtype, notes)

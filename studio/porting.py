@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from studio.library import Library
 
 if TYPE_CHECKING:
-    from pipelines.exporting import Exported
+    from pipelines.export_writing import Exported
     from pipelines.families import LoadedBase
     from pipelines.importing import Imported
 

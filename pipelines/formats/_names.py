@@ -73,6 +73,10 @@ class ModuleNames:
         """
         return self._original[path]
 
+    def known_original(self, path: str) -> str | None:
+        """Return a UNet module's original name, None where it has none or the UNet is not there to count its blocks."""
+        return self._original.get(path)
+
     def _spellings(self, place: Place) -> Iterator[str]:
         part, path = place.part, place.path
         if part in _TEXT_PARTS:

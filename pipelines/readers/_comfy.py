@@ -24,13 +24,11 @@ def spellings(place: Place, names: ModuleNames) -> Iterator[str]:
     if place.part in _NUMBERS:
         yield from _text_spellings(place, names)
         return
-    try:
-        original = names.original(place.path)
-    except KeyError:
-        return
+    original = names.known_original(place.path)
+    if original is not None:
+        yield f"lora_unet_{original.replace('.', '_')}"
+        yield f"diffusion_model.{original}"
     flat = place.path.replace(".", "_")
-    yield f"lora_unet_{original.replace('.', '_')}"
-    yield f"diffusion_model.{original}"
     yield f"lora_unet_{flat}"
     yield f"lycoris_{flat}"
     # diffusers' names of 2023, when attention had processors: of today's file no attention is found.

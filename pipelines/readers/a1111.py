@@ -39,10 +39,9 @@ def _spellings(place: Place, names: ModuleNames) -> Iterator[str]:
     if place.part == "unet":
         if not place.path.startswith(_UNNAMED):
             yield f"lora_unet_{place.path.replace('.', '_')}"
-        try:
-            yield f"lora_unet_{names.original(place.path).replace('.', '_')}"
-        except KeyError:
-            return
+        original = names.known_original(place.path)
+        if original is not None:
+            yield f"lora_unet_{original.replace('.', '_')}"
         return
     path = text_path(place.path)
     flat = path.replace(".", "_")

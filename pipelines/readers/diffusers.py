@@ -24,11 +24,9 @@ def _spellings(place: Place, names: ModuleNames) -> Iterator[str]:
         roots = ("lora_te2",) if place.part == "text_encoder_2" else ("lora_te", "lora_te1")
         yield from (f"{root}_{text_path(place.path).replace('.', '_')}" for root in roots)
         return
-    try:
-        original = names.original(place.path)
-    except KeyError:
-        return
-    yield f"lora_unet_{(original if 'text_encoder_2' in names.parts else place.path).replace('.', '_')}"
+    path = names.known_original(place.path) if "text_encoder_2" in names.parts else place.path
+    if path is not None:
+        yield f"lora_unet_{path.replace('.', '_')}"
 
 
 def _refuse(groups: Mapping[Place, Leaves], unread: Sequence[str]) -> str:

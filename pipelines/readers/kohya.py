@@ -23,11 +23,9 @@ def _spellings(place: Place, names: ModuleNames) -> Iterator[str]:
     if place.part in _ROOTS:
         yield f"{_ROOTS[place.part][has_two]}_{text_path(place.path).replace('.', '_')}"
         return
-    try:
-        path = names.original(place.path) if has_two else place.path
-    except KeyError:
-        return
-    yield f"lora_unet_{path.replace('.', '_')}"
+    path = names.known_original(place.path) if has_two else place.path
+    if path is not None:
+        yield f"lora_unet_{path.replace('.', '_')}"
 
 
 def _refuse(groups: Mapping[Place, Leaves], unread: Sequence[str]) -> str:

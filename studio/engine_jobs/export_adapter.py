@@ -25,7 +25,7 @@ def _run(workbench: Workbench, arguments: Mapping[str, Any]) -> Iterator[Event]:
     """
     name, reader = check_name(str(arguments["name"])), _or_none(arguments, "reader")
     chosen, _ = choose(workbench.library.read(name), _or_none(arguments, "format"), reader)
-    options = {
+    options: dict[str, Any] = {
         "base_name": _or_none(arguments, "base"),
         "reader_name": reader,
         "allow_unread": bool(arguments.get("allow_unread")),

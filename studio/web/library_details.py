@@ -212,21 +212,43 @@ class Details:
         key = "library.saved" if now == name else "library.renamed"
         return now, progress_line(self._desk.words.say(request, key, name=name, new=now))
 
-    def _foresee(self, *choices: Any, request: gr.Request) -> Iterator[str]:
+    def _foresee(
+        self,
+        name: str,
+        reader: str,
+        format_name: str,
+        allow_unread: bool,
+        precision: str,
+        rank: float | None,
+        base: str,
+        request: gr.Request,
+    ) -> Iterator[str]:
         say = self._desk.words.say
+        asked = _asked(name, reader, format_name, allow_unread, precision, rank, base)
         yield progress_line(say(request, "library.foreseeing"))
         try:
-            found = self._desk.engine.result("export_adapter", {**_asked(*choices), "only_tell": True})
+            found = self._desk.engine.result("export_adapter", {**asked, "only_tell": True})
         except UserError as error:
             yield problem_line(str(error))
             return
         yield progress_line("\n".join(found["notes"] or [say(request, "library.all_read")]))
 
-    def _export(self, *choices: Any, request: gr.Request) -> Iterator[tuple[str, Any]]:
+    def _export(
+        self,
+        name: str,
+        reader: str,
+        format_name: str,
+        allow_unread: bool,
+        precision: str,
+        rank: float | None,
+        base: str,
+        request: gr.Request,
+    ) -> Iterator[tuple[str, Any]]:
         say = self._desk.words.say
+        asked = _asked(name, reader, format_name, allow_unread, precision, rank, base)
         yield progress_line(say(request, "library.exporting")), gr.File(visible=False)
         try:
-            found = self._desk.engine.result("export_adapter", _asked(*choices))
+            found = self._desk.engine.result("export_adapter", asked)
         except UserError as error:
             yield problem_line(str(error)), gr.skip()
             return

@@ -212,6 +212,17 @@ def test_stable_diffusion_2_has_another_name_for_its_text_encoder() -> None:
     assert comfyui_name(place, names(1024, "text_encoder", "text_encoder_2")).startswith("text_encoders.clip_l.")
 
 
+@pytest.mark.parametrize("format_name", ["kohya", "diffusers"])
+def test_without_the_base_the_same_is_said_of_lora(reader_bases: Bases, tmp_path: Path, format_name: str) -> None:
+    """Names are then looked up in what the adapter alone shows of the base."""
+    base = reader_bases["sd1"]
+    adapter = whole(base, "lora")
+    with_base = take_out(adapter, format_name, tmp_path / "with.safetensors", base=base)
+    without = take_out(adapter, format_name, tmp_path / "without.safetensors")
+    assert without.told == with_base.told
+    assert bool(without.told) == (format_name == "diffusers")
+
+
 def test_a_reader_and_a_format_must_fit(reader_bases: Bases, tmp_path: Path) -> None:
     base = reader_bases["sd1"]
     adapter = random_adapter(base, method="lora", parts=("unet",))
