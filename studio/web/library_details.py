@@ -8,6 +8,7 @@ import gradio as gr
 from studio.porting import READERS, WRITABLE
 from studio.web.desk import Desk
 from studio.web.escaping import plain_markdown
+from studio.web.field_names import on_page
 from studio.web.library_shelf import Entry, answers_html, entries_of, facts_of, files_of, lineage_html
 from studio.web.progress_line import problem_line, progress_line
 from studio.web.tables import filled, text_table
@@ -231,7 +232,7 @@ class Details:
         except UserError as error:
             yield problem_line(str(error))
             return
-        yield progress_line("\n".join(found["notes"] or [say(request, "library.all_read")]))
+        yield progress_line("\n".join(list(map(on_page, found["notes"])) or [say(request, "library.all_read")]))
 
     def _export(
         self,
@@ -253,7 +254,10 @@ class Details:
             yield problem_line(str(error)), gr.skip()
             return
         key = "library.merged" if found["merged"] else "library.exported"
-        lines = [say(request, key, modules=found["modules"], error=f"{found['error']:.1e}"), *found["notes"]]
+        lines = [
+            say(request, key, modules=found["modules"], error=f"{found['error']:.1e}"),
+            *map(on_page, found["notes"]),
+        ]
         yield progress_line("\n".join(lines)), gr.File(value=found["path"], visible=True)
 
     def _remove(self, name: str, confirmed: str, request: gr.Request) -> tuple[Any, str]:

@@ -7,6 +7,7 @@ import gradio as gr
 
 from studio.porting import DORA_NORMS
 from studio.web.desk import Desk
+from studio.web.field_names import on_page
 from studio.web.progress_line import problem_line, progress_line
 from studio.web.tables import filled, text_table
 from trainers.errors import UserError
@@ -86,7 +87,9 @@ def build_import(desk: Desk, selected: gr.State, again: Callable[[Any], Any]) ->
         except UserError as error:
             yield problem_line(str(error)), *nothing
             return
-        said = "\n".join([words.say(request, "library.imported", names=", ".join(found["names"])), *found["notes"]])
+        said = "\n".join(
+            [words.say(request, "library.imported", names=", ".join(found["names"])), *map(on_page, found["notes"])]
+        )
         yield progress_line(said), found["names"][0], gr.Column(visible=False), None, ""
 
     look.click(
