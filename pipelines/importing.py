@@ -13,6 +13,7 @@ from pipelines.base_card import base_card
 from pipelines.families import LoadedBase
 from pipelines.formats import Format, Found, Source, open_source, recognise
 from pipelines.formats._format import about_base
+from pipelines.formats._magnitudes import meant_magnitudes
 from pipelines.formats._metadata import ABOUT
 from pipelines.formats._names import ModuleNames
 from pipelines.formats._part_layers import DELTA_TYPE
@@ -34,11 +35,16 @@ class Imported:
     notes: Sequence[str]
 
 
-def bring_in(path: Path, base: LoadedBase, name: str, *, allow_unmatched: bool = False) -> Imported:
+def bring_in(
+    path: Path, base: LoadedBase, name: str, *, allow_unmatched: bool = False, dora_norm: str | None = None
+) -> Imported:
     """Make an adapter of a file or folder in any known format.
 
     Args:
         allow_unmatched: take the file although the base has no module for some of its names.
+        dora_norm: what DoRA magnitudes per output stand over: ``adapted``, the norm of weight and change, as trainers
+            and PEFT have it, or ``base``, the norm of the base's weight, as ComfyUI and Forge apply them. None goes by
+            the file, which says it where this studio wrote it; else ``adapted``.
 
     Raises:
         UserError: the file cannot be trusted or read, nothing in it matches the base, or something does not and that
@@ -56,8 +62,9 @@ def bring_in(path: Path, base: LoadedBase, name: str, *, allow_unmatched: bool =
             return Imported({name: own}, chosen, found.matched, (), tuple(source.notes))
     parts: dict[str, AdapterPart] = dict(found.whole)
     cards = {part: PartCard(method=_method_of(content)) for part, content in parts.items()}
-    notes = [*source.notes, *found.notes, *_made_for_another(source, base)]
-    for part, layers in found.layers.items():
+    read, meant = meant_magnitudes(found.layers, found.metadata, source.tensors, base, dora_norm)
+    notes = [*source.notes, *found.notes, *_made_for_another(source, base), *meant]
+    for part, layers in read.items():
         made = part_of_layers(layers, base.parts[part], what=part)
         parts[part] = made.part
         cards[part] = PartCard(method=made.method, settings=dict(made.settings))

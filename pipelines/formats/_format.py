@@ -64,14 +64,21 @@ class Export:
     embeddings: Embeddings = field(default_factory=dict)
     base_folder: Path | None = None
     """The base's files, for formats that merge."""
+    over_base: bool = False
+    """Whether magnitudes per output are meant over the norm of the base's weight alone; the file says so."""
+    alphas: bool = False
+    """Whether every module must have an alpha beside it; else they are left away where ranks differ."""
 
-    def tensor(self, value: Tensor) -> Tensor:
+    def tensor(self, value: Tensor, dtype: torch.dtype | None = None) -> Tensor:
         """Return a tensor as it goes into the file.
+
+        Args:
+            dtype: in place of the file's number format.
 
         Raises:
             UserError: a value does not fit the number format.
         """
-        cast = value.to(self.dtype or torch.float32)
+        cast = value.to(dtype or self.dtype or torch.float32)
         if not bool(torch.isfinite(cast).all()):
             kind = str(cast.dtype).removeprefix("torch.")
             raise UserError(f"A value up to {float(value.abs().max()):.3g} does not fit {kind}. Use --save-as fp32.")
@@ -98,6 +105,8 @@ class Format:
     is_folder: bool = False
     needs_names: Callable[[AdapterCard], bool] = lambda card: False
     """Whether writing needs the base's own module names."""
+    reader: str = ""
+    """The one program whose files these are; they are written as it must find them."""
     order: int = 0
     """Formats are asked in this order which of them a source is; the more special ones first."""
 

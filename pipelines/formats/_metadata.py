@@ -8,7 +8,7 @@ digits of the SHA-256 of 64 KiB from 1 MiB on.
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import safetensors.torch
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from pipelines.formats._format import Export
 from pipelines.formats._header import content_hash, legacy_hash
+from pipelines.formats._layer import Layer
 from trainers.card import AdapterCard
 
 # (text width, UNet width) -> kohya's version, ModelSpec's architecture
@@ -24,6 +25,8 @@ _ARCHITECTURES = {
     (1024, 320, "sd1"): ("sd_v2", "stable-diffusion-v2-512"),
     (768, 320, "sdxl"): ("sdxl_base_v1-0", "stable-diffusion-xl-v1-base"),
 }
+OVER_BASE = "adapter_studio.dora_magnitude"
+"""Says, with the value ``base``, that magnitudes per output stand over the norm of the base's weight alone."""
 ABOUT = ("license", "author", "description", "usage_hint", "tags")
 """What people say about an adapter, kept from file to file."""
 _PATH = re.compile(r"[~/]|[\"'(]?[A-Za-z]:[\\/]|.*\\|(?!\w+://).*/.*/")
@@ -74,14 +77,23 @@ def kohya_metadata(export: Export, tensors: Mapping[str, Tensor]) -> dict[str, s
         "ss_network_module": "lycoris.kohya" if lycoris else "networks.lora",
         "ss_network_dim": common,
         "ss_network_alpha": common,
-        "ss_network_args": json.dumps({"algo": kinds.most_common(1)[0][0]} if lycoris else {}),
+        "ss_network_args": json.dumps(_network_args(layers, kinds.most_common(1)[0][0]) if lycoris else {}),
         "ss_output_name": card.name,
         "ss_sd_model_name": _plain(card.base.name),
         **_training_fields(card),
+        **({OVER_BASE: "base"} if export.over_base else {}),
     }
     serialised = safetensors.torch.save(dict(tensors), fields)
     hashes = {"sshs_model_hash": content_hash(serialised), "sshs_legacy_hash": legacy_hash(serialised)}
     return {**fields, **hashes, **modelspec_metadata(export, tensors)}
+
+
+def _network_args(layers: Sequence[Layer], kind: str) -> dict[str, str]:
+    """Return LyCORIS's arguments that such layers are made with."""
+    magnitudes = {layer.magnitude for layer in layers if layer.magnitude}
+    if not magnitudes:
+        return {"algo": kind}
+    return {"algo": kind, "dora_wd": "True", "wd_on_output": str(magnitudes == {"magnitude"})}
 
 
 def _training_fields(card: AdapterCard) -> dict[str, str]:

@@ -13,6 +13,7 @@ from torch import nn
 _TEXT_PARTS = ("text_encoder", "text_encoder_2")
 _LEVEL = "text_model."
 """A level of a CLIP text encoder that transformers 5.6 removed from CLIPTextModel alone; files always have it."""
+_WIDTH_CLIP_H = 1024
 _RESNET = {
     "norm1": "in_layers.0",
     "conv1": "in_layers.2",
@@ -89,6 +90,10 @@ class ModuleNames:
         """
         return self._original[path]
 
+    def known_original(self, path: str) -> str | None:
+        """Return a UNet module's original name, None where it has none or the UNet is not there to count its blocks."""
+        return self._original.get(path)
+
     def _spellings(self, place: Place) -> Iterator[str]:
         part, path = place.part, place.path
         if part in _TEXT_PARTS:
@@ -144,8 +149,23 @@ def comfyui_name(place: Place, names: ModuleNames) -> str:
     """
     if place.part == "unet":
         return f"diffusion_model.{names.original(place.path)}"
-    encoder = {"text_encoder": "clip_l", "text_encoder_2": "clip_g"}[place.part]
-    return f"text_encoders.{encoder}.transformer.{text_path(place.path)}"
+    return f"text_encoders.{encoder_name(place.part, names)}.transformer.{text_path(place.path)}"
+
+
+def encoder_name(part: str, names: ModuleNames) -> str:
+    """Return which text encoder a part is: ``clip_l``, ``clip_g`` (SDXL's second) or ``clip_h`` (SD 2's only one).
+
+    Raises:
+        KeyError: the part is no text encoder.
+    """
+    if part not in _TEXT_PARTS:
+        raise KeyError(part)
+    if part == "text_encoder_2":
+        return "clip_g"
+    words = (module for place, module in names.hosts.items() if place.part == part and "token_embedding" in place.path)
+    weight = next((module._parameters["weight"] for module in words), None)
+    alone = "text_encoder_2" not in names.parts
+    return "clip_h" if alone and weight is not None and weight.shape[1] == _WIDTH_CLIP_H else "clip_l"
 
 
 def text_path(path: str) -> str:

@@ -43,9 +43,13 @@ def largest_error(
 
 def _difference(expected: Layer, found: Layer, host: nn.Module) -> float:
     if expected.form == found.form == "lora" and not {"bias"} & (expected.tensors.keys() | found.tensors.keys()):
-        return _lora_difference(expected, found)
+        return lora_difference(expected, found)
     weight = host._parameters["weight"]
     assert weight is not None
+    if weight.is_meta and expected.form == found.form == "dora":
+        # Without the base there is no change of weight to compare, but what makes it can be.
+        one, other = (layer.tensors["magnitude"].double().flatten() for layer in (expected, found))
+        return max(lora_difference(expected, found), float((one - other).norm() / one.norm().clamp(min=1e-300)))
     pairs = [
         (dense_weight(layer, weight.detach().cpu() if layer.needs_base else weight)) for layer in (expected, found)
     ]
@@ -69,7 +73,7 @@ def _factor_norm(up: Tensor, down: Tensor) -> float:
     return float((left @ right.T).norm())
 
 
-def _lora_difference(expected: Layer, found: Layer) -> float:
+def lora_difference(expected: Layer, found: Layer) -> float:
     """Return ‖difference‖ / ‖expected‖ of two LoRA layers: the difference is one of the factors side by side."""
     ups = [layer.scale * layer.tensors["up"].double().flatten(1) for layer in (expected, found)]
     downs = [layer.tensors["down"].double().flatten(1) for layer in (expected, found)]

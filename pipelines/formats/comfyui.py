@@ -8,7 +8,7 @@ from pipelines.formats._format import Export, Format, Found, read_layers
 from pipelines.formats._metadata import kohya_metadata
 from pipelines.formats._names import ModuleNames, Place, comfyui_name
 from pipelines.formats._source import Source
-from pipelines.formats.kohya import layer_tensors, same_rank
+from pipelines.formats.kohya import layer_tensors, writes_alphas
 from trainers.errors import UserError
 from trainers.tensor_files import write_tensors
 
@@ -32,7 +32,7 @@ def _write(path: Path, export: Export) -> None:
                 name = comfyui_name(Place(part, module), export.names)
             except KeyError as error:
                 raise UserError(f"The module {part}/{module} has no name in the original code.") from error
-            tensors |= layer_tensors(layer, name, export, alpha=same_rank(export) or layer.kind != "lora")
+            tensors |= layer_tensors(layer, name, export, alpha=writes_alphas(export) or layer.kind != "lora")
     write_tensors(path, tensors, kohya_metadata(export, tensors))
 
 
@@ -42,7 +42,8 @@ FORMAT = Format(
     recognise=_recognise,
     read=_read,
     write=_write,
-    kinds=frozenset({"lora", "dora", "loha", "lokr", "full"}),
+    kinds=frozenset({"lora", "dora", "dora_input", "loha", "lokr", "full"}),
     needs_names=lambda card: True,
+    reader="comfyui",
     order=25,
 )

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from pipelines.formats._format import Export, Format, Found, is_finite_number, read_layers
@@ -96,7 +97,7 @@ def _write(path: Path, export: Export) -> None:
                 end = ".weight" if part.startswith("text_encoder") else ""
                 magnitude = layer.tensors["magnitude"]
                 row = magnitude.reshape(1, -1, 1, 1) if layer.tensors["down"].ndim == 4 else magnitude
-                tensors[f"{name}.lora_magnitude_vector{end}"] = export.tensor(row)
+                tensors[f"{name}.lora_magnitude_vector{end}"] = export.tensor(row, torch.float32)
         ranks = {module: layer.rank for module, layer in layers.items()}
         common = max(set(ranks.values()), key=list(ranks.values()).count)
         order = sorted(ranks, key=len, reverse=True)

@@ -3,7 +3,7 @@
 Keys: ``lora_unet_<path with _>.lora_down.weight``; text encoders ``lora_te_`` (SD 1.x and 2.x), ``lora_te1_`` and
 ``lora_te2_`` (SDXL), whose UNet goes by its original names; ``oft_unet_`` for kohya's own OFT. Written files have
 alpha = rank beside every module, or no alpha at all where ranks differ: diffusers 0.42 applies one module's alpha to
-another, and every reader takes a missing alpha for a scale of 1.
+another, and every reader takes a missing alpha for a scale of 1 but LyCORIS, which stops there (``--for kohya``).
 """
 
 from pathlib import Path
@@ -60,14 +60,23 @@ def layer_tensors(layer: Layer, name: str, export: Export, *, alpha: bool) -> di
         found["dora_scale"] = (
             value.reshape(-1, *ones) if layer.magnitude == "magnitude" else value.reshape(1, -1, *ones[1:])
         )
-    cast = {f"{name}.{key}": v if v.dtype == torch.int64 else export.tensor(v) for key, v in found.items()}
+    # A magnitude is as small as a bias, and its rounding would be felt in every number of its row.
+    kept = {"dora_scale": torch.float32}
+    cast = {
+        f"{name}.{key}": v if v.dtype == torch.int64 else export.tensor(v, kept.get(key)) for key, v in found.items()
+    }
     if alpha and layer.kind in ("lora", "loha", "lokr"):
         cast[f"{name}.alpha"] = torch.tensor(float(layer.rank or 1))
     return cast
 
 
-def same_rank(export: Export) -> bool:
-    """Return whether all LoRA layers have one rank, so that writing alpha cannot mislead any reader."""
+def writes_alphas(export: Export) -> bool:
+    """Return whether alphas are written: where all LoRA layers have one rank, or the reader needs them.
+
+    With several ranks diffusers would take one module's alpha for another's.
+    """
+    if export.alphas:
+        return True
     ranks = {layer.rank for layers in export.layers.values() for layer in layers.values() if layer.kind == "lora"}
     return len(ranks) < 2
 
@@ -82,7 +91,7 @@ def _read(source: Source, names: ModuleNames) -> Found:
 
 def _write(path: Path, export: Export) -> None:
     sdxl = is_sdxl(export.card)
-    alpha = same_rank(export)
+    alpha = writes_alphas(export)
     tensors: dict[str, Tensor] = {}
     for part, layers in export.layers.items():
         for module, layer in layers.items():

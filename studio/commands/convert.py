@@ -3,8 +3,9 @@
 import argparse
 
 from studio.commands._command import Command, add_base
+from studio.commands._dora import add_dora_norm
 from studio.commands._matches import counted
-from studio.commands.export import add_writing, told
+from studio.commands.export import add_writing, say, told
 from trainers.paths import path_of
 
 
@@ -15,6 +16,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--allow-unmatched", action="store_true", help="convert although the base has no module for some of the names"
     )
+    add_dora_norm(parser)
     add_base(parser)
 
 
@@ -29,14 +31,18 @@ def _run(options: argparse.Namespace) -> None:
         options.format,
         out,
         base,
+        allow_unmatched=options.allow_unmatched,
+        dora_norm=options.dora_norm,
+        reader_name=options.reader,
+        allow_unread=options.allow_unread,
         precision=options.save_as,
         rank=options.rank,
-        allow_unmatched=options.allow_unmatched,
+        say=say,
     )
-    notes = [*imported.notes, *exported.notes]
     for line in [
         *counted(imported.format.title, imported.matched, imported.unmatched, base.name),
-        *told(out, exported.modules, exported.error, notes),
+        *(f"Note: {note}" for note in imported.notes),
+        *told(out, exported),
     ]:
         print(line)
 

@@ -3,6 +3,7 @@
 import argparse
 
 from studio.commands._command import Command, add_base, add_library, library_of
+from studio.commands._dora import add_dora_norm
 from studio.commands._matches import counted
 from studio.porting import import_adapter, name_from
 from trainers.paths import path_of
@@ -14,6 +15,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--allow-unmatched", action="store_true", help="import although the base has no module for some of the names"
     )
+    add_dora_norm(parser)
     add_base(parser)
     add_library(parser)
 
@@ -27,7 +29,9 @@ def _run(options: argparse.Namespace) -> None:
     from pipelines.bases import load_base
 
     base = load_base(options.base, device=options.device, precision=options.precision)
-    arrived = import_adapter(library, path, name, base, allow_unmatched=options.allow_unmatched)
+    arrived = import_adapter(
+        library, path, name, base, allow_unmatched=options.allow_unmatched, dora_norm=options.dora_norm
+    )
     imported = arrived.imported
     for line in counted(imported.format.title, imported.matched, imported.unmatched, base.name):
         print(line)

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipelines.formats import find_format
+from pipelines.export_writing import Exported
+from pipelines.exporting import choose
+from pipelines.formats import Format
 from studio.engine._job import Event, Job
 from studio.engine.workbench import Workbench
 from studio.porting import export_adapter
@@ -15,12 +17,24 @@ from trainers.storage import disk_errors
 
 
 def _run(workbench: Workbench, arguments: Mapping[str, Any]) -> Iterator[Event]:
-    """Arguments: name, format, precision (empty for the format's own), rank (empty for none), base (empty for its own).
+    """Arguments: name; reader (the program that the file is for), format (one of the two may be empty), allow_unread;
+    precision (empty for the format's own), rank (empty for none), base (empty for its own); only_tell.
 
     Yields ``{"event": "result", "path", "modules", "error", "notes", "merged"}``; a format that is a folder comes as
-    a zip file.
+    a zip file. With only_tell nothing is written, and the path is empty.
     """
-    name, chosen = check_name(str(arguments["name"])), find_format(str(arguments["format"]))
+    name, reader = check_name(str(arguments["name"])), _or_none(arguments, "reader")
+    chosen, _ = choose(workbench.library.read(name), _or_none(arguments, "format"), reader)
+    options: dict[str, Any] = {
+        "base_name": _or_none(arguments, "base"),
+        "reader_name": reader,
+        "allow_unread": bool(arguments.get("allow_unread")),
+        "precision": _or_none(arguments, "precision"),
+        "rank": int(arguments["rank"]) if arguments.get("rank") else None,
+    }
+    if arguments.get("only_tell"):
+        yield _told(export_adapter(workbench.library, name, chosen.name, None, **options), "", chosen)
+        return
     number = workbench.new_file("", "exports")
     number.unlink()
     number.mkdir()
@@ -32,23 +46,29 @@ def _run(workbench: Workbench, arguments: Mapping[str, Any]) -> Iterator[Event]:
             name,
             chosen.name,
             out,
-            base_name=str(arguments["base"]) if arguments.get("base") else None,
-            precision=str(arguments["precision"]) if arguments.get("precision") else None,
-            rank=int(arguments["rank"]) if arguments.get("rank") else None,
+            **options,
         )
         if out.is_dir():
             out = _zipped(out)
     except BaseException:
         shutil.rmtree(number, ignore_errors=True)
         raise
-    yield {
+    yield _told(exported, str(out), chosen)
+
+
+def _told(exported: Exported, path: str, chosen: Format) -> Event:
+    return {
         "event": "result",
-        "path": str(out),
+        "path": path,
         "modules": exported.modules,
         "error": exported.error,
-        "notes": list(exported.notes),
+        "notes": exported.told,
         "merged": chosen.merge is not None,
     }
+
+
+def _or_none(arguments: Mapping[str, Any], key: str) -> str | None:
+    return str(arguments[key]) if arguments.get(key) else None
 
 
 def _zipped(folder: Path) -> Path:

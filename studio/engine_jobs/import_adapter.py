@@ -10,7 +10,7 @@ from trainers.paths import path_of
 
 
 def _run(workbench: Workbench, arguments: Mapping[str, Any]) -> Iterator[Event]:
-    """Arguments: path, name, base, allow_unmatched, device, precision.
+    """Arguments: path, name, base, allow_unmatched, dora_norm (empty: what the file says), device, precision.
 
     Yields ``{"event": "result", "names": [adapter…], "notes": [sentence…]}``.
     """
@@ -25,6 +25,7 @@ def _run(workbench: Workbench, arguments: Mapping[str, Any]) -> Iterator[Event]:
         str(arguments["name"]),
         base,
         allow_unmatched=bool(arguments.get("allow_unmatched")),
+        dora_norm=str(arguments["dora_norm"]) if arguments.get("dora_norm") else None,
     )
     yield {"event": "result", "names": list(arrived.folders), "notes": list(arrived.imported.notes)}
 

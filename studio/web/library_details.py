@@ -5,9 +5,10 @@ from typing import Any
 
 import gradio as gr
 
-from studio.porting import WRITABLE
+from studio.porting import READERS, WRITABLE
 from studio.web.desk import Desk
 from studio.web.escaping import plain_markdown
+from studio.web.field_names import on_page
 from studio.web.library_shelf import Entry, answers_html, entries_of, facts_of, files_of, lineage_html
 from studio.web.progress_line import problem_line, progress_line
 from studio.web.tables import filled, text_table
@@ -80,10 +81,20 @@ class Details:
     def _build_export(self) -> None:
         words = self._desk.words
         with gr.Row():
-            self.format = gr.Dropdown(
-                list(WRITABLE), value="kohya", label=words("library.format"), info=words("library.format_help"),
+            self.reader = gr.Dropdown(
+                [(words("library.any_reader"), ""), *((title, name) for name, title in READERS.items())],
+                value="",
+                label=words("library.reader"),
+                info=words("library.reader_help"),
                 min_width=220,
-            )  # fmt: skip
+            )
+            self.format = gr.Dropdown(
+                [(words("library.best_format"), ""), *((name, name) for name in WRITABLE)],
+                value="kohya",
+                label=words("library.format"),
+                info=words("library.format_help"),
+                min_width=220,
+            )
             self.precision = gr.Dropdown(
                 [(words("library.own_precision"), ""), "fp32", "fp16", "bf16"],
                 value="",
@@ -92,7 +103,10 @@ class Details:
             )
             self.rank = gr.Number(0, precision=0, minimum=0, label=words("library.rank"), min_width=140)
         self.base = gr.Textbox(label=words("library.export_base"), max_lines=1)
-        self.write = gr.Button(words("library.write"), variant="primary")
+        self.allow_unread = gr.Checkbox(label=words("library.allow_unread"))
+        with gr.Row():
+            self.foresee = gr.Button(words("library.foresee"))
+            self.write = gr.Button(words("library.write"), variant="primary")
         self.export_told = gr.HTML(elem_id="library-exported")
         self.file = gr.File(label=words("library.download"), interactive=False, visible=False)
 
@@ -153,8 +167,10 @@ class Details:
         self.measure.click(self._measure, self._selected, self.measured, **_QUIET)
         fields = [self.name, self.triggers, self.licence, self.author, self.description, self.cover]
         again(self.save.click(self._save, [self._selected, *fields], [self._selected, self.outcome], **_QUIET))
-        choices = [self._selected, self.format, self.precision, self.rank, self.base]
+        choices = [self._selected, self.reader, self.format, self.allow_unread, self.precision, self.rank, self.base]
         self.write.click(self._export, choices, [self.export_told, self.file], **_QUIET)
+        self.foresee.click(self._foresee, choices, self.export_told, **_QUIET)
+        self.reader.change(lambda reader: "" if reader else "kohya", self.reader, self.format, **_QUIET)
         again(self.remove.click(self._remove, [self._selected, self.confirm], [self._selected, self.outcome], **_QUIET))
         self._selected.change(lambda: "", None, self.outcome, **_QUIET)
 
@@ -197,25 +213,51 @@ class Details:
         key = "library.saved" if now == name else "library.renamed"
         return now, progress_line(self._desk.words.say(request, key, name=name, new=now))
 
+    def _foresee(
+        self,
+        name: str,
+        reader: str,
+        format_name: str,
+        allow_unread: bool,
+        precision: str,
+        rank: float | None,
+        base: str,
+        request: gr.Request,
+    ) -> Iterator[str]:
+        say = self._desk.words.say
+        asked = _asked(name, reader, format_name, allow_unread, precision, rank, base)
+        yield progress_line(say(request, "library.foreseeing"))
+        try:
+            found = self._desk.engine.result("export_adapter", {**asked, "only_tell": True})
+        except UserError as error:
+            yield problem_line(str(error))
+            return
+        yield progress_line("\n".join(list(map(on_page, found["notes"])) or [say(request, "library.all_read")]))
+
     def _export(
-        self, name: str, format_name: str, precision: str, rank: float | None, base: str, request: gr.Request
+        self,
+        name: str,
+        reader: str,
+        format_name: str,
+        allow_unread: bool,
+        precision: str,
+        rank: float | None,
+        base: str,
+        request: gr.Request,
     ) -> Iterator[tuple[str, Any]]:
         say = self._desk.words.say
-        arguments = {
-            "name": name,
-            "format": format_name,
-            "precision": precision,
-            "rank": int(rank or 0),
-            "base": base.strip(),
-        }
+        asked = _asked(name, reader, format_name, allow_unread, precision, rank, base)
         yield progress_line(say(request, "library.exporting")), gr.File(visible=False)
         try:
-            found = self._desk.engine.result("export_adapter", arguments)
+            found = self._desk.engine.result("export_adapter", asked)
         except UserError as error:
             yield problem_line(str(error)), gr.skip()
             return
         key = "library.merged" if found["merged"] else "library.exported"
-        lines = [say(request, key, modules=found["modules"], error=f"{found['error']:.1e}"), *found["notes"]]
+        lines = [
+            say(request, key, modules=found["modules"], error=f"{found['error']:.1e}"),
+            *map(on_page, found["notes"]),
+        ]
         yield progress_line("\n".join(lines)), gr.File(value=found["path"], visible=True)
 
     def _remove(self, name: str, confirmed: str, request: gr.Request) -> tuple[Any, str]:
@@ -228,3 +270,18 @@ class Details:
         except UserError as error:
             return gr.skip(), problem_line(str(error))
         return "", progress_line(self._desk.words.say(request, "library.removed", name=name))
+
+
+def _asked(
+    name: str, reader: str, format_name: str, allow_unread: bool, precision: str, rank: float | None, base: str
+) -> dict[str, Any]:
+    """Return the form's choices as the job takes them."""
+    return {
+        "name": name,
+        "reader": reader,
+        "format": format_name,
+        "allow_unread": allow_unread,
+        "precision": precision,
+        "rank": int(rank or 0),
+        "base": base.strip(),
+    }

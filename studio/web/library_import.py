@@ -5,7 +5,9 @@ from typing import Any
 
 import gradio as gr
 
+from studio.porting import DORA_NORMS
 from studio.web.desk import Desk
+from studio.web.field_names import on_page
 from studio.web.progress_line import problem_line, progress_line
 from studio.web.tables import filled, text_table
 from trainers.errors import UserError
@@ -38,6 +40,16 @@ def build_import(desk: Desk, selected: gr.State, again: Callable[[Any], Any]) ->
             unmatched = gr.Textbox(label=words("library.unmatched"), interactive=False, lines=3, max_lines=8)
             metadata = text_table(words, "library.metadata", *_METADATA, column_widths=["30%", "70%"])
             allow = gr.Checkbox(label=words("library.allow"), visible=False)
+            norm = gr.Dropdown(
+                [
+                    (words("library.dora_as_said"), ""),
+                    *((words(f"library.dora_{meaning}"), meaning) for meaning in DORA_NORMS),
+                ],
+                value="",
+                label=words("library.dora_norm"),
+                info=words("library.dora_norm_help"),
+                visible=False,
+            )
             with gr.Row():
                 name = gr.Textbox(label=words("library.import_name"), max_lines=1, min_width=220)
                 take = gr.Button(words("library.take"), variant="primary")
@@ -58,27 +70,34 @@ def build_import(desk: Desk, selected: gr.State, again: Callable[[Any], Any]) ->
                     value=filled(words, request, found["metadata"].items(), *_METADATA), visible=bool(found["metadata"])
                 ),
                 allow: gr.Checkbox(value=False, visible=bool(found["unmatched"])),
+                norm: gr.Dropdown(value="", visible=any("DoRA" in kind for kind in found["kinds"])),
                 name: found["suggested_name"],
             }
         except UserError as error:
             yield {outcome: problem_line(str(error))}
 
     def bring(
-        upload: str | None, path: str, base: str, name: str, allow: bool, request: gr.Request
+        upload: str | None, path: str, base: str, name: str, allow: bool, norm: str, request: gr.Request
     ) -> Iterator[tuple[Any, ...]]:
         nothing = [gr.skip()] * 4
         yield progress_line(words.say(request, "library.importing")), *nothing
-        asked = {"base": base.strip(), "name": name.strip(), "allow_unmatched": allow}
+        asked = {"base": base.strip(), "name": name.strip(), "allow_unmatched": allow, "dora_norm": norm}
         try:
             found = desk.engine.result("import_adapter", {"path": _given(upload, path), **asked})
         except UserError as error:
             yield problem_line(str(error)), *nothing
             return
-        said = "\n".join([words.say(request, "library.imported", names=", ".join(found["names"])), *found["notes"]])
+        said = "\n".join(
+            [words.say(request, "library.imported", names=", ".join(found["names"])), *map(on_page, found["notes"])]
+        )
         yield progress_line(said), found["names"][0], gr.Column(visible=False), None, ""
 
-    look.click(examine, [upload, path, base], [outcome, result, facts, unmatched, metadata, allow, name], **_QUIET)
-    again(take.click(bring, [upload, path, base, name, allow], [outcome, selected, result, upload, path], **_QUIET))
+    look.click(
+        examine, [upload, path, base], [outcome, result, facts, unmatched, metadata, allow, norm, name], **_QUIET
+    )
+    again(
+        take.click(bring, [upload, path, base, name, allow, norm], [outcome, selected, result, upload, path], **_QUIET)
+    )
 
 
 def _given(upload: str | None, path: str) -> str:

@@ -99,6 +99,23 @@ def test_export_examine_and_import_agree(library: Library, tiny_base: Path, base
     assert found["problems"]
 
 
+def test_an_export_for_a_program_says_what_it_will_read(library: Library, tiny_base: Path) -> None:
+    at = {"name": "one", "base": str(tiny_base)}
+    told = work(library, "export_adapter", **at, format="diffusers", only_tell=True)
+    assert told["path"] == ""
+    assert any(note.startswith("ComfyUI passes over") for note in told["notes"])
+    assert not list((library.folder / "outputs").rglob("*.safetensors"))
+    assert not work(library, "export_adapter", **at, reader="comfyui", only_tell=True)["notes"]
+    written = work(library, "export_adapter", **at, reader="comfyui")
+    assert any(key.startswith("diffusion_model.") for key in load_file(written["path"]))
+    with pytest.raises(UserError, match=r"passes over .* add --allow-unread"):
+        work(library, "export_adapter", **at, reader="comfyui", format="diffusers")
+    partly = work(library, "export_adapter", **at, reader="comfyui", format="diffusers", allow_unread=True)
+    assert any(note.startswith("ComfyUI passes over") for note in partly["notes"])
+    with pytest.raises(UserError, match="does not read"):
+        work(library, "export_adapter", **at, reader="a1111", format="diffusers")
+
+
 def test_changes_and_names_leave_the_tensors(library: Library, tmp_path: Path) -> None:
     before = content_hash(library.read("one"))
     picture = draw_pictures(tmp_path / "p", 1) / "0.png"

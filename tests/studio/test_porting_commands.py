@@ -20,7 +20,7 @@ from studio.cli import main
 from studio.porting import WRITABLE
 from tests.pipelines.formats import files
 from tests.pipelines.formats.support import EXACT, largest_difference, live_deltas
-from tests.support import bits, content_of, random_adapter
+from tests.support import bits, content_of, random_adapter, relative_error
 from trainers.adapter import read_adapter, write_adapter
 from trainers.errors import UserError
 
@@ -100,6 +100,45 @@ def test_import_export_convert_verify(
     said = (merged / "README.md").read_text()
     assert "- my style!, weight 1" in said
     assert base.name in said
+
+
+def test_a_file_for_a_program_says_first_what_it_will_not_read(
+    base: LoadedBase, tiny_base: Path, tmp_path: Path, library: Path, capsys: CAPTURE
+) -> None:
+    write_adapter(library / "adapters/d", random_adapter(base, "d", method="dora", size=0.3, parts=("unet",)))
+    at = ["--base", str(tiny_base)]
+
+    def out(name: str) -> list[str]:
+        return ["--out", str(tmp_path / f"{name}.safetensors")]
+
+    assert main(["export", "d", "--format", "kohya", *out("plain"), *at]) == 0
+    said = capsys.readouterr().out
+    assert said.index("Note: ComfyUI gives") < said.index("plain.safetensors")
+    assert "Note: Forge gives" in said
+    assert main(["export", "d", "--for", "comfyui", *out("comfyui"), *at]) == 0
+    said = capsys.readouterr().out
+    assert "Held against the rule of ComfyUI on this base" in said
+    assert "gives" not in said
+    assert main(["export", "d", *out("none"), *at]) == 2
+    assert "Give --for PROGRAM, --format FORMAT, or both." in capsys.readouterr().err
+    assert main(["export", "d", "--for", "comfyui", "--format", "diffusers", "--rank", "2", *out("none"), *at]) == 2
+    assert "passes over" in capsys.readouterr().err
+    allowed = ["--format", "diffusers", "--rank", "2", "--allow-unread", *out("partly")]
+    assert main(["export", "d", "--for", "comfyui", *allowed, *at]) == 0
+    assert "Note: ComfyUI passes over" in capsys.readouterr().out
+    made = str(tmp_path / "comfyui.safetensors")
+    assert main(["convert", made, str(tmp_path / "a.safetensors"), "--for", "a1111", *at]) == 0
+    assert "DoRA became full deltas" in capsys.readouterr().out
+    assert main(["import", made, "--name", "again", *at]) == 0
+    assert "taken over the norm of the base's weight" in capsys.readouterr().out
+    assert main(["import", made, "--name", "other", "--dora-norm", "adapted", *at]) == 0
+    capsys.readouterr()
+    expected = live_deltas(base, read_adapter(library / "adapters/d"))
+    for name, most, least in (("again", 5e-6, 0.0), ("other", 100.0, 0.01)):
+        found = live_deltas(base, read_adapter(library / "adapters" / name))
+        worst = max(relative_error(found[place][0], expected[place][0]) for place in expected)
+        assert least <= worst < most
+    assert not list(tmp_path.glob("none*"))
 
 
 def test_a_whole_model_is_no_adapter(

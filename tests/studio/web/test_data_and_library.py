@@ -148,6 +148,8 @@ def test_an_adapter_is_looked_at_exported_imported_edited_and_removed(
     page.get_by_role("button", name="Compute the content hash").click()
     expect(details.get_by_text(re.compile("Content hash [0-9a-f]{64}"))).to_be_visible()
     details.get_by_role("tab", name="Export").click()
+    page.get_by_role("button", name="See what will be read").click()
+    expect(details.get_by_text("All of it is read and applied")).to_be_visible()
     page.get_by_role("button", name="Write the file").click()
     expect(details.get_by_text("modules read back and compared")).to_be_visible()
     exported = next((app.folder / "outputs" / "exports").glob("*/*/one.safetensors"))

@@ -1,0 +1,31 @@
+"""What other programs make of a file: one file per program, with its rule in our own words and code."""
+
+import functools
+import sys
+from collections.abc import Mapping
+
+from pipelines.readers._judging import Judged, judge
+from pipelines.readers._reader import Reader, Reading, Taken
+from trainers.registry import discover, find
+
+__all__ = ["Judged", "Reader", "Reading", "Taken", "find_reader", "judge", "readers", "readers_of"]
+
+
+@functools.cache
+def readers() -> Mapping[str, Reader]:
+    """Return every reader by name."""
+    return discover(sys.modules[__name__], "READER")
+
+
+def find_reader(name: str) -> Reader:
+    """Return the reader of that name.
+
+    Raises:
+        UserError: there is none; the nearest names are given.
+    """
+    return find("Reader", name, readers())
+
+
+def readers_of(format_name: str) -> list[Reader]:
+    """Return the programs that read files of a format."""
+    return [reader for reader in readers().values() if format_name in reader.formats]

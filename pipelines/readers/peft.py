@@ -1,0 +1,25 @@
+"""PEFT: the library that this studio's adapters are made with, so its folders are applied as they are meant."""
+
+from collections.abc import Iterator
+
+from pipelines.formats._names import ModuleNames, Place
+from pipelines.readers import _rules as rules
+from pipelines.readers._reader import Reader
+from trainers.adapter import KEY_PREFIX
+
+
+def _spellings(place: Place, names: ModuleNames) -> Iterator[str]:
+    yield KEY_PREFIX + place.path
+
+
+READER = Reader(
+    name="peft",
+    title="PEFT",
+    version="0.21",
+    formats=("peft",),
+    kinds={"peft": frozenset({"lora", "dora"})},
+    spellings=_spellings,
+    ends=rules.LORA_ENDS,
+    take=lambda leaves, place, host: None,
+    words=frozenset(),
+)
