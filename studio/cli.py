@@ -30,6 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         _refuse_empty(options)
+        if not hasattr(options, "several_processes") and "TORCHELASTIC_RUN_ID" in os.environ:
+            _refuse_several(options)
         return int(options.run(options) or 0)
     except UserError as error:
         print(f"studio {options.command}: {error}", file=sys.stderr)
@@ -47,6 +49,17 @@ def _refuse_empty(options: argparse.Namespace) -> None:
     empty = [name for name in _NAMES_AND_PATHS if getattr(options, name, None) == ""]
     if empty:
         raise UserError(f"{', '.join(empty)} is empty. Give a name or a path.")
+
+
+def _refuse_several(options: argparse.Namespace) -> None:
+    """Refuse to do the same work in every process of a launcher; only training divides it."""
+    from studio.launch import launch_of
+
+    processes = launch_of(os.environ).processes
+    if processes.count > 1:
+        if not processes.is_main:
+            sys.exit(2)  # one says it
+        raise UserError(f"It works in one process, and {processes.count} were started. Start it without a launcher.")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -24,9 +24,10 @@ from pathlib import Path
 from typing import Any
 
 from studio.library import Library, open_run_names
-from studio.report import Report
+from studio.report import Quiet, Report
 from studio.run_control import Control, forget_requests
 from studio.run_kinds import RunKind, kind_of
+from studio.team import Team
 from trainers.card import check_name
 from trainers.config import config_as_yaml, read_config
 from trainers.errors import UserError, unknown
@@ -39,6 +40,7 @@ from trainers.storage import (
     write_json,
     write_text,
 )
+from trainers.wording import count_of
 
 CONFIG_NAME = "config.yaml"
 STATE_NAME = "state.json"
@@ -198,20 +200,28 @@ def find_run(library: Library, name: str) -> Run:
 
 
 def execute(
-    run: Run, report: Report, should_stop: Callable[[], bool] = lambda: False, *, requests_stand: bool = False
+    run: Run,
+    report: Report,
+    should_stop: Callable[[], bool] = lambda: False,
+    *,
+    requests_stand: bool = False,
+    team: Team | None = None,
 ) -> Path | None:
     """Do what is left of a run. Return the result's folder, or None when it was stopped before its end.
 
     Args:
         requests_stand: whether what was asked of the run before now is for this process.
+        team: the processes that work on it together, of which this is the main one; the others `join`.
 
     Raises:
         UserError: another process works on it, or an input is wrong. The run stays resumable.
     """
+    team = team or Team()
     with folder_lock(run.folder):
         before = run.state()
         if before.get("status") == "done":
             raise UserError(f"The run {run.name!r} is done; there is nothing to resume.")
+        _check_processes(run, before, team.processes.count)
         for folder in (run.folder, run.folder / "samples"):
             sweep_temporary(folder)
         if not requests_stand:
@@ -219,8 +229,15 @@ def execute(
         try:
             total = getattr(run.config(), "steps", before.get("total", 0))
             step = before.get("step", 0)
-            run.update(status="running", problem=None, step=step, total=total, process=os.getpid())
-            result = run.kind().work(run, Journal(run, report), Control(run.folder, should_stop))
+            count = team.processes.count
+            run.update(status="running", problem=None, step=step, total=total, process=os.getpid(), processes=count)
+            team.last_word = lambda problem: run.update(status="failed", problem=problem)
+            team.share(str(run.folder))
+            journal = Journal(run, report)
+            for sentence in team.sentences(run.config()):
+                journal.say(sentence)
+            with team.explained():
+                result = run.kind().work(run, journal, Control(run.folder, should_stop, team))
         except BaseException as error:
             stopped = isinstance(error, KeyboardInterrupt)
             problem = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
@@ -231,6 +248,67 @@ def execute(
             forget_requests(run.folder)
         run.update(status="done" if result else "stopped")
         return result
+
+
+def join(library: Library, team: Team) -> None:
+    """Do the share of a process that is not the main one in the run that the main one executes; write nothing.
+
+    Raises:
+        UserError: this process cannot go on, or another one is gone.
+    """
+    run = _JoinedRun(Path(team.share(None)), library)
+    team.last_word = lambda problem: _note_lost_main(run, team, problem)
+    try:
+        with team.explained():
+            run.kind().work(run, _Unheard(run, Quiet()), Control(run.folder, team=team))
+    except UserError:
+        if team.lost.is_set() and team.problem is not None:
+            team.last_word(team.problem)
+        raise
+
+
+class _JoinedRun(Run):
+    """A run as the processes beside the main one see it: they read it."""
+
+    def update(self, **values: Any) -> None:
+        """The main process writes the state."""
+
+
+class _Unheard(Journal):
+    """What a process beside the main one would say; the main one says it."""
+
+    def say(self, text: str) -> None:
+        """Drop it."""
+
+    def measure(self, values: Mapping[str, Any]) -> None:
+        """Drop it."""
+
+    def forget_after(self, step: int) -> None:
+        """Leave the metrics alone."""
+
+
+def _note_lost_main(run: Run, team: Team, problem: str) -> None:
+    """Write down for a main process that is gone why its run does not go on; one of those that are left does."""
+    if team.processes.rank == 1:
+        with contextlib.suppress(UserError), folder_lock(run.folder):  # somebody may have resumed it by now
+            Run(run.folder, run.library).update(status="failed", problem=problem)
+
+
+def _check_processes(run: Run, before: Mapping[str, Any], count: int) -> None:
+    """Refuse to go on with another number of processes: a step would see other pictures or texts."""
+    if count > 1 and not run.kind().parts:
+        raise UserError(
+            f"The run {run.name!r} trains no adapter, and works in one process. Start it without a launcher."
+        )
+    begun = int(before.get("processes", 1))
+    if begun == count or not run.checkpoints.exists():
+        return
+    command = f"studio {run.kind().command} --resume {run.name}"
+    wanted = f"torchrun --nproc_per_node {begun} -m {command}" if begun > 1 else command
+    raise UserError(
+        f"The run {run.name!r} was begun by {count_of(begun, 'process')} and {count} came; a step would learn from "
+        f"other data. Go on with: {wanted}"
+    )
 
 
 def discard_unstarted(run: Run) -> None:

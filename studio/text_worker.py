@@ -90,7 +90,7 @@ def load_base_of(config: TextConfig) -> TextBase:
 
 def work(run: Run, journal: Journal, control: Control) -> Path | None:
     """Do what is left of a run; see `studio.runs.execute`."""
-    config: TextConfig = run.config()
+    config: TextConfig = control.team.placed(run.config())
     texts = read_training_texts(config)
     base = load_base_of(config)  # before anything is said, so that a base that is not there is told alone
     for what, found in texts.facts().items():

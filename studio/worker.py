@@ -35,13 +35,13 @@ _FREE_SETTINGS = ("judge", "skip_bad")
 
 def work(run: Run, journal: Journal, control: Control) -> Path | None:
     """Do what is left of a run; see `studio.runs.execute`."""
-    config = run.config()
+    config = control.team.placed(run.config())
     pictures = read_folder(Path(config.data), prompt=config.prompt, trigger=config.trigger, skip_bad=config.skip_bad)
     _say_pictures(journal, pictures)
     base = load_picture_base(config.base, device=config.device, precision=config.precision)
     check_parts(config, base)
     check_unchanged(run, base, {"pictures": _digest(pictures.pictures)}, _FREE_SETTINGS)
-    references = _references(config, pictures.pictures)
+    references = _references(config, pictures.pictures) if control.processes.is_main else {}
     task = PictureTask(config, base, _encode(journal, config, base, pictures.pictures))
     training = begin(config, task, control.processes)
     say_parts(journal, training)
