@@ -40,7 +40,6 @@ from trainers.storage import (
     write_json,
     write_text,
 )
-from trainers.wording import count_of
 
 CONFIG_NAME = "config.yaml"
 STATE_NAME = "state.json"
@@ -304,10 +303,12 @@ def _check_processes(run: Run, before: Mapping[str, Any], count: int) -> None:
     if begun == count or not run.checkpoints.exists():
         return
     command = f"studio {run.kind().command} --resume {run.name}"
-    wanted = f"torchrun --nproc_per_node {begun} -m {command}" if begun > 1 else command
+    began, wanted = f"{begun} processes", f"torchrun --nproc_per_node {begun} -m {command}"
+    if begun == 1:
+        began, wanted = "1 process", command
     raise UserError(
-        f"The run {run.name!r} was begun by {count_of(begun, 'process')} and {count} came; a step would learn from "
-        f"other data. Go on with: {wanted}"
+        f"The run {run.name!r} was begun by {began} and {count} came; a step would learn from other data. Go on with: "
+        f"{wanted}"
     )
 
 

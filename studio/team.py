@@ -29,6 +29,10 @@ _GRACE_SECONDS = 10.0
 """How long a process that waits on a GPU for a lost one may take to come back; a launcher kills after 30."""
 
 
+class _Lost(BaseException):
+    """Takes the main thread out of whatever it does; no Exception, because libraries swallow those."""
+
+
 class Team:
     """The processes of one run, as one of them sees it. One process alone is a team too."""
 
@@ -81,7 +85,10 @@ class Team:
     def check(self) -> None:
         """Raise a UserError if a process is gone."""
         if self.lost.is_set():
-            raise UserError(self.problem or "The main process has ended.")
+            raise self._error()
+
+    def _error(self) -> UserError:
+        return UserError(self.problem or "The main process has ended.")
 
     def ask_stop(self) -> None:
         """Ask the main process to stop the run after the step."""
@@ -90,14 +97,16 @@ class Team:
 
     @contextlib.contextmanager
     def explained(self) -> Iterator[None]:
-        """Say what is behind an error that follows from the loss of a process."""
+        """Raise a UserError for the loss of a process, in place of what follows from it."""
         try:
             yield
+        except _Lost:
+            raise self._error() from None
         except Exception as error:
             self._over = True
-            lost_first = self.processes.count > 1 and not isinstance(error, UserError)
-            if lost_first and self.lost.wait(2 * _MOMENT_SECONDS):
-                raise UserError(self.problem or "The main process has ended.") from error
+            follows = self.processes.count > 1 and not isinstance(error, UserError)
+            if follows and self.lost.wait(2 * _MOMENT_SECONDS):
+                raise self._error() from error
             raise
 
     def placed(self, config: Any) -> Any:
@@ -184,7 +193,12 @@ class Team:
         """Handle the signal by which a line's thread wakes the main one."""
         if self.lost.is_set() and not self._over:
             self._over = True
-            raise UserError(self.problem or "The main process has ended.")
+            raise _Lost
+
+    def end_on_signal(self, *_: object) -> None:
+        """End at once, unless the end is on its way: launchers ask all processes to end as soon as one is gone."""
+        if not (self.lost.is_set() or self._over):
+            raise KeyboardInterrupt
 
 
 @contextlib.contextmanager
@@ -198,9 +212,13 @@ def joined(launch: Launch) -> Iterator[Team]:
         yield Team(launch)
         return
     team = Team(launch, _connect(launch))
-    before = signal.signal(signal.SIGUSR1, team.raise_if_lost)
+    before = {
+        number: signal.signal(number, handle)
+        for number, handle in ((signal.SIGUSR1, team.raise_if_lost), (signal.SIGTERM, team.end_on_signal))
+    }
     try:
-        yield team
+        with team.explained():
+            yield team
     except BaseException as error:
         team.end(_sentence(error), code=130 if isinstance(error, KeyboardInterrupt) else 2)
         raise
@@ -209,8 +227,8 @@ def joined(launch: Launch) -> Iterator[Team]:
 
         team.end(None)
         distributed.destroy_process_group()
-    finally:
-        signal.signal(signal.SIGUSR1, before)
+        for number, handle in before.items():
+            signal.signal(number, handle)
 
 
 def _sentence(error: BaseException) -> str:
