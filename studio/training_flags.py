@@ -1,6 +1,8 @@
 """The flags of every command that trains, built from the settings of its kind of run."""
 
 import argparse
+import contextlib
+import functools
 import os
 import signal
 import threading
@@ -17,8 +19,9 @@ from studio.launch import launch_of
 from studio.library import Library
 from studio.report import Terminal
 from studio.run_kinds import RunKind
-from studio.runs import create_run, discard_unstarted, execute, find_run, join
+from studio.runs import CONFIG_NAME, Run, create_run, discard_unstarted, execute, find_run, join
 from studio.settings_schema import shapes_of
+from studio.start import read_ahead, telling_seconds
 from studio.team import Team, joined
 from trainers.config import check_parts_shape, read_config
 from trainers.errors import UserError
@@ -231,6 +234,7 @@ def train_from_options(options: argparse.Namespace, training: Training) -> int:
 
 def _lead(options: argparse.Namespace, training: Training, library: Library, team: Team) -> int:
     """Create the run or find it, and execute it."""
+    run: Run | None = None
     if options.resume is not None:
         beside = _given_beside_resume(options, training)
         if beside:
@@ -239,21 +243,33 @@ def _lead(options: argparse.Namespace, training: Training, library: Library, tea
                 "Leave it out, or start a new run under another --name."
             )
         run = find_run(library, options.resume)
-    else:
-        run = create_run(library, config_from_options(options, training))
+    print("Loading the libraries and the base …", flush=True)
+    read_ahead(_base_of(options, run))
+    with telling_seconds(functools.partial(print, flush=True), "Libraries"):
+        import trainers.loop  # noqa: F401 - torch and PEFT, which checking the settings needs too
+
+        new = create_run(library, config_from_options(options, training)) if run is None else run
     stop = threading.Event()
     try:
         with Terminal() as report, _stop_on_signals(stop.set, report):
-            adapter = execute(run, report, stop.is_set, team=team)
+            adapter = execute(new, report, stop.is_set, team=team)
     except UserError:
         if options.resume is None:
-            discard_unstarted(run)
+            discard_unstarted(new)
         raise
     if adapter is None:
         return 130
-    if (command := run.kind().tried_by) is not None:
+    if (command := new.kind().tried_by) is not None:
         print(f"Try it: {command(adapter)}")
     return 0
+
+
+def _base_of(options: argparse.Namespace, run: Run | None) -> str:
+    """Return the base that will be loaded, as far as that can be told without the libraries."""
+    file = run.folder / CONFIG_NAME if run is not None else options.config and Path(options.config)
+    with contextlib.suppress(UserError):  # what is wrong with the file is told where it is checked
+        return str(options.base or (read_config(file).get("base") if file else None) or "")
+    return ""
 
 
 class _stop_on_signals:

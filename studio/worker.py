@@ -14,6 +14,7 @@ from pipelines.judge import POCKET_JUDGE, Judge
 from pipelines.picture_file import png_bytes
 from studio.run_control import Control
 from studio.runs import Journal, Run
+from studio.start import telling_seconds
 from studio.training_work import (
     Evaluation,
     check_unchanged,
@@ -38,7 +39,8 @@ def work(run: Run, journal: Journal, control: Control) -> Path | None:
     config = control.team.placed(run.config())
     pictures = read_folder(Path(config.data), prompt=config.prompt, trigger=config.trigger, skip_bad=config.skip_bad)
     _say_pictures(journal, pictures)
-    base = load_picture_base(config.base, device=config.device, precision=config.precision)
+    with telling_seconds(journal.say, "Base"):
+        base = load_picture_base(config.base, device=config.device, precision=config.precision)
     check_parts(config, base)
     check_unchanged(run, base, {"pictures": _digest(pictures.pictures)}, _FREE_SETTINGS)
     references = _references(config, pictures.pictures) if control.processes.is_main else {}
