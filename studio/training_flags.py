@@ -15,11 +15,12 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from studio.commands._command import add_library, library_of
+from studio.joining import join
 from studio.launch import launch_of
 from studio.library import Library
 from studio.report import Terminal
 from studio.run_kinds import RunKind
-from studio.runs import CONFIG_NAME, Run, create_run, discard_unstarted, execute, find_run, join
+from studio.runs import CONFIG_NAME, Run, create_run, discard_unstarted, execute, find_run
 from studio.settings_schema import shapes_of
 from studio.start import read_ahead, telling_seconds
 from studio.team import Team, joined
