@@ -47,6 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     try:
         _refuse_empty(options)
+        if not hasattr(options, "several_processes") and "TORCHELASTIC_RUN_ID" in os.environ:
+            _refuse_several(options)
         _draw_seeds(options)
         _say_what_takes_seconds(options)
         return int(options.run(options) or 0)
@@ -92,6 +94,17 @@ def _draw_seeds(options: argparse.Namespace) -> None:
     if isinstance(seeds, str) and str(RANDOM_SEED) in (given := [text.strip() for text in seeds.split(",")]):
         options.seeds = ",".join(str(drawn_seed(RANDOM_SEED)) if text == str(RANDOM_SEED) else text for text in given)
         print(f"The seeds are {options.seeds}; give --seeds {options.seeds} for the same again.", file=sys.stderr)
+
+
+def _refuse_several(options: argparse.Namespace) -> None:
+    """Refuse to do the same work in every process of a launcher; only training divides it."""
+    from studio.launch import launch_of
+
+    processes = launch_of(os.environ).processes
+    if processes.count > 1:
+        if not processes.is_main:
+            sys.exit(2)  # one says it
+        raise UserError(f"It works in one process, and {processes.count} were started. Start it without a launcher.")
 
 
 def _parser() -> argparse.ArgumentParser:

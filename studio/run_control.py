@@ -13,7 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-from trainers.processes import ALONE, Processes
+from studio.team import Team
+from trainers.processes import Processes
 from trainers.storage import write_text
 
 Request = Literal["stop", "save", "sample"]
@@ -77,16 +78,22 @@ def is_asked(run_folder: Path, request: Request) -> bool:
 class Control:
     """The run's side: what was asked of it."""
 
-    processes: Processes = ALONE
-    """Those that work on the run together."""
-
-    def __init__(self, run_folder: Path, should_stop: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self, run_folder: Path, should_stop: Callable[[], bool] = lambda: False, team: Team | None = None
+    ) -> None:
         self._folder = run_folder / _FOLDER
         self._should_stop = should_stop
+        self.team = team or Team()
+        """The processes that work on the run together."""
+
+    @property
+    def processes(self) -> Processes:
+        """Who they are."""
+        return self.team.processes
 
     def stops(self) -> bool:
         """Return whether to stop after the step; once asked, it stays asked."""
-        return self._should_stop() or (self._folder / "stop").exists()
+        return self._should_stop() or self.team.stop_asked or (self._folder / "stop").exists()
 
     def takes(self, request: Literal["save", "sample"]) -> bool:
         """Return whether something was asked for, once."""

@@ -28,6 +28,7 @@ from studio.proposals import proposed
 from studio.report import Report
 from studio.run_control import Control, forget_requests
 from studio.run_kinds import RunKind, kind_of
+from studio.team import Team
 from trainers.config import config_as_yaml, read_config
 from trainers.errors import UserError, unknown
 from trainers.names import composed, name_of
@@ -203,20 +204,28 @@ def find_run(library: Library, name: str) -> Run:
 
 
 def execute(
-    run: Run, report: Report, should_stop: Callable[[], bool] = lambda: False, *, requests_stand: bool = False
+    run: Run,
+    report: Report,
+    should_stop: Callable[[], bool] = lambda: False,
+    *,
+    requests_stand: bool = False,
+    team: Team | None = None,
 ) -> Path | None:
     """Do what is left of a run. Return the result's folder, or None when it was stopped before its end.
 
     Args:
         requests_stand: whether what was asked of the run before now is for this process.
+        team: the processes that work on it together, of which this is the main one; the others `studio.joining.join`.
 
     Raises:
         UserError: another process works on it, or an input is wrong. The run stays resumable.
     """
+    team = team or Team()
     with folder_lock(run.folder):
         before = run.state()
         if before.get("status") == "done":
             raise UserError(f"The run {run.name!r} is done; there is nothing to resume.")
+        _check_processes(run, before, team.processes.count)
         for folder in (run.folder, run.folder / "samples"):
             sweep_temporary(folder)
         if not requests_stand:
@@ -224,8 +233,15 @@ def execute(
         try:
             total = getattr(run.config(), "steps", before.get("total", 0))
             step = before.get("step", 0)
-            run.update(status="running", problem=None, step=step, total=total, process=os.getpid())
-            result = run.kind().work(run, Journal(run, report), Control(run.folder, should_stop))
+            count = team.processes.count
+            run.update(status="running", problem=None, step=step, total=total, process=os.getpid(), processes=count)
+            team.last_word = lambda problem: run.update(status="failed", problem=problem)
+            team.share(str(run.folder))
+            journal = Journal(run, report)
+            for sentence in team.sentences(run.config()):
+                journal.say(sentence)
+            with team.explained():
+                result = run.kind().work(run, journal, Control(run.folder, should_stop, team))
         except BaseException as error:
             stopped = isinstance(error, KeyboardInterrupt)
             problem = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
@@ -236,6 +252,25 @@ def execute(
             forget_requests(run.folder)
         run.update(status="done" if result else "stopped")
         return result
+
+
+def _check_processes(run: Run, before: Mapping[str, Any], count: int) -> None:
+    """Refuse to go on with another number of processes: a step would see other pictures or texts."""
+    if count > 1 and not run.kind().parts:
+        raise UserError(
+            f"The run {run.name!r} trains no adapter, and works in one process. Start it without a launcher."
+        )
+    begun = int(before.get("processes", 1))
+    if begun == count or not run.checkpoints.exists():
+        return
+    command = f"studio {run.kind().command} --resume {run.name}"
+    began, wanted = f"{begun} processes", f"torchrun --nproc_per_node {begun} -m {command}"
+    if begun == 1:
+        began, wanted = "1 process", command
+    raise UserError(
+        f"The run {run.name!r} was begun by {began} and {count} came; a step would learn from other data. Go on with: "
+        f"{wanted}"
+    )
 
 
 def discard_unstarted(run: Run) -> None:

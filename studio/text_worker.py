@@ -12,6 +12,7 @@ from pipelines.families import TextBase
 from pipelines.text_generate import TextRequest, generate_texts
 from studio.run_control import Control
 from studio.runs import Journal, Run
+from studio.start import telling_seconds
 from studio.text_folds import run_folds
 from studio.training_work import (
     Evaluation,
@@ -104,9 +105,10 @@ def load_base_of(config: TextConfig) -> TextBase:
 
 def work(run: Run, journal: Journal, control: Control) -> Path | None:
     """Do what is left of a run; see `studio.runs.execute`."""
-    config: TextConfig = run.config()
+    config: TextConfig = control.team.placed(run.config())
     texts = read_training_texts(config)
-    base = load_base_of(config)  # before anything is said, so that a base that is not there is told alone
+    with telling_seconds(journal.say, "Base"):
+        base = load_base_of(config)  # before anything is said, so that a base that is not there is told alone
     for what, found in texts.facts().items():
         journal.say(f"{what}: {found}")
     check_parts(config, base)

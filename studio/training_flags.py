@@ -1,8 +1,12 @@
 """The flags of every command that trains, built from the settings of its kind of run."""
 
 import argparse
+import contextlib
+import functools
+import os
 import signal
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -11,10 +15,15 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from studio.commands._command import add_library, library_of
+from studio.joining import join
+from studio.launch import launch_of
+from studio.library import Library
 from studio.report import Terminal
 from studio.run_kinds import RunKind
-from studio.runs import create_run, discard_unstarted, execute, find_run
+from studio.runs import CONFIG_NAME, Run, create_run, discard_unstarted, execute, find_run
 from studio.settings_schema import shapes_of
+from studio.start import read_ahead, telling_seconds
+from studio.team import Team, joined
 from trainers.config import check_parts_shape, read_config
 from trainers.errors import UserError
 from trainers.methods import find_method
@@ -38,6 +47,7 @@ class Training:
 def add_training(parser: argparse.ArgumentParser, training: Training) -> None:
     """Add ``--library``, ``--config``, ``--resume``, what belongs to parts, and a flag for every setting."""
     add_library(parser)
+    parser.set_defaults(several_processes=True)
     default = ",".join(training.parts)
     parser.add_argument("--config", metavar="FILE", help="YAML file of settings; flags given beside it win")
     parser.add_argument("--resume", metavar="RUN", help="continue a stopped or killed run, by name or folder")
@@ -204,10 +214,28 @@ def _given_beside_resume(options: argparse.Namespace, training: Training) -> lis
 def train_from_options(options: argparse.Namespace, training: Training) -> int:
     """Train, or go on with a run of any kind, until its end or until the user stops it; return the exit status.
 
+    Of several processes that a launcher started, the main one does, and the others join it.
+
     Raises:
         UserError: the settings are wrong, or training failed; a run that made no step leaves nothing behind.
     """
-    library = library_of(options)
+    library, launch, team = library_of(options), launch_of(os.environ), None
+    try:
+        with joined(launch) as team:
+            if launch.processes.is_main:
+                return _lead(options, training, library, team)
+            with _stop_on_signals(team.ask_stop):
+                join(library, team)
+    except UserError:
+        if launch.processes.is_main or team is None or (team.problem is not None and launch.processes.rank == 1):
+            raise
+        return team.code  # the main process tells it, or of those that lost it the first one
+    return 0
+
+
+def _lead(options: argparse.Namespace, training: Training, library: Library, team: Team) -> int:
+    """Create the run or find it, and execute it."""
+    run: Run | None = None
     if options.resume is not None:
         beside = _given_beside_resume(options, training)
         if beside:
@@ -216,28 +244,40 @@ def train_from_options(options: argparse.Namespace, training: Training) -> int:
                 "Leave it out, or start a new run under another --name."
             )
         run = find_run(library, options.resume)
-    else:
-        run = create_run(library, config_from_options(options, training))
+    print("Loading the libraries and the base …", flush=True)
+    read_ahead(_base_of(options, run))
+    with telling_seconds(functools.partial(print, flush=True), "Libraries"):
+        import trainers.loop  # noqa: F401 - torch and PEFT, which checking the settings needs too
+
+        new = create_run(library, config_from_options(options, training)) if run is None else run
     stop = threading.Event()
     try:
-        with Terminal() as report, _stop_on_signals(stop, report):
-            adapter = execute(run, report, stop.is_set)
+        with Terminal() as report, _stop_on_signals(stop.set, report):
+            adapter = execute(new, report, stop.is_set, team=team)
     except UserError:
         if options.resume is None:
-            discard_unstarted(run)
+            discard_unstarted(new)
         raise
     if adapter is None:
         return 130
-    if (command := run.kind().tried_by) is not None:
-        print(f"Try it: {command(run.config(), run.library)}")
+    if (command := new.kind().tried_by) is not None:
+        print(f"Try it: {command(new.config(), new.library)}")
     return 0
+
+
+def _base_of(options: argparse.Namespace, run: Run | None) -> str:
+    """Return the base that will be loaded, as far as that can be told without the libraries."""
+    file = run.folder / CONFIG_NAME if run is not None else options.config and Path(options.config)
+    with contextlib.suppress(UserError):  # what is wrong with the file is told where it is checked
+        return str(options.base or (read_config(file).get("base") if file else None) or "")
+    return ""
 
 
 class _stop_on_signals:
     """Let the first Ctrl-C (or SIGTERM) stop after the step; a second one stops at once."""
 
-    def __init__(self, stop: threading.Event, report: Terminal) -> None:
-        self._stop, self._report = stop, report
+    def __init__(self, stop: Callable[[], None], report: Terminal | None = None) -> None:
+        self._stop, self._report, self._asked = stop, report, False
 
     def __enter__(self) -> None:
         self._before = {s: signal.signal(s, self._on_signal) for s in (signal.SIGINT, signal.SIGTERM)}
@@ -247,7 +287,9 @@ class _stop_on_signals:
             signal.signal(number, handler)
 
     def _on_signal(self, number: int, frame: object) -> None:
-        if self._stop.is_set():
+        if self._asked:
             raise KeyboardInterrupt
-        self._stop.set()
-        self._report.say("Stopping after this step; once more to stop at once.")
+        self._asked = True
+        self._stop()
+        if self._report is not None:
+            self._report.say("Stopping after this step; once more to stop at once.")

@@ -64,14 +64,17 @@ def go_on(run: Run, journal: Journal, training: Training) -> None:
 
 
 def run_steps(run: Run, journal: Journal, training: Training, control: Control, evaluation: Evaluation) -> bool:
-    """Run the loop; return whether it came to its end."""
-    config, main = training.config, training.processes.is_main
+    """Run the loop; return whether it came to its end. The main process alone writes, and decides for all."""
+    config, main, team = training.config, training.processes.is_main, control.team
     # A kill may have come between a checkpoint and what is made of it.
     if main and _is_due(config, training.step) and not _is_evaluated(run, journal, training.step, evaluation):
         _evaluate(run, journal, training, evaluation)
+    team.share(True)
     smoothed = math.nan
     for step in train(training):
         if not main:
+            if team.share(None):
+                return False
             continue
         smoothed = step.loss if math.isnan(smoothed) else 0.95 * smoothed + 0.05 * step.loss
         _record(journal, step)
@@ -83,6 +86,7 @@ def run_steps(run: Run, journal: Journal, training: Training, control: Control, 
             run.update(step=step.step, skipped=training.skipped)
         if control.takes("sample") or _is_due(config, step.step):
             _evaluate(run, journal, training, evaluation)
+        team.share(stopping)
         if stopping:
             journal.say(
                 f"Stopped after step {step.step} of {config.steps}; the work is kept. Continue with "

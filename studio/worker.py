@@ -15,6 +15,7 @@ from pipelines.picture_file import png_bytes
 from studio.long_captions import long_caption_notes
 from studio.run_control import Control
 from studio.runs import Journal, Run
+from studio.start import telling_seconds
 from studio.training_prompts import prompt_sentences
 from studio.training_work import (
     Evaluation,
@@ -38,15 +39,16 @@ _FREE_SETTINGS = ("judge", "skip_bad")
 
 def work(run: Run, journal: Journal, control: Control) -> Path | None:
     """Do what is left of a run; see `studio.runs.execute`."""
-    config = run.config()
+    config = control.team.placed(run.config())
     pictures = read_folder(Path(config.data), prompt=config.prompt, trigger=config.trigger, skip_bad=config.skip_bad)
     _say_pictures(journal, pictures)
     for sentence in prompt_sentences(config, pictures):
         journal.say(sentence)
-    base = load_picture_base(config.base, device=config.device, precision=config.precision)
+    with telling_seconds(journal.say, "Base"):
+        base = load_picture_base(config.base, device=config.device, precision=config.precision)
     check_parts(config, base)
     check_unchanged(run, base, {"pictures": _digest(pictures.pictures)}, _FREE_SETTINGS)
-    references = _references(config, pictures.pictures)
+    references = _references(config, pictures.pictures) if control.processes.is_main else {}
     task = PictureTask(config, base, _encode(journal, config, base, pictures.pictures))
     training = begin(config, task, control.processes)
     say_parts(journal, training)

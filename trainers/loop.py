@@ -21,7 +21,7 @@ from trainers.errors import UserError
 from trainers.methods import Course, Fresh, Learner, find_method
 from trainers.methods import _peft_bridge as bridge
 from trainers.optimisers import build_optimiser, rate_factor
-from trainers.precision import arithmetic_of
+from trainers.precision import arithmetic_of, repeatable
 from trainers.processes import ALONE, Processes
 from trainers.roles import Learnable, Task
 
@@ -136,7 +136,8 @@ def train(training: Training) -> Generator[Step, None, None]:
         for part, course in training.courses.items():
             seed = mixed_seed(config.seed, f"course of {part}", training.step)
             course.before_step(training.step, torch.Generator().manual_seed(seed))
-        loss, norm = _gradients(training)
+        with repeatable(training.role.device):
+            loss, norm = _gradients(training)
         usable = math.isfinite(loss) and math.isfinite(norm)
         if usable:
             training.optimiser.step()

@@ -7,7 +7,7 @@ import torch
 
 from pipelines.bases import load_base
 from tests.forwards import forecast_problems, picture_story, text_story
-from trainers.precision import arithmetic_of
+from trainers.precision import arithmetic_of, repeatable
 
 
 @pytest.mark.parametrize("family", ["sd1", "sdxl"])
@@ -40,3 +40,22 @@ def test_the_arithmetic_follows_the_base_and_not_what_is_attached(tiny_base: Pat
             parameter.data = parameter.data.float()
         with arithmetic_of(base):
             assert torch.nn.functional.linear(torch.ones(2, 3), torch.ones(2, 3)).dtype == wanted
+
+
+@pytest.mark.parametrize(("device", "wanted"), [("cpu", False), ("cuda", True)])
+def test_a_gpu_is_asked_to_repeat_itself_for_a_step_and_no_longer(
+    monkeypatch: pytest.MonkeyPatch, device: str, wanted: bool
+) -> None:
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    asked: list[bool] = []
+
+    def step() -> None:
+        with repeatable(torch.device(device)):
+            asked.append(torch.are_deterministic_algorithms_enabled())
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        step()
+    assert asked == [wanted]
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert torch.utils.deterministic.fill_uninitialized_memory
