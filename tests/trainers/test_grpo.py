@@ -117,7 +117,7 @@ def test_sampling_follows_the_model_and_no_row_disturbs_another(text_base: TextB
     assert np.abs(counts - shares).max() < 5 * np.sqrt(shares.max() / 3000)
 
 
-@pytest.mark.parametrize("method", ["lora", "prompt_tuning"])
+@pytest.mark.parametrize("method", ["lora", "prompt_tuning", "adalora"])
 def test_the_gradient_is_that_of_the_advantages(start: Start, text_base: TextBase, method: str) -> None:
     """With fresh answers the ratio is 1, and without a divergence the loss is −mean of A·mean(ratio)."""
     training = start(method=method, stage_settings={"beta": 0.0})
