@@ -141,6 +141,10 @@ def test_the_gradient_is_that_of_the_advantages(start: Start, text_base: TextBas
     with without_adapters(text_base.model):
         reference = task._log_likelihoods(task._batch(written.rows))
     assert torch.equal(reference, written.reference)
+    bridge.set_weights(text_base.model, {ADAPTER: 0.5})
+    half = task._log_likelihoods(task._batch(written.rows))
+    task._write(0, torch.Generator().manual_seed(5))
+    assert torch.equal(task._log_likelihoods(task._batch(written.rows)), half), "the weight must stay as it was"
 
 
 @pytest.mark.parametrize("iterations", [1, 2])
