@@ -55,7 +55,7 @@ def bring_in(path: Path, base: LoadedBase, name: str, *, allow_unmatched: bool =
             return Imported({name: own}, chosen, found.matched, (), ())
     parts: dict[str, AdapterPart] = dict(found.whole)
     cards = {part: PartCard(method=_method_of(content)) for part, content in parts.items()}
-    notes: list[str] = []
+    notes: list[str] = list(found.notes)
     for part, layers in found.layers.items():
         made = part_of_layers(layers, base.parts[part], what=part)
         parts[part] = made.part

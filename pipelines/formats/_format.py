@@ -33,6 +33,8 @@ class Found:
     embeddings: Embeddings = field(default_factory=dict)
     unmatched: Sequence[str] = ()
     """Names in the file that the base has no module for, and keys of no known meaning."""
+    notes: Sequence[str] = ()
+    """Sentences on what was read in another way than it stands in the file."""
     metadata: Mapping[str, str] = field(default_factory=dict)
     card: AdapterCard | None = None
     """The card of an adapter of this studio."""

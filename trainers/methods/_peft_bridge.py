@@ -251,7 +251,8 @@ def canonical(path: str) -> str:
 
 def _state(module: nn.Module, adapter: str) -> dict[str, Tensor]:
     own_layers = tuple(f"{path}." for path, layer in tuner_layers(module) if _holds(layer, adapter))
-    state = get_peft_model_state_dict(module, adapter_name=adapter)
+    # PEFT would add the base's own matrix to a delta of the output layer or the table of words.
+    state = get_peft_model_state_dict(module, adapter_name=adapter, save_embedding_layers=False)
     return {name: tensor for name, tensor in state.items() if name.startswith(own_layers)}
 
 
