@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from pipelines.attach import check_base, other_weights_notice
+from pipelines.deltas import changes_words
 from pipelines.families import LoadedBase
 from pipelines.formats import Export, Format, find_format, formats
 from pipelines.formats._layer import Layer, dense, fold_scale, low_rank
@@ -145,7 +147,7 @@ def needs_base(adapter: Adapter, format_name: str) -> bool:
     for part in adapter.parts.values():
         if part.config.get("peft_type") == WORD_TYPE:
             continue
-        if chosen.takes_whole and part.config.get("peft_type") != "LORA":
+        if chosen.takes_whole and (part.config.get("peft_type") != "LORA" or changes_words(part)):
             continue
         layers = layers_of_part(part)
         if layers is None or any(layer.form not in chosen.kinds for layer in layers.values()):
@@ -186,7 +188,7 @@ def _layers(
     for part, content in adapter.parts.items():
         kind = str(content.config.get("peft_type"))
         method = adapter.card.parts[part].method
-        if chosen.takes_whole and kind != "LORA":
+        if chosen.takes_whole and (kind != "LORA" or changes_words(content)):
             if kind.startswith("STUDIO_"):
                 raise UserError(
                     f"{method} on the {part} is a method of this studio alone, which {chosen.title} cannot hold."
@@ -233,8 +235,9 @@ def _fitted(
                 fitted[part][path] = full
                 continue
             weight = full.tensors.get("weight")
-            if weight is None or weight.ndim < 2 or "bias" in full.tensors:
-                problems.append(f"{part}/{path} changes a norm or a bias, which LoRA cannot")
+            words = base is not None and isinstance(base.parts[part].get_submodule(path), nn.Embedding)
+            if weight is None or weight.ndim < 2 or words or "bias" in full.tensors:
+                problems.append(f"{part}/{path} changes a norm, a bias or the words, which LoRA cannot")
                 continue
             fitted[part][path], error = low_rank(weight, rank)
             worst = max(worst, error)

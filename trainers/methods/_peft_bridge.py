@@ -31,7 +31,7 @@ NEW_WORDS = "textual_inversion"
 _IGNORED_FIELDS = frozenset(
     {
         *("peft_type", "peft_version", "task_type", "base_model_name_or_path", "revision", "inference_mode"),
-        *("init_lora_weights", "init_weights", "fan_in_fan_out"),
+        *("init_lora_weights", "init_weights", "fan_in_fan_out", "auto_mapping"),
     }
 )
 
