@@ -93,9 +93,15 @@ def kind_of(part: AdapterPart) -> str:
 def needs_base(part: AdapterPart) -> bool:
     """Return whether a part has no delta until a base is named; see `pipelines.effective`.
 
-    What multiplies or reads W (DoRA, OFT, IA³ …) depends on it, and LoHa and LoKr do not say the shape of their layers.
+    What multiplies or reads W (DoRA, OFT, IA³ …) depends on it, LoHa and LoKr do not say the shape of their layers, and
+    of a table of words a file holds full deltas.
     """
-    return kind_of(part) != "LORA" and not kind_of(part).startswith("STUDIO_")
+    return changes_words(part) or (kind_of(part) != "LORA" and not kind_of(part).startswith("STUDIO_"))
+
+
+def changes_words(part: AdapterPart) -> bool:
+    """Return whether a part holds a LoRA of a table of words, whose factors stand the other way round."""
+    return any(key.endswith(".lora_embedding_A") for key in part.tensors)
 
 
 def read_deltas(part: AdapterPart, *, what: str) -> dict[str, Delta]:

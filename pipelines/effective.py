@@ -68,12 +68,20 @@ def _probe(layer: Any, what: str) -> dict[str, Tensor]:
         change, shift = _answer(adapted, base, torch.eye(base.in_features, dtype=torch.float64), (base.in_features,))
     elif isinstance(base, nn.Conv2d) and base.groups == 1:
         change, shift = _answer_of_kernel(adapted, base)
+    elif isinstance(base, nn.Embedding):
+        return {"": _answer_of_words(adapted, base)}
     else:
         raise UserError(f"{what} is a {type(base).__name__}, whose delta cannot be read; attach the adapter live.")
     found = {"": change}
     if float(shift.abs().max()) > _NEGLIGIBLE:
         found[BIAS] = shift
     return found
+
+
+def _answer_of_words(adapted: Any, base: nn.Embedding) -> Tensor:
+    """Return what the adapted table adds to every word's row."""
+    rows = [adapted(chunk) - base(chunk) for chunk in torch.arange(base.num_embeddings).split(_CHUNK)]
+    return torch.cat(rows)
 
 
 def _answer_of_kernel(adapted: Any, base: nn.Conv2d) -> tuple[Tensor, Tensor]:

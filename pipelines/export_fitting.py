@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pipelines.families import LoadedBase
 from pipelines.formats import Format
@@ -47,8 +47,9 @@ def fitted(
                 became[layer.title] = became.get(layer.title, 0) + 1
                 continue
             weight = full.tensors.get("weight")
-            if weight is None or weight.ndim < 2 or "bias" in full.tensors:
-                problems.append(f"{part}/{path} changes a norm or a bias, which LoRA cannot")
+            words = base is not None and isinstance(base.parts[part].get_submodule(path), nn.Embedding)
+            if weight is None or weight.ndim < 2 or words or "bias" in full.tensors:
+                problems.append(f"{part}/{path} changes a norm, a bias or the words, which LoRA cannot")
                 continue
             done[part][path], error = low_rank(weight, rank)
             worst = max(worst, error)

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from pipelines.attach import check_base, other_weights_notice
+from pipelines.deltas import changes_words
 from pipelines.export_fitting import fitted, suited
 from pipelines.export_writing import Exported, Writing
 from pipelines.families import LoadedBase
@@ -200,7 +201,7 @@ def needs_base(adapter: Adapter, format_name: str | None, reader_name: str | Non
     for part in adapter.parts.values():
         if part.config.get("peft_type") == WORD_TYPE:
             continue
-        if chosen.takes_whole and part.config.get("peft_type") != "LORA":
+        if chosen.takes_whole and (part.config.get("peft_type") != "LORA" or changes_words(part)):
             continue
         layers = layers_of_part(part)
         if layers is None or any(layer.form not in chosen.kinds for layer in layers.values()):
@@ -264,7 +265,7 @@ def _layers(
     for part, content in adapter.parts.items():
         kind = str(content.config.get("peft_type"))
         method = adapter.card.parts[part].method
-        if chosen.takes_whole and kind != "LORA":
+        if chosen.takes_whole and (kind != "LORA" or changes_words(content)):
             if kind.startswith("STUDIO_"):
                 raise UserError(
                     f"{method} on the {part} is a method of this studio alone, which {chosen.title} cannot hold."

@@ -175,6 +175,8 @@ def _decomposed(
         shape = torch.Size((up.shape[0], *down.shape[1:]))
         return left @ u[:, :size], values, v[:size] @ right.T, shape
     host = _module(base, part, card).get_submodule(path)
+    if isinstance(host, nn.Embedding):
+        raise UserError(f"{card.name!r} changes the table of words ({part}/{path}), whose LoRA is not resized.")
     weight = host._parameters["weight"]
     assert weight is not None
     full = dense(layer, weight.detach().cpu())

@@ -21,12 +21,14 @@ _LIMIT_RANK = 16_384
 _LIMIT_SETTINGS = 50
 _ALWAYS_ALLOWED = 64  # a whole number up to this allocates nothing to speak of
 _OWN_PREFIX = "STUDIO_"
+_EMBEDDING_DOWN, _EMBEDDING_UP = ".lora_embedding_A", ".lora_embedding_B"
 _WHOLE_DTYPES = (torch.int8, torch.uint8, torch.int16, torch.int32, torch.int64)
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 # Fields of PEFT's config that are checked below, or that nothing here acts on.
 _CHECKED_FIELDS = frozenset(
     {
         *("peft_type", "task_type", "peft_version", "base_model_name_or_path", "revision", "inference_mode"),
+        "auto_mapping",  # names of the base's classes, which are never looked up
         *("r", "lora_alpha", "lora_dropout", "target_modules", "exclude_modules", "rank_pattern", "alpha_pattern"),
         *("use_rslora", "use_dora", "fan_in_fan_out"),
     }
@@ -62,9 +64,14 @@ def tensor_problems(tensors: Mapping[str, Tensor], whole_numbers: tuple[str, ...
     return problems + [f"{name} {problem}" for name, tensor in checked.items() if (problem := _value_problem(tensor))]
 
 
+def _is_down(name: str) -> bool:
+    """Return whether a tensor is a LoRA's down factor A [rank, in]; of a table of words, `in` counts the words."""
+    return ".lora_A." in name or name.endswith(_EMBEDDING_DOWN)
+
+
 def _rank_problems(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> list[str]:
     """PEFT allocates what the config declares before it looks at a tensor, so a declared rank must be real."""
-    found = [tensor.shape[0] for name, tensor in tensors.items() if ".lora_A." in name and tensor.ndim]
+    found = [tensor.shape[0] for name, tensor in tensors.items() if _is_down(name) and tensor.ndim]
     if not found:
         return [f"{TENSORS_NAME} holds no LoRA factors"] if config.get("peft_type") == "LORA" else []
     pattern = config.get("rank_pattern")
@@ -183,14 +190,16 @@ def _pair_problems(tensors: Mapping[str, Tensor]) -> list[str]:
     """Check that every down factor has its up factor and that both have the same rank."""
     problems = []
     for name, tensor in tensors.items():
-        if ".lora_A." in name:
-            partner = tensors.get(name.replace(".lora_A.", ".lora_B."))
+        if _is_down(name):
+            partner = tensors.get(name.replace(".lora_A.", ".lora_B.").replace(_EMBEDDING_DOWN, _EMBEDDING_UP))
             if partner is None:
                 problems.append(f"{name} has no lora_B")
             elif tensor.ndim < 2 or partner.ndim < 2 or tensor.shape[0] != partner.shape[1]:
                 problems.append(f"{name} {list(tensor.shape)} and its lora_B {list(partner.shape)} differ in rank")
         elif ".lora_B." in name and name.replace(".lora_B.", ".lora_A.") not in tensors:
             problems.append(f"{name} has no lora_A")
+        elif name.endswith(_EMBEDDING_UP) and name.replace(_EMBEDDING_UP, _EMBEDDING_DOWN) not in tensors:
+            problems.append(f"{name} has no lora_embedding_A")
     return problems
 
 

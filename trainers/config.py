@@ -104,6 +104,10 @@ class TrainingConfig(_Frozen):
         """Return settings as an adapter's card keeps them, where they differ from the config's own."""
         return {}
 
+    def own_problems(self) -> list[str]:
+        """Return what does not go together among the settings of this kind of training."""
+        return []
+
     def checked(self) -> Self:
         """Return the config with every recommendation written out, after checking all of it.
 
@@ -111,7 +115,7 @@ class TrainingConfig(_Frozen):
             UserError: listing every problem at once.
         """
         parts, problems = _checked_parts(self.parts, self.base)
-        problems += _value_problems(self.name, self.steps, self.warmup_steps)
+        problems += [*_value_problems(self.name, self.steps, self.warmup_steps), *self.own_problems()]
         raise_problems(_HEADLINE, problems)
         return self.model_copy(update={"parts": parts})
 
@@ -149,11 +153,23 @@ class RunConfig(TrainingConfig):
         gt=0,
         description="Cap of the signal-to-noise weight (min-SNR), 5 is usual; empty weighs all steps alike.",
     )
+    snr_floor: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="Smallest weight of a step under snr_gamma; empty is none, as in the paper. A base with zero "
+        "terminal SNR that predicts velocity learns nothing from its step of pure noise without one.",
+    )
     judge: str = Field(
         "auto",
         description="CLIP model that embeds the training pictures for later scores: pocket, a folder, none, or auto "
         "(pocket for the pocket base, else none).",
     )
+
+    def own_problems(self) -> list[str]:
+        if self.snr_floor is not None and self.snr_gamma is None:
+            return [f"snr_floor {self.snr_floor:g} is a floor under the weights of snr_gamma, which is not set"]
+        return []
 
     def checked(self) -> Self:
         """Return the config with every recommendation and the learned words written out, after checking all of it."""

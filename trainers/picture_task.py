@@ -43,7 +43,8 @@ class PictureTask(QuietTask):
         latents = self.latents.draw(indices, generator).to(self.role.device)
         captions = _drop_captions([self.latents.captions[i] for i in indices], self.config, generator)
         conditioning = self._conditioning(captions)
-        return denoise(self.role, latents, conditioning, generator, snr_gamma=self.config.snr_gamma)
+        gamma, floor = self.config.snr_gamma, self.config.snr_floor
+        return denoise(self.role, latents, conditioning, generator, snr_gamma=gamma, snr_floor=floor)
 
     def _conditioning(self, captions: Sequence[str]) -> Conditioning:
         if self.cached_text is None:

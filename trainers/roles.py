@@ -155,6 +155,11 @@ class Denoiser(Learnable, Protocol):
         """Return what `predict` should have said: the noise, or the velocity, as the base was trained."""
         ...
 
-    def loss_weight(self, timesteps: "Tensor", snr_gamma: float | None) -> "Tensor":
-        """Return the weight [b] of the squared error at each level."""
+    def loss_weight(self, timesteps: "Tensor", snr_gamma: float | None, snr_floor: float | None = None) -> "Tensor":
+        """Return the weight [b] of the squared error at each level.
+
+        Args:
+            snr_gamma: γ of min-SNR; None weighs all levels alike.
+            snr_floor: smallest weight that γ may give a level, None for none.
+        """
         ...

@@ -16,10 +16,8 @@ from pipelines.families._leaves import leaf_targets
 from pipelines.families._picture_targets import TARGETS, host_targets
 from pipelines.weight_files import variant_of
 from trainers.errors import UserError
+from trainers.objectives.min_snr import min_snr_weights
 from trainers.wording import nearest_multiples
-
-# Without a floor, steps of pure noise weigh nothing under zero terminal SNR, and they decide the ground's brightness.
-_LOSS_WEIGHT_FLOOR = 0.1
 
 
 class StableDiffusion(ABC):
@@ -79,16 +77,12 @@ class StableDiffusion(ABC):
             return self.noise_schedule.get_velocity(latents, noise, timesteps)
         return noise
 
-    def loss_weight(self, timesteps: Tensor, snr_gamma: float | None) -> Tensor:
+    def loss_weight(self, timesteps: Tensor, snr_gamma: float | None, snr_floor: float | None = None) -> Tensor:
         if snr_gamma is None:
             return torch.ones(len(timesteps), device=timesteps.device)
-        signal = self.noise_schedule.alphas_cumprod.to(timesteps.device)[timesteps].double()
-        snr = signal / (1 - signal)
-        if self.noise_schedule.config.prediction_type == "v_prediction":
-            weight = snr.clamp(max=snr_gamma) / (snr + 1)
-        else:
-            weight = snr.clamp(max=snr_gamma) / snr.clamp(min=1e-8)
-        return (weight + _LOSS_WEIGHT_FLOOR).float()
+        signal = self.noise_schedule.alphas_cumprod.to(timesteps.device)[timesteps]
+        velocity = self.noise_schedule.config.prediction_type == "v_prediction"
+        return min_snr_weights(signal, snr_gamma, velocity=velocity, floor=snr_floor).float()
 
     def noise_shape(self, width_px: int, height_px: int) -> tuple[int, int, int]:
         step = self._pipeline.vae_scale_factor * 2 ** (len(self.unet.config.block_out_channels) - 1)

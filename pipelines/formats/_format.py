@@ -38,7 +38,7 @@ class Found:
     card: AdapterCard | None = None
     """The card of an adapter of this studio."""
     notes: Sequence[str] = ()
-    """Sentences on what is in the file and changes nothing."""
+    """Sentences on what in the file changes nothing, and on what was read in another way than it stands there."""
 
     @property
     def matched(self) -> Mapping[str, int]:

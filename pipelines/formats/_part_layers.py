@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from pipelines.deltas import BIAS
+from pipelines.deltas import BIAS, changes_words
 from pipelines.effective import effective_deltas
 from pipelines.formats._layer import Layer, dense
 from trainers.adapter import KEY_PREFIX, AdapterPart
@@ -23,6 +23,8 @@ def layers_of_part(part: AdapterPart) -> dict[str, Layer] | None:
         UserError: it holds tensors that its kind does not have.
     """
     kind = part.config.get("peft_type")
+    if changes_words(part):
+        return None
     reader = {"LORA": _read_lora, "LOHA": _read_loha, "LOKR": _read_lokr, DELTA_TYPE: _read_delta}.get(str(kind))
     return reader(part) if reader is not None else None
 

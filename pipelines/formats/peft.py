@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from pipelines.formats._format import Export, Format, Found
@@ -18,6 +19,7 @@ from pipelines.formats._parts import lora_part
 from pipelines.formats._source import Source
 from trainers.adapter import KEY_PREFIX, AdapterPart
 from trainers.adapter_gate import CONFIG_NAME, TENSORS_NAME, part_problems
+from trainers.base_copies import copied_leaf
 from trainers.errors import UserError, raise_problems
 from trainers.storage import new_folder, write_json
 from trainers.tensor_files import write_tensors
@@ -36,11 +38,14 @@ def _read(source: Source, names: ModuleNames) -> Found:
     whole: dict[str, AdapterPart] = {}
     unmatched: list[str] = []
     origin: dict[str, str] = {}
+    notes: list[str] = []
     for folder, (config, tensors) in source.folders.items():
         label = folder or source.path.name
         own = _without_choice(config)
         raise_problems(f"{label} cannot be used:", [*part_problems(own, tensors), *_magnitude_problems(own, tensors)])
-        found, missing = _renamed(own, tensors, names, folder, label)
+        trained, copies = _without_copies(tensors, names, folder, label)
+        notes += copies
+        found, missing = _renamed(own, trained, names, folder, label)
         unmatched += [f"{folder}/{key}" if folder and len(source.folders) > 1 else key for key in missing]
         for part, content in found.items():
             if origin.setdefault(part, label) != label:
@@ -53,7 +58,41 @@ def _read(source: Source, names: ModuleNames) -> Found:
                 whole[part] = content
             else:
                 layers[part] = kinds
-    return Found(layers, whole, {}, unmatched)
+    return Found(layers, whole, {}, unmatched, notes=notes)
+
+
+def _without_copies(
+    tensors: Mapping[str, Tensor], names: ModuleNames, folder: str, label: str
+) -> tuple[dict[str, Tensor], list[str]]:
+    """Return the tensors without those that only repeat the base's, and a sentence on these.
+
+    Raises:
+        UserError: one is no repetition: it was trained as well, has other words, or is of another base.
+    """
+    kept: dict[str, Tensor] = {}
+    repeated: list[str] = []
+    problems: list[str] = []
+    for key, tensor in tensors.items():
+        place, rest = _find(key.removeprefix(KEY_PREFIX), names, folder)
+        leaf = copied_leaf(rest)
+        own = names.hosts[place]._parameters.get(leaf) if place is not None and leaf is not None else None
+        if own is None:
+            kept[key] = tensor
+        elif _equal(own, tensor):
+            repeated.append(key)
+        else:
+            size = f" {list(tensor.shape)}, the base's is {list(own.shape)}" if own.shape != tensor.shape else ""
+            problems.append(f"it holds a whole matrix of its own, {key}{size}, and not the base's")
+    advice = "Such a matrix is no delta: give the base that it was trained on with --base, or merge it there."
+    raise_problems(f"{label} cannot be used:", problems, advice)
+    note = f"{label}: {', '.join(repeated)} only repeats the base's own, and is left out."
+    return kept, [note] if repeated else []
+
+
+def _equal(own: Tensor, copy: Tensor) -> bool:
+    """Return whether a copy is the base's tensor, in the number format of either."""
+    own, copy = own.detach().cpu(), copy.cpu()
+    return own.shape == copy.shape and (torch.equal(own.to(copy.dtype), copy) or torch.equal(own, copy.to(own.dtype)))
 
 
 def _without_choice(config: Any) -> Any:

@@ -106,6 +106,7 @@ class TestEveryPictureFamily:
         timesteps = torch.arange(0, picture_base.timesteps, 97)
         assert torch.equal(picture_base.loss_weight(timesteps, None), torch.ones(len(timesteps)))
         assert (picture_base.loss_weight(timesteps, 5.0) > 0).all()
+        assert (picture_base.loss_weight(timesteps, 5.0, 0.25) >= 0.25).all()
 
     def test_sizes_that_cannot_be_drawn_are_refused(self, picture_base: PictureBase) -> None:
         for width, height in ((picture_base.resolution_px + 1, picture_base.resolution_px), (0, 64), (-64, 64)):
@@ -187,8 +188,10 @@ def test_noise_target_and_weight_follow_the_formulas(
     snr = bar / (1 - bar)
     for gamma in (1.0, 5.0, 20.0):
         capped = np.minimum(snr, gamma)
-        expected = (capped / (snr + 1) if velocity else capped / np.maximum(snr, 1e-8)) + 0.1
-        assert np.allclose(base.loss_weight(TIMESTEPS, gamma).double().numpy(), expected, rtol=2e-2, atol=1e-4)
+        expected = capped / (snr + 1) if velocity else capped / snr
+        assert np.allclose(base.loss_weight(TIMESTEPS, gamma).double().numpy(), expected, rtol=2e-3, atol=1e-6)
+        floored = base.loss_weight(TIMESTEPS, gamma, 0.1).double().numpy()
+        assert np.allclose(floored, np.maximum(expected, 0.1), rtol=2e-3, atol=1e-6)
 
 
 def test_zero_terminal_noise_is_pure_noise(shared_base: LoadedBase) -> None:

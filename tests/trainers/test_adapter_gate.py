@@ -95,7 +95,6 @@ def test_an_adapter_that_is_not_finite_is_not_written(base: LoadedBase, tmp_path
         ("lora_dropout", "x"),
         ("use_rslora", "yes"),
         ("bias", "all"),
-        ("auto_mapping", {"base_model_class": "os"}),
         ("layer_replication", [[0, 10**9]]),
         ("modules_to_save", ["conv_in"]),
         ("layers_pattern", "(a+)+$"),

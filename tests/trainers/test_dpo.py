@@ -79,7 +79,7 @@ def likelihood(base: Any, row: TextRow, answer: str) -> float:
     return total
 
 
-@pytest.mark.parametrize("method", ["lora", "prompt_tuning"])
+@pytest.mark.parametrize("method", ["lora", "prompt_tuning", "adalora", "dora"])
 def test_a_task_measures_against_the_base_with_the_adapter_off(start: Start, text_base: TextBase, method: str) -> None:
     earlier = ({"role": "user", "content": "hm"}, {"role": "assistant", "content": "yes"}, USER)
     rows = [ROWS[2], TextRow("line 9", messages=earlier, chosen="x", rejected="yy")]
@@ -96,6 +96,10 @@ def test_a_task_measures_against_the_base_with_the_adapter_off(start: Start, tex
     assert float(task.loss(0, generator).detach()) == pytest.approx(expected, rel=1e-4)
     assert task.validation_loss(rows) == pytest.approx(expected, rel=1e-4)
     assert abs(margins).min() > 1e-3
+    bridge.set_weights(text_base.model, {ADAPTER: 0.5})
+    half = [likelihood(text_base, rows[0], "x")]
+    task.validation_loss(rows)
+    assert [likelihood(text_base, rows[0], "x")] == half, "the reference must leave the weight as it was"
 
 
 def test_before_the_first_step_the_loss_is_log_2_and_then_it_falls(start: Start) -> None:

@@ -116,7 +116,7 @@ def test_sampling_follows_the_model_and_no_row_disturbs_another(text_base: TextB
     assert np.abs(counts - shares).max() < 5 * np.sqrt(shares.max() / 3000)
 
 
-@pytest.mark.parametrize("method", ["lora", "prompt_tuning"])
+@pytest.mark.parametrize("method", ["lora", "prompt_tuning", "adalora"])
 def test_the_gradient_is_that_of_the_advantages(start: Start, text_base: TextBase, method: str) -> None:
     """With fresh answers the ratio is 1, and without a divergence the loss is −mean of A·mean(ratio)."""
     training = start(method=method, stage_settings={"beta": 0.0})
@@ -140,6 +140,10 @@ def test_the_gradient_is_that_of_the_advantages(start: Start, text_base: TextBas
     with without_adapters(text_base.model):
         reference = task._log_likelihoods(task._batch(written.rows))
     assert torch.equal(reference, written.reference)
+    bridge.set_weights(text_base.model, {ADAPTER: 0.5})
+    half = task._log_likelihoods(task._batch(written.rows))
+    task._write(0, torch.Generator().manual_seed(5))
+    assert torch.equal(task._log_likelihoods(task._batch(written.rows)), half), "the weight must stay as it was"
 
 
 @pytest.mark.parametrize("iterations", [1, 2])

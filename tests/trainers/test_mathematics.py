@@ -2,19 +2,24 @@
 
 import math
 from collections import Counter
+from fractions import Fraction
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from pipelines.families import LoadedBase
 from tests.support import draw_pictures
-from trainers.config import RunConfig
+from trainers.config import RunConfig, parse_config
 from trainers.data.latents import Latents, encode_latents
 from trainers.data.order import data_order, mixed_seed
 from trainers.data.pictures import open_picture, picture_pixels, read_folder
+from trainers.errors import UserError
 from trainers.objectives.denoise import denoise
+from trainers.objectives.min_snr import min_snr_weights
 from trainers.optimisers import build_optimiser, rate_factor
 
 
@@ -41,6 +46,44 @@ def test_the_loss_is_the_weighted_mean_squared_error(shared_base: LoadedBase, ga
             error = predicted - shared_base.target(latents[one], noise[one], timesteps[one]).double()
             errors.append(float((error**2).mean()) * float(weights[n]))
     assert float(loss) == pytest.approx(np.mean(errors), rel=1e-4)
+
+
+signals = st.lists(st.floats(0, 1), min_size=1, max_size=20) | st.lists(
+    st.floats(1e-9, 0.1) | st.floats(0.9, 1 - 1e-9), min_size=1, max_size=20
+)
+
+
+@given(signals=signals, gamma=st.floats(1e-3, 100), floor=st.none() | st.floats(1e-3, 1))
+def test_min_snr_weighs_as_in_the_paper(signals: list[float], gamma: float, floor: float | None) -> None:
+    """With exact fractions: min(SNR, γ) / SNR for noise, min(SNR, γ) / (SNR + 1) for velocity, and the limits."""
+    given_signal = torch.tensor(signals, dtype=torch.float64)
+    for velocity in (False, True):
+        found = min_snr_weights(given_signal, gamma, velocity=velocity, floor=floor)
+        for signal, weight in zip(signals, found.tolist(), strict=True):
+            share, cap = Fraction(signal), Fraction(gamma)
+            if share == 1:  # no noise: SNR is infinite, and both weights vanish
+                exact = Fraction(0)
+            elif velocity:
+                snr = share / (1 - share)
+                exact = min(snr, cap) / (snr + 1)
+            else:
+                snr = share / (1 - share)
+                exact = min(snr, cap) / snr if snr else Fraction(1)
+            exact = exact if floor is None else max(exact, Fraction(floor))
+            assert weight == pytest.approx(float(exact), rel=1e-6, abs=1e-12)
+
+
+def test_pure_noise_weighs_nothing_for_velocity_and_everything_for_noise() -> None:
+    pure = torch.zeros(1)
+    assert min_snr_weights(pure, 5.0, velocity=True).item() == 0
+    assert min_snr_weights(pure, 5.0, velocity=False).item() == 1
+    assert min_snr_weights(pure, 5.0, velocity=True, floor=0.1).item() == 0.1
+
+
+def test_a_floor_needs_the_weights_that_it_lies_under() -> None:
+    with pytest.raises(UserError, match="is a floor under the weights of snr_gamma"):
+        parse_config({"data": "d", "name": "n", "snr_floor": 0.1})
+    assert parse_config({"data": "d", "name": "n", "snr_floor": 0.1, "snr_gamma": 5}).snr_floor == 0.1
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "linear", "constant"])

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainers.errors import UserError
-from trainers.methods._hosts import features
+from trainers.methods._hosts import features, is_attention
 from trainers.methods._sidecar import Uninstall
 
 _PROVIDERS = "_studio_providers"
@@ -41,7 +41,13 @@ Provider = Callable[[], Sequence[Rows]]
 
 
 def widths(host: nn.Module) -> tuple[int, int]:
-    """Return the widths k and v of a host's keys and values, all heads together."""
+    """Return the widths k and v of a host's keys and values, all heads together.
+
+    Raises:
+        ValueError: the host is no attention module of diffusers or transformers.
+    """
+    if not is_attention(host):
+        raise ValueError(f"{type(host).__name__} is no attention module, so it has no keys and values to go before.")
     if hasattr(host, "c_attn"):
         third = features(host.c_attn)[1] // 3
         return third, third

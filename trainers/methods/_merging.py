@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from trainers.errors import UserError
 from trainers.methods import _peft_bridge as bridge
 from trainers.methods._sidecar import Sidecar
-from trainers.methods._weighing import is_additive
+from trainers.methods._weighing import at_weight_1
 
 Unmerge = Callable[[], None]
 
@@ -79,15 +79,14 @@ def _change_by_peft(layer: Any, adapter: str, what: str) -> dict[str, Tensor]:
             f"The adapter cannot be merged into the {what}: its weights are quantised, and merging would round the "
             "delta away. Merge into the base in full precision."
         )
-    if is_additive(layer, adapter):
-        layer.set_scale(adapter, 1.0)
     try:
-        try:
-            merged = _merged_by_peft(layer, adapter, plain)
-        except ValueError:  # BEFT gives a bias to layers that have none, and merges only into one that is there
-            weight = plain["weight"]
-            plain["bias"] = weight.new_zeros(weight.shape[0])
-            merged = _merged_by_peft(layer, adapter, plain)
+        with at_weight_1(layer, adapter):
+            try:
+                merged = _merged_by_peft(layer, adapter, plain)
+            except ValueError:  # BEFT gives a bias to layers that have none, and merges only into one that is there
+                weight = plain["weight"]
+                plain["bias"] = weight.new_zeros(weight.shape[0])
+                merged = _merged_by_peft(layer, adapter, plain)
     except NotImplementedError as error:
         raise _no_change(what, type(layer).__name__) from error
     finally:

@@ -24,14 +24,14 @@ from trainers.errors import UserError
 from trainers.methods import methods
 from trainers.methods._injection import inject, widen
 from trainers.methods._sidecar import Sidecar, unhook
-from trainers.methods._weighing import weigh
+from trainers.methods._weighing import forget_scale, remember_scale, weigh
 
 NEW_WORDS = "textual_inversion"
 """The kind of sidecar that holds new words."""
 _IGNORED_FIELDS = frozenset(
     {
         *("peft_type", "peft_version", "task_type", "base_model_name_or_path", "revision", "inference_mode"),
-        *("init_lora_weights", "init_weights", "fan_in_fan_out"),
+        *("init_lora_weights", "init_weights", "fan_in_fan_out", "auto_mapping"),
     }
 )
 
@@ -111,6 +111,7 @@ def attach(module: nn.Module, config: Any, adapter: str, *, what: str) -> Attach
         parameter.data = parameter.data.float()
     for layer in held.values():
         widen(layer, adapter)
+        remember_scale(layer, adapter)
         # A new layer believes that it is trained, whatever its surroundings do: dropout would blur every picture.
         layer.train(module.training)
     return Attached(tuple(held), sum(p.numel() for p in own.values() if p.requires_grad), total)
@@ -123,6 +124,7 @@ def detach(module: nn.Module, adapter: str) -> None:
             continue
         layer.set_adapter([name for name in layer.active_adapters if name != adapter])
         layer.delete_adapter(adapter)
+        forget_scale(layer, adapter)
         if adapters_of(layer):
             continue
         parent_path, _, leaf = path.rpartition(".")
@@ -249,7 +251,8 @@ def canonical(path: str) -> str:
 
 def _state(module: nn.Module, adapter: str) -> dict[str, Tensor]:
     own_layers = tuple(f"{path}." for path, layer in tuner_layers(module) if _holds(layer, adapter))
-    state = get_peft_model_state_dict(module, adapter_name=adapter)
+    # PEFT would add the base's own matrix to a delta of the output layer or the table of words.
+    state = get_peft_model_state_dict(module, adapter_name=adapter, save_embedding_layers=False)
     return {name: tensor for name, tensor in state.items() if name.startswith(own_layers)}
 
 

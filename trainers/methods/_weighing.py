@@ -6,6 +6,9 @@ something else: a rotation by half is not half a rotation. Their layer gives
     base(x) + Σ wᵢ · (adaptedᵢ(x) − base(x))
 
 where adaptedᵢ is the layer with adapter i alone. One such adapter alone at weight 1 runs as PEFT wrote it.
+
+The scale at weight 1 is the one that the layer was built with, kept when the adapter is attached: PEFT's own
+`set_scale` works it out anew as alpha / rank, and AdaLoRA's layer divides by the rank a second time.
 """
 
 import contextlib
@@ -22,6 +25,19 @@ from torch import nn
 
 from trainers.methods._sidecar import Sidecar
 
+_FULL = "scales_at_weight_1"
+
+
+def remember_scale(layer: Any, name: str) -> None:
+    """Keep the scale that a layer was built with for a fresh adapter, where a weight multiplies one."""
+    if is_additive(layer, name):
+        layer.__dict__.setdefault(_FULL, {})[name] = layer.scaling[name]
+
+
+def forget_scale(layer: Any, name: str) -> None:
+    """Forget the scale of an adapter that is taken off a layer."""
+    layer.__dict__.get(_FULL, {}).pop(name, None)
+
 
 def weigh(module: nn.Module, weights: Mapping[str, float]) -> None:
     """Set the weight of every adapter on a module; those not named are off. No weight is 0."""
@@ -30,9 +46,13 @@ def weigh(module: nn.Module, weights: Mapping[str, float]) -> None:
         held = [name for name in weights if name in _adapters(layer)]
         layer.set_adapter(held)
         layer._disable_adapters = not held  # some tuners compute an identity even with nothing active
+        if isinstance(layer.__dict__.get("forward"), _Mixed):  # also of a layer that has been wrapped since
+            del layer.__dict__["forward"]
         for name in held:
-            if isinstance(layer, Sidecar) or is_additive(layer, name):
+            if isinstance(layer, Sidecar):
                 layer.set_scale(name, weights[name])
+            elif is_additive(layer, name):
+                layer.scaling[name] = weights[name] * layer.__dict__[_FULL][name]
     inner = {id(layer.base_layer) for layer in layers if not isinstance(layer, Sidecar)}
     for layer in layers:
         if not isinstance(layer, Sidecar) and id(layer) not in inner:
@@ -57,27 +77,73 @@ def weigh_rows(module: nn.Module, rows: Mapping[str, Sequence[float]]) -> None:
     for layer in module.modules():
         if isinstance(layer, LoraLayer):
             for name in rows.keys() & _adapters(layer):
-                layer.set_scale(name, 1.0)
-                own = layer.lora_A[name].weight
+                down = layer.lora_A[name]
+                own = down if isinstance(down, nn.Parameter) else down.weight
                 weights = torch.tensor(rows[name], dtype=own.dtype, device=own.device)[:, None, None]
-                layer.scaling[name] = layer.scaling[name] * weights
+                layer.scaling[name] = weights * layer.__dict__[_FULL][name]
+
+
+@contextlib.contextmanager
+def at_weight_1(layer: Any, name: str) -> Iterator[None]:
+    """Give one adapter on one of PEFT's layers the weight 1 for the length of a block, and then its own again."""
+    if not is_additive(layer, name):
+        yield
+        return
+    before = layer.scaling[name]
+    layer.scaling[name] = layer.__dict__[_FULL][name]
+    try:
+        yield
+    finally:
+        layer.scaling[name] = before
 
 
 def without_adapters(module: nn.Module) -> contextlib.AbstractContextManager[None]:
-    """Let the base alone act for the length of a block; adapters that were on come back at weight 1."""
+    """Let the base alone act for the length of a block; what was on comes back as it was."""
     return only_adapters(module, ())
 
 
 @contextlib.contextmanager
 def only_adapters(module: nn.Module, names: Collection[str]) -> Iterator[None]:
-    """Let some adapters alone act, at weight 1, for the length of a block; those that were on come back at weight 1."""
-    layers = [layer for layer in module.modules() if isinstance(layer, BaseTunerLayer)]
-    on = {name for layer in layers for name in layer.active_adapters if not layer.disable_adapters}
+    """Let some adapters alone act, at weight 1, for the length of a block; what was on comes back as it was.
+
+    Adapters that are attached inside the block are off after it.
+    """
+    before = {id(layer): _Standing(layer) for layer in module.modules() if isinstance(layer, BaseTunerLayer)}
     weigh(module, dict.fromkeys(names, 1.0))
     try:
         yield
     finally:
-        weigh(module, dict.fromkeys(on, 1.0))
+        weigh(module, {})
+        for layer in module.modules():
+            if id(layer) in before:
+                before[id(layer)].restore()
+
+
+class _Standing:
+    """How a layer's adapters stand: which act, at what scale, and which parameters are trained."""
+
+    def __init__(self, layer: Any) -> None:
+        self.layer = layer  # held, so that no other layer takes its id
+        self.acting = list(layer.active_adapters), layer.disable_adapters
+        scaling = getattr(layer, "scaling", None)
+        self.scaling = dict(scaling) if isinstance(scaling, dict) else {}
+        self.trained = [(parameter, parameter.requires_grad) for parameter in _parameters(layer)]
+        self.forward = layer.__dict__.get("forward")
+
+    def restore(self) -> None:
+        layer = self.layer
+        layer._active_adapter, layer._disable_adapters = list(self.acting[0]), self.acting[1]
+        for name, scale in self.scaling.items():
+            layer.scaling[name] = scale
+        for parameter, trained in self.trained:
+            parameter.requires_grad_(trained)
+        if self.forward is not None:
+            layer.__dict__["forward"] = self.forward
+
+
+def _parameters(layer: Any) -> Iterator[nn.Parameter]:
+    for group in layer.adapter_layer_names:
+        yield from getattr(layer, group).parameters()
 
 
 class _Mixed:
@@ -102,8 +168,6 @@ class _Mixed:
 
 def _mix(outer: Any, weights: Mapping[str, float]) -> None:
     """Give the outermost layer of a chain its own forward, or one that keeps the adapters apart where they must be."""
-    if isinstance(outer.__dict__.get("forward"), _Mixed):
-        del outer.__dict__["forward"]
     chain = list(_chain(outer))
     active = [(layer, name) for layer in chain for name in layer.active_adapters if name in _adapters(layer)]
     shares = {name: 1.0 if is_additive(layer, name) else weights[name] for layer, name in active}

@@ -1,8 +1,9 @@
 """UniPELT: LoRA, a prefix and a bottleneck adapter together, each behind a learned gate that the input opens.
 
 G = mean over tokens of σ(w · h + b), one gate per module and method. LoRA on queries and values: y = W x + G · B A x,
-the gate in place of alpha / rank. Prefix: K ← [G · P_k; K], V ← [G · P_v; V]. Bottleneck behind the feed-forward:
-h ← h + G · Up(f(Down(h))). Source: Mao et al. 2021, arXiv 2110.07577, section 3. The prefix has no network here.
+the gate in place of alpha / rank. Prefix: K ← [G · P_k; K], V ← [G · P_v; V]. Both read what the attention module is
+given. Bottleneck behind the feed-forward: h ← h + G · Up(f(Down(h))), its gate reads the bottleneck's own input h, the
+feed-forward's output. Source: Mao et al. 2021, arXiv 2110.07577, section 3. The prefix has no network here.
 
 In a causal language model a mean over all tokens would see the tokens to come, and would change with every token that
 is generated. There the gate is each token's own, G = σ(w · h + b), and a token weighs the prefix by its own gate too.
@@ -88,15 +89,15 @@ def _fresh_gate(name: str, d: int) -> dict[str, Tensor]:
 def _install(host: nn.Module, sidecar: Sidecar) -> Uninstall:
     if is_attention(host):
         return _install_attention(host, sidecar)
-    return host.register_forward_hook(_behind(sidecar), with_kwargs=True).remove
+    return host.register_forward_hook(_behind(sidecar)).remove
 
 
 def _behind(sidecar: Sidecar) -> Callable[..., Any]:
-    def after(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
-        found, h = first(output), hidden_input(args, kwargs)
+    def after(_: nn.Module, __: tuple[Any, ...], output: Any) -> Any:
+        found = first(output)
         total = found
         for live in sidecar.live():
-            opened = gate(live, "adapter", h)
+            opened = gate(live, "adapter", found)
             total = total + (live.weight * opened * branch(live.parameters, found, live.settings)).to(found.dtype)
         return with_first(output, total)
 

@@ -13,6 +13,7 @@ def denoise(
     generator: torch.Generator,
     *,
     snr_gamma: float | None,
+    snr_floor: float | None = None,
 ) -> Tensor:
     """Return the weighted mean squared error of one batch, a scalar.
 
@@ -20,6 +21,7 @@ def denoise(
         latents: clean latents [b, c, h, w].
         generator: a CPU generator; noise and levels are drawn on the CPU, so that every device sees the same numbers.
         snr_gamma: cap of the signal-to-noise weight (min-SNR, Hang et al. 2023, arXiv 2303.09556), None for none.
+        snr_floor: smallest of these weights, None for none.
     """
     noise = torch.randn(latents.shape, generator=generator).to(latents)
     timesteps = torch.randint(role.timesteps, (len(latents),), generator=generator).to(latents.device)
@@ -27,4 +29,4 @@ def denoise(
     predicted = role.predict(noisy, timesteps, conditioning)
     error = (predicted.float() - role.target(latents, noise, timesteps).float()) ** 2
     per_picture = error.flatten(1).mean(1)
-    return (per_picture * role.loss_weight(timesteps, snr_gamma)).mean()
+    return (per_picture * role.loss_weight(timesteps, snr_gamma, snr_floor)).mean()

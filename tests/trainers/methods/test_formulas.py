@@ -66,10 +66,13 @@ def test_mam_is_a_prefix_and_a_scaled_parallel_adapter(tiny_base: Path) -> None:
 
 
 def test_unipelt_gates_all_three(tiny_base: Path) -> None:
+    """In float64: the gates of LoRA and prefix read what the attention is given, the bottleneck's its own input."""
     model = cells.own_model("unet", tiny_base)
     plain = cells.own_model("unet", tiny_base)
     cells.attach(find_method("unipelt"), model)
     cells.disturb(model, size=0.5)
+    model.module.double()
+    plain.module.double()
     for path, own in own_parameters(model.module).items():
         host, bare = model.module.get_submodule(path), plain.module.get_submodule(path)
 
@@ -77,20 +80,37 @@ def test_unipelt_gates_all_three(tiny_base: Path) -> None:
             return torch.sigmoid(h @ own[f"{name}_gate"].T + own[f"{name}_gate_bias"]).mean(1, keepdim=True)
 
         if path.endswith("ff"):
-            x = torch.randn(2, 4, bare.net[0].proj.in_features)
+            x = torch.randn(2, 4, bare.net[0].proj.in_features, dtype=torch.float64)
             y = bare(x)
             branch = functional.relu(y @ own["down"].T + own["down_bias"]) @ own["up"].T + own["up_bias"]
-            assert torch.allclose(host(x), y + gate("adapter", x) * branch, atol=1e-5), path
-        elif path.endswith("attn1"):
+            assert torch.allclose(host(x), y + gate("adapter", y) * branch, atol=1e-12), path
+            assert not torch.allclose(gate("adapter", y), gate("adapter", x), atol=1e-3)
+        else:
             attn: Any = bare
-            x = torch.randn(2, 6, attn.to_q.in_features)
-            opened = gate("lora", x)
+            x = torch.randn(2, 6, attn.to_q.in_features, dtype=torch.float64)
+            seen = torch.randn(2, 5, attn.to_k.in_features, dtype=torch.float64) if attn.is_cross_attention else x
+            opened, prefix = gate("lora", x), gate("prefix", x)
             q = attn.to_q(x) + opened * (x @ own["query_down"].T @ own["query_up"].T)
-            v = attn.to_v(x) + opened * (x @ own["value_down"].T @ own["value_up"].T)
-            keys = torch.cat([gate("prefix", x) * own["key"], attn.to_k(x)], 1)
-            values = torch.cat([gate("prefix", x) * own["value"], v], 1)
+            v = attn.to_v(seen) + opened * (seen @ own["value_down"].T @ own["value_up"].T)
+            keys = torch.cat([prefix * own["key"], attn.to_k(seen)], 1)
+            values = torch.cat([prefix * own["value"], v], 1)
             wanted = attn.to_out[0](attention(q, keys, values, attn.heads, torch.zeros(keys.shape[1])))
-            assert torch.allclose(host(x), wanted, atol=1e-5), path
+            found = host(x, encoder_hidden_states=seen if attn.is_cross_attention else None)
+            assert torch.allclose(found, wanted, atol=1e-12), path
+
+
+def test_unipelt_s_bottleneck_gate_of_a_language_model_is_each_token_s_own(tiny_base: Path) -> None:
+    model, plain = cells.own_model("llama", tiny_base), cells.own_model("llama", tiny_base)
+    cells.attach(find_method("unipelt"), model)
+    cells.disturb(model, size=0.5)
+    model.module.double()
+    plain.module.double()
+    path, own = next((path, own) for path, own in own_parameters(model.module).items() if path.endswith("mlp"))
+    x = torch.randn(2, 4, 32, dtype=torch.float64)
+    y = plain.module.get_submodule(path)(x)
+    branch = functional.relu(y @ own["down"].T + own["down_bias"]) @ own["up"].T + own["up_bias"]
+    opened = torch.sigmoid(y @ own["adapter_gate"].T + own["adapter_gate_bias"])
+    assert torch.allclose(model.module.get_submodule(path)(x), y + opened * branch, atol=1e-12)
 
 
 def test_unet_prompts_are_more_context(tiny_base: Path) -> None:
