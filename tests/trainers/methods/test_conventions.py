@@ -11,8 +11,8 @@ from torch.nn import functional
 
 from pipelines.families._language import tiny_llama
 from tests.trainers.methods import cells
-from trainers.methods import find_method
 from trainers.methods import _peft_bridge as bridge
+from trainers.methods import find_method
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 IDS = torch.randint(3, 60, (2, 7), generator=torch.Generator().manual_seed(3))
@@ -25,8 +25,8 @@ def branch(own: dict[str, Tensor], x: Tensor) -> Tensor:
 def block_with(method: str, tiny_base: Path, **settings: Any) -> tuple[Any, dict[str, Tensor], dict[str, Tensor]]:
     """Return a Llama block with an adapter on its feed-forward, the adapter, and what flows through the block.
 
-    `residual` is what the feed-forward's result is added to, `normed` what the feed-forward reads, `plain` what it gives
-    without the adapter, and `found` what the block gives with it.
+    `residual` is what the feed-forward's result is added to, `normed` what the feed-forward reads, `plain` what it
+    gives without the adapter, and `found` what the block gives with it.
     """
     model, bare = cells.own_model("llama", tiny_base), cells.own_model("llama", tiny_base)
     cells.attach(find_method(method), model, **settings)
