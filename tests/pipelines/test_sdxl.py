@@ -1,5 +1,7 @@
 """SDXL: what diffusers' own pipeline does with the same weights, and the whole way from training to other programs."""
 
+import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -64,6 +66,26 @@ def test_text_size_and_pictures_are_those_of_diffusers(sdxl: LoadedBase, pipelin
     handle.remove()
     for name, value in seen["added_cond_kwargs"].items():
         assert torch.allclose(asked["added_cond_kwargs"][name], value, atol=1e-5), name
+
+
+@torch.no_grad()
+def test_an_empty_prompt_is_zeros_only_where_the_base_says_so(
+    sdxl: LoadedBase, folder: Path, tmp_path: Path, pipeline: Any
+) -> None:
+    """As diffusers takes no negative prompt; where the base says no, it is what the encoders make of no words."""
+    shutil.copytree(folder, tmp_path / "base")
+    index = tmp_path / "base" / "model_index.json"
+    index.write_text(json.dumps({**json.loads(index.read_text()), "force_zeros_for_empty_prompt": False}))
+    words = load_base(str(tmp_path / "base"), device="cpu").encode_text(["", "a boat"])
+    pipeline.register_to_config(force_zeros_for_empty_prompt=False)
+    _, hidden, _, pooled = pipeline.encode_prompt("a boat", negative_prompt=None)
+    assert hidden.any()
+    assert torch.allclose(words["encoder_hidden_states"][:1], hidden, atol=1e-5)
+    assert torch.allclose(words["text_embeds"][:1], pooled, atol=1e-5)
+    zeros = sdxl.encode_text(["", "a boat"])
+    for name, value in zeros.items():
+        assert not value[0].any()
+        assert torch.equal(value[1], words[name][1])
 
 
 @pytest.mark.parametrize("part", TEXT_PARTS)
