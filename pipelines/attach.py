@@ -9,10 +9,10 @@ from pipelines.families import LoadedBase, PictureBase
 from trainers.adapter import Adapter
 from trainers.card import AdapterCard
 from trainers.errors import UserError, raise_problems
-from trainers.methods import _peft_bridge as bridge
 from trainers.methods import methods
-from trainers.methods._merging import merge
-from trainers.methods._weighing import weigh_rows, weighs_rows
+from trainers.tuners import peft_bridge as bridge
+from trainers.tuners.live_weights import weigh_rows, weighs_rows
+from trainers.tuners.merging import merge
 
 
 @dataclass

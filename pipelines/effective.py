@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from pipelines.deltas import BIAS, Delta, DenseDelta, needs_base, read_deltas
 from trainers.adapter import AdapterPart
 from trainers.errors import UserError
-from trainers.methods import _peft_bridge as bridge
+from trainers.tuners import peft_bridge as bridge
 
 _SLOT = "effective"
 _CHUNK = 1024

@@ -20,9 +20,9 @@ from trainers.config import TrainingConfig
 from trainers.data.order import mixed_seed
 from trainers.errors import UserError
 from trainers.methods import Course, Fresh, Learner, find_method
-from trainers.methods import _peft_bridge as bridge
 from trainers.optimisers import build_optimiser, rate_factor
 from trainers.roles import Learnable, Task
+from trainers.tuners import peft_bridge as bridge
 
 ADAPTER = "trained"
 """The adapter's name on the modules while it is trained."""

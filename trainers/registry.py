@@ -3,12 +3,32 @@
 import importlib
 import pkgutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, TypeVar
 
 from trainers.errors import unknown
 
 _Record = TypeVar("_Record")
+
+
+@dataclass(frozen=True)
+class Late:
+    """A function or class of a module that is imported when it is first called.
+
+    Records name what is heavy in this way, so that listing them loads no model library.
+    """
+
+    place: str
+    """``package.module:name``."""
+
+    def resolve(self) -> Any:
+        """Import the module and return what is meant."""
+        module, _, name = self.place.partition(":")
+        return getattr(importlib.import_module(module), name)
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        return self.resolve()(*arguments, **named)
 
 
 def discover(package: ModuleType, record_name: str) -> dict[str, Any]:

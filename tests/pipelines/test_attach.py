@@ -220,7 +220,7 @@ def test_a_taken_name_and_an_unknown_name_are_refused(base: LoadedBase) -> None:
 
 
 def test_tensors_of_an_attached_adapter_are_the_files_bits(base: LoadedBase) -> None:
-    from trainers.methods import _peft_bridge as bridge
+    from trainers.tuners import peft_bridge as bridge
 
     adapter = random_adapter(base)
     with attached(base, {"a": adapter}) as attachments:

@@ -20,7 +20,7 @@ from peft.tuners.lora.layer import LoraLayer
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 
-from trainers.methods._sidecar import Sidecar
+from trainers.tuners.sidecar import Sidecar
 
 
 def weigh(module: nn.Module, weights: Mapping[str, float]) -> None:
