@@ -12,7 +12,8 @@ from pathlib import Path
 
 import torch
 
-from pipelines.attach import check_base, other_weights_notice
+from pipelines.attach import other_weights_notice
+from pipelines.base_check import check_base
 from pipelines.families import LoadedBase
 from pipelines.formats import Export, Format, find_format, formats
 from pipelines.formats._layer import Layer, dense, fold_scale, low_rank

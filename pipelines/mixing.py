@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from pipelines.attach import check_base
+from pipelines.base_check import check_base
 from pipelines.blends import find_blend
 from pipelines.blends._blend import LIVE, Address, Layer, Learning
 from pipelines.blocks import check_names, layers_per_block, weights_by_layer

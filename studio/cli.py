@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from trainers.errors import UserError
+from trainers.quantiser import hide_quantiser
 from trainers.registry import discover
 
 _NAMES_AND_PATHS = (
@@ -27,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # bitsandbytes warns, at every start without a GPU, that it found no faster kernel to download.
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    hide_quantiser()
     options = _parser().parse_args(arguments)
     try:
         _refuse_empty(options)

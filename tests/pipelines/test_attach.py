@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipelines.attach import Attachments, attached, check_base, other_weights_notice
+from pipelines.attach import Attachments, attached, other_weights_notice
+from pipelines.base_check import check_base
 from pipelines.deltas import read_deltas
 from pipelines.families import LoadedBase
 from tests.support import bits, random_adapter

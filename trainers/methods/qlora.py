@@ -6,7 +6,6 @@ wait in the computer's memory and come back bit for bit when the adapter is off 
 LoRA and is used on the full weights. Source: Dettmers et al. 2023, arXiv 2305.14314, equations 5 and 6.
 """
 
-import importlib.util
 from typing import Any
 
 from pydantic import Field
@@ -15,6 +14,7 @@ from trainers.errors import UserError
 from trainers.method import Method, Recommendation, ResolveTargets
 from trainers.methods._own import sidecar_config
 from trainers.methods._stock import RankSettings
+from trainers.quantiser import has_quantiser
 from trainers.registry import Late
 
 _EVERYWHERE = ("attention", "feed_forward")
@@ -36,7 +36,7 @@ class QloraSettings(RankSettings):
 
 
 def _config(settings: QloraSettings, resolve: ResolveTargets) -> Any:
-    if importlib.util.find_spec("bitsandbytes") is None:
+    if not has_quantiser():
         raise UserError(
             "QLoRA needs the package bitsandbytes, which is not installed. Run: pip install "
             "'adapter-studio[quantised]', or take the method 'lora'."

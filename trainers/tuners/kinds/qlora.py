@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from trainers.adapter import KEY_PREFIX
 from trainers.method import Folded
+from trainers.quantiser import quantiser
 from trainers.tuners.hosts import features
 from trainers.tuners.sidecar import Live, Sidecar, SidecarKind, Uninstall
 
@@ -30,19 +31,17 @@ class Rounded:
     """A weight [out, in] in 4 bits; half a byte a number, and about 0.13 bit for the scales."""
 
     def __init__(self, weight: Tensor) -> None:
-        from bitsandbytes.functional import quantize_4bit  # seconds to import, and only this kind needs it
-
         self.shape = weight.shape
         # As one long row: on the CPU, bitsandbytes 0.50.2 reads a matrix back wrongly (a relative error of 0.2 to 0.4
         # instead of 0.09) when its rows are shorter than, or no multiple of, the blocks.
         row = weight.detach().contiguous().reshape(1, -1)
-        self.packed, self.state = quantize_4bit(row, blocksize=_BLOCK, compress_statistics=True, quant_type="nf4")
+        self.packed, self.state = quantiser().quantize_4bit(
+            row, blocksize=_BLOCK, compress_statistics=True, quant_type="nf4"
+        )
 
     def dense(self) -> Tensor:
         """Return the weight as the 4 bits have it."""
-        from bitsandbytes.functional import dequantize_4bit
-
-        return dequantize_4bit(self.packed, self.state).reshape(self.shape)
+        return quantiser().dequantize_4bit(self.packed, self.state).reshape(self.shape)
 
 
 class _Linear(torch.autograd.Function):
