@@ -22,8 +22,6 @@ def hide_quantiser() -> None:
 
 def has_quantiser() -> bool:
     """Return whether bitsandbytes is installed."""
-    if sys.modules.get(_NAME) is not None:
-        return True
     _reveal()
     return importlib.util.find_spec(_NAME) is not None
 
