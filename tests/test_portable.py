@@ -22,8 +22,11 @@ def test_listing_methods_and_blends_loads_no_model_library() -> None:
         "import sys\n"
         "from trainers.methods import methods\n"
         "from pipelines.blends import blends\n"
-        "assert len(methods()) > 40 and len(blends()) > 10\n"
-        "print([name for name in ('torch', 'peft', 'transformers', 'diffusers', 'bitsandbytes') if name in sys.modules])"
+        "from trainers.lr_schedulers import lr_schedulers\n"
+        "from trainers.optimizers import optimizers\n"
+        "assert len(methods()) > 40 and len(blends()) > 10 and optimizers() and lr_schedulers()\n"
+        "heavy = ('torch', 'peft', 'transformers', 'diffusers', 'bitsandbytes')\n"
+        "print([name for name in heavy if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -4,14 +4,17 @@ import contextlib
 import reprlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self, TypeVar, overload
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, overload
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from trainers.card import check_name
 from trainers.errors import UserError, problem_sentence, raise_problems
+from trainers.lr_schedulers import lr_schedulers
 from trainers.methods import MethodSettings, find_method
+from trainers.optimizers import optimizers
+from trainers.registry import OneOf
 
 _HEADLINE = "The run's settings cannot be used:"
 _POCKET = "pocket"
@@ -71,9 +74,9 @@ class TrainingConfig(_Frozen):
     steps: int = Field(250, ge=1, le=1_000_000, description="Number of optimiser steps.")
     batch_size: int = Field(4, ge=1, le=4096, description="Examples per step on each device.")
     accumulation: int = Field(1, ge=1, le=1024, description="Batches whose gradients are added for one step.")
-    optimiser: Literal["adamw", "sgd"] = Field("adamw", description="How gradients become steps.")
+    optimiser: Annotated[str, OneOf(optimizers)] = Field("adamw", description="How gradients become steps.")
     weight_decay: float = Field(0.01, ge=0, le=1, description="Decoupled weight decay.")
-    schedule: Literal["cosine", "linear", "constant"] = Field(
+    schedule: Annotated[str, OneOf(lr_schedulers)] = Field(
         "cosine", description="How the learning rate falls after the warm-up."
     )
     warmup_steps: int = Field(10, ge=0, description="Steps in which the learning rate rises from zero.")

@@ -20,7 +20,7 @@ from trainers.config import TrainingConfig
 from trainers.data.order import mixed_seed
 from trainers.errors import UserError
 from trainers.methods import Course, Fresh, Learner, find_method
-from trainers.optimisers import build_optimiser, rate_factor
+from trainers.optimization import build_optimizer, learning_rate_factor
 from trainers.roles import Learnable, Task
 from trainers.tuners import peft_bridge as bridge
 
@@ -94,7 +94,7 @@ def begin(config: TrainingConfig, task: Task, accelerator: Accelerator) -> Train
         # A head has a step size of its own, which does not follow the method's.
         factor = head.learning_rate / config.step_size(part)
         rated[part] = {**rated[part], factor: [*rated[part].get(factor, []), *head.parameters()]}
-    optimiser = build_optimiser(config, rated)
+    optimiser = build_optimizer(config, rated)
     task.prepare()
     return Training(config, task, accelerator, attached, part_configs, optimiser, courses)
 
@@ -239,7 +239,7 @@ def _rated(config: TrainingConfig, role: Learnable, part: str) -> dict[float, li
 
 
 def _set_rates(training: Training) -> dict[str, float]:
-    factor = rate_factor(training.config, training.step)
+    factor = learning_rate_factor(training.config, training.step)
     for group in training.optimiser.param_groups:
         group["lr"] = group["base_rate"] * factor
     return {group["name"]: group["lr"] for group in training.optimiser.param_groups if group["main"]}

@@ -2,14 +2,39 @@
 
 import importlib
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, TypeVar
 
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
 from trainers.errors import unknown
 
 _Record = TypeVar("_Record")
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """Marks a setting that is the name of a record, as in ``Annotated[str, OneOf(optimizers)]``.
+
+    Command line, form and documentation offer the names that there are when they are asked for.
+    """
+
+    records: Callable[[], Mapping[str, Any]]
+    """Gives the records by name."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._checked, handler(source))
+
+    def _checked(self, value: str) -> str:
+        names = list(self.records())
+        if value not in names:
+            quoted = [repr(name) for name in names]
+            expected = " or ".join(filter(None, [", ".join(quoted[:-1]), quoted[-1]]))
+            raise PydanticCustomError("literal_error", "Input should be {expected}", {"expected": expected})
+        return value
 
 
 @dataclass(frozen=True)
