@@ -4,7 +4,7 @@ VENV := .venv
 STAMP := $(VENV)/.ready
 BIN := $(VENV)/bin
 
-.PHONY: setup demo app browser test format lint types imports tests browser-tests clean
+.PHONY: setup demo app browser test format lint types imports tests browser-tests gpu-tests clean
 
 setup: $(STAMP)
 
@@ -44,11 +44,19 @@ browser:
 	  { echo "The app's tests need axe-core: npm install --no-save axe-core@4.14.1" >&2; exit 1; }
 
 tests: setup
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not browser"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not browser and not gpu"
 
 # Every tab in a real Chromium, and the app under attack and load; a file's tests share an app, so a file stays together.
 browser-tests: setup browser
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m browser tests/studio/web
+
+# On the GPU of this machine, with the torch that $(PYTHON) has, so that a bare machine needs no environment of ours, as in
+# `make gpu-tests PYTHON=python3`. A Python without torch gets the environment that the other targets use.
+CUDA := -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'
+gpu-tests:
+	@python=$(PYTHON); $$python -c 'import torch' 2>/dev/null || { $(MAKE) --no-print-directory setup && python=$(BIN)/python; } && \
+	  { $$python $(CUDA) || { echo "$$python sees no CUDA device, so no test for GPUs can run." >&2; exit 1; }; } && \
+	  $$python -m pytest -m gpu tests/gpu
 
 format: setup
 	$(BIN)/ruff format .

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 from measuring import circumstances, footnote
 
 from pipelines.bases import load_text_base
@@ -95,8 +94,7 @@ def measure(base: TextBase, method: str, rows: int, length: int, checkpointing: 
     if on_gpu:
         torch.cuda.synchronize(base.device)
         torch.cuda.reset_peak_memory_stats(base.device)
-    accelerator = Accelerator(cpu=not on_gpu, mixed_precision="bf16" if on_gpu else "no")
-    training = begin(config, make_task(config, base, texts), accelerator)
+    training = begin(config, make_task(config, base, texts))
     try:
         taken = []
         started = time.perf_counter()

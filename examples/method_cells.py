@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 from measuring import STYLES_FOLDER, Meter
 from torch import Tensor
 
@@ -138,10 +137,7 @@ class Bench:
 
     def _train(self, config: RunConfig, base: LoadedBase, target: Path) -> tuple[Training, list[float], float]:
         """Train, write the adapter to a folder, take it off the base; return the losses and the steps' seconds too."""
-        accelerator = Accelerator(
-            cpu=base.device.type == "cpu", mixed_precision="bf16" if self._options.precision == "bf16" else "no"
-        )
-        training = begin(config, PictureTask(config, base, self._encoded(config, base)), accelerator)
+        training = begin(config, PictureTask(config, base, self._encoded(config, base)))
         started = time.monotonic()
         losses = [step.loss for step in train(training)]
         if base.device.type == "cuda":

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "pocket"))  # the text world knows which answers are right
@@ -200,9 +199,7 @@ class Bench:
         """Train, write the adapter and take it off the base."""
         config = self._config(cell, self._built_on(cell, base, folder))
         task = make_task(config, base, read_texts(Path(config.data)).rows[: cell.rows])
-        half = next(base.model.parameters()).dtype == torch.bfloat16
-        accelerator = Accelerator(cpu=base.device.type == "cpu", mixed_precision="bf16" if half else "no")
-        training = begin(config, task, accelerator)
+        training = begin(config, task)
         started, worked = time.monotonic(), time.process_time()
         losses = [step.loss for step in train(training)]
         if base.device.type == "cuda":

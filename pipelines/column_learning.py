@@ -14,6 +14,7 @@ from pipelines.factors import total
 from pipelines.generate import picture_noise
 from pipelines.live import WeightSwitch
 from trainers.errors import UserError
+from trainers.precision import arithmetic_of
 from trainers.roles import Conditioning
 
 _UNET = "unet"
@@ -54,8 +55,9 @@ def learn_columns(learning: Learning, settings: Any) -> Mapping[Address, Mapping
         with _scaled_columns(base.parts[_UNET], shared, columns):
             for step in range(settings.steps):
                 _, _, noisy, timestep, wanted = samples[step % len(samples)]
-                predicted = base.predict(noisy, timestep, merged_text[step % len(samples)])
-                loss = functional.mse_loss(predicted.float(), wanted.float())
+                with arithmetic_of(base):
+                    predicted = base.predict(noisy, timestep, merged_text[step % len(samples)])
+                    loss = functional.mse_loss(predicted.float(), wanted.float())
                 loss = loss + settings.overlap_penalty * _overlap(columns)
                 optimiser.zero_grad()
                 loss.backward()
@@ -97,7 +99,9 @@ def _samples(learning: Learning, settings: Any, name: str) -> list[Sample]:
             timestep = torch.randint(base.timesteps // 10, base.timesteps, (1,), generator=generator).to(base.device)
             fresh = torch.randn(latents.shape, generator=generator).to(latents)
             noisy = base.add_noise(latents, fresh, timestep)
-            found.append((name, prompt, noisy, timestep, base.predict(noisy, timestep, text)))
+            with arithmetic_of(base):
+                wanted = base.predict(noisy, timestep, text)
+            found.append((name, prompt, noisy, timestep, wanted))
     finally:
         switch.restore()
     return found

@@ -53,10 +53,10 @@ def bring_in(path: Path, base: LoadedBase, name: str, *, allow_unmatched: bool =
         check_base(base, found.card)
         own = Adapter(found.card.model_copy(update={"name": name}), found.whole, {})
         with attached(base, {name: own}):
-            return Imported({name: own}, chosen, found.matched, (), ())
+            return Imported({name: own}, chosen, found.matched, (), tuple(source.notes))
     parts: dict[str, AdapterPart] = dict(found.whole)
     cards = {part: PartCard(method=_method_of(content)) for part, content in parts.items()}
-    notes: list[str] = []
+    notes = [*source.notes, *found.notes, *_made_for_another(source, base)]
     for part, layers in found.layers.items():
         made = part_of_layers(layers, base.parts[part], what=part)
         parts[part] = made.part
@@ -100,6 +100,8 @@ def _check_matches(source: Source, found: Found, base: LoadedBase, *, allow_unma
     matched = sum(found.matched.values())
     about = about_base(source.metadata, source.tensors)
     other = f"{about} The base {base.name!r} is of family {base.family!r}; give another with --base."
+    if not matched and not found.unmatched:
+        raise UserError(f"{source.path.name} changes nothing of a base; give another file. {' '.join(found.notes)}")
     if not matched:
         raise UserError(
             f"None of {len(found.unmatched)} names in {source.path.name} is a module of the base {base.name!r} (for "
@@ -110,6 +112,16 @@ def _check_matches(source: Source, found: Found, base: LoadedBase, *, allow_unma
             f"{matched} modules of {source.path.name} match the base {base.name!r} and {len(found.unmatched)} names do "
             f"not, for example {', '.join(found.unmatched[:5])}.{other} To go without them, add --allow-unmatched."
         )
+
+
+def _made_for_another(source: Source, base: LoadedBase) -> list[str]:
+    """Say that a file names another kind of base, for the case that all its modules fit: the first text encoders do."""
+    declared = source.metadata.get("ss_base_model_version") or source.metadata.get("modelspec.architecture") or ""
+    starts = {"sdxl": ("sdxl", "stable-diffusion-xl"), "sd1": ("sd_v1", "stable-diffusion-v1")}
+    meant = next((family for family, own in starts.items() if declared.startswith(own)), base.family)
+    if meant == base.family:
+        return []
+    return [f"The file says that it is for {declared[:80]}, and the base {base.name!r} is of family {base.family!r}."]
 
 
 def _method_of(part: AdapterPart) -> str:

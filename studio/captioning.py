@@ -10,7 +10,8 @@ from pipelines.captioner import Captioner
 from studio.run_control import Control
 from studio.run_kinds.captions import CaptionConfig
 from studio.runs import METRICS_NAME, Journal, Run
-from trainers.data.captions import captions_of, write_captions
+from trainers.data.captions import read_captions, write_captions
+from trainers.data.listing import list_folder
 from trainers.data.pictures import open_picture
 from trainers.errors import UserError
 
@@ -26,15 +27,20 @@ def work(run: Run, journal: Journal, control: Control) -> Path | None:
     """
     config: CaptionConfig = run.config()
     folder = Path(config.data)
-    found = captions_of(folder)
+    told = read_captions(list_folder(folder))
+    found = told.by_name
     done = _pictures_done(run)
-    left = [name for name, caption in found.items() if name not in done and (config.overwrite or not caption.source)]
+    left = [
+        name for name, caption in found.items() if name not in done and (config.overwrite or not caption.is_written)
+    ]
     kept = len(found) - len(left) - len(done & found.keys())
     total = len(done) + len(left)
     run.update(step=len(done), total=total)
     journal.say(
         f"{len(found)} pictures: {len(left)} to caption, {len(done)} done by this run, {kept} left as they are."
     )
+    for note in told.notes:
+        journal.say(f"Note: {note}")
     if not left:
         return folder
     captioner = Captioner(config.model, device=config.device)

@@ -10,7 +10,7 @@ from pathlib import Path
 from studio.library import Library
 from studio.resources import example_folder
 from trainers.card import check_name
-from trainers.data.captions import BESIDE, METADATA_NAME, SUFFIXES, picture_paths
+from trainers.data.listing import BESIDE, SUFFIXES, list_folder
 from trainers.errors import UserError
 from trainers.storage import new_folder
 
@@ -75,7 +75,7 @@ def new_dataset(library: Library, name: str) -> Path:
 
 
 def copy_dataset(library: Library, source: Path, name: str) -> Path:
-    """Copy a folder's pictures and captions to a new dataset, whole or not at all.
+    """Copy a folder's pictures and captions, with its folders with repeats, to a new dataset, whole or not at all.
 
     Raises:
         UserError: the source holds no pictures, or the name cannot be used or is taken.
@@ -83,14 +83,12 @@ def copy_dataset(library: Library, source: Path, name: str) -> Path:
     target = datasets_folder(library) / check_name(name)
     if target.exists():
         raise UserError(f"There is a dataset {name!r} already. Choose another name, or open it.")
-    pictures = picture_paths(source)
+    listing = list_folder(source)
     with new_folder(target) as temporary:
-        for picture in pictures:
-            for path in (picture, *(picture.with_suffix(suffix) for suffix in BESIDE)):
-                if path.is_file():
-                    shutil.copyfile(path, temporary / path.name)
-        if (source / METADATA_NAME).is_file():
-            shutil.copyfile(source / METADATA_NAME, temporary / METADATA_NAME)
+        for path in listing.files():
+            copy = temporary / path.relative_to(source)
+            copy.parent.mkdir(exist_ok=True)
+            shutil.copyfile(path, copy)
     return target
 
 

@@ -33,6 +33,8 @@ class Examination:
     metadata: Mapping[str, str] = field(default_factory=dict)
     """Long values are cut."""
     hashes: Hashes | None = None
+    notes: Sequence[str] = ()
+    """What is in the file and changes nothing, and what was changed in reading."""
     problems: Sequence[str] = ()
     """Why it cannot be imported for this base, or should not be trusted."""
 
@@ -69,6 +71,7 @@ def examine(path: Path, base: LoadedBase) -> Examination:
         says=about_base(source.metadata, source.tensors).strip(),
         metadata=_shortened(source),
         hashes=hashes,
+        notes=[*source.notes, *found.notes],
         problems=problems,
     )
 
@@ -78,6 +81,8 @@ def _fit_problems(found: Found, base: LoadedBase) -> list[str]:
     if found.card is not None and found.card.base.family != base.family:
         own = found.card.base
         return [f"it belongs to the base {own.name!r} of family {own.family!r}; {base.name!r} is of {base.family!r}"]
+    if not matched and not found.unmatched:
+        return ["it changes nothing of a base"]
     if not matched:
         return [f"none of its {len(found.unmatched)} names is a module of the base {base.name!r}"]
     return []

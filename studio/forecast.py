@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
 
 from pipelines.bases import choose_device, load_picture_base
 from pipelines.families import PictureBase
 from studio.library import Library
+from studio.long_captions import long_caption_notes
 from studio.measure_step import MemoryMeter, cost_of, size
 from studio.resources import free_disk_bytes
 from studio.run_kinds._run_kind import Forecast
@@ -42,8 +42,8 @@ def forecast_pictures(config: RunConfig, library: Library) -> Forecast:
         pictures = read_folder(
             Path(config.data), prompt=config.prompt, trigger=config.trigger, skip_bad=config.skip_bad
         )
-        facts |= _data_facts(pictures)
-        notes += [f"Left out: {sentence}" for sentence in pictures.bad]
+        facts |= pictures.facts()
+        notes += [*(f"Left out: {sentence}" for sentence in pictures.bad), *pictures.notes]
     except UserError as error:
         problems.append(str(error))
     try:
@@ -52,7 +52,8 @@ def forecast_pictures(config: RunConfig, library: Library) -> Forecast:
         check_parts(config, base)
         if pictures is not None:
             training = _begun(config, base, pictures)
-            facts |= _training_facts(config, training, len(pictures.pictures))
+            notes += long_caption_notes(base, pictures.pictures)
+            facts |= _training_facts(config, training, pictures)
             cost = cost_of(training, meter, parts_size_bytes(trained_parts(training)), library.folder)
             facts |= cost.facts()
             problems += cost.problems()
@@ -63,27 +64,29 @@ def forecast_pictures(config: RunConfig, library: Library) -> Forecast:
     return Forecast(facts, problems, notes)
 
 
-def _data_facts(folder: PictureFolder) -> dict[str, str]:
-    sources = ", ".join(f"{count} from {source}" for source, count in folder.caption_sources.items())
-    return {"pictures": str(len(folder.pictures)), "captions": sources}
-
-
 def _begun(config: RunConfig, base: PictureBase, folder: PictureFolder) -> Training:
     """Attach for real, on one picture."""
-    device = choose_device(config.device)
     size_px = config.resolution_px or base.resolution_px
     latents = [found for _, found in encode_latents(base, folder.pictures[:1], size_px=size_px, flip=False)][-1]
     assert latents is not None  # the last item always carries them
     one = config.model_copy(update={"trigger": None, "prompt": None})
-    return begin(one, PictureTask(one, base, latents), Accelerator(cpu=device.type == "cpu"))
+    return begin(one, PictureTask(one, base, latents))
 
 
-def _training_facts(config: RunConfig, training: Training, pictures: int) -> dict[str, str]:
+def _training_facts(config: RunConfig, training: Training, folder: PictureFolder) -> dict[str, str]:
     facts = {part: part_fact(config, training, part) for part in config.parts}
     size_bytes = parts_size_bytes(trained_parts(training))
     facts["adapter file"] = size(size_bytes)
-    facts["passes"] = f"{config.steps * config.batch_size * config.accumulation / pictures:.0f} per picture"
+    facts["passes"] = _passes(config.steps * config.batch_size * config.accumulation, folder)
     return facts
+
+
+def _passes(seen: int, folder: PictureFolder) -> str:
+    """Say how often each picture is seen, of folders with repeats by folder."""
+    each = seen / sum(picture.repeats for picture in folder.pictures)
+    if not folder.repeated:
+        return f"{each:.0f} per picture"
+    return ", ".join(f"{each * times:.0f} per picture of {name}" for name, times in folder.repeated)
 
 
 def part_fact(config: TrainingConfig, training: Training, part: str) -> str:

@@ -63,7 +63,7 @@ def seconds_per_step(training: "Training") -> float:
     for _ in range(min(2, training.config.steps)):
         started = time.perf_counter()
         next(steps)
-        _wait(training.accelerator.device)
+        _wait(training.role.device)
         best = min(best, time.perf_counter() - started)
         if best > _LONG_STEP_SECONDS:
             break

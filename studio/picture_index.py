@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from studio.library import Library
-from trainers.data.captions import picture_paths
+from trainers.data.listing import list_folder
 from trainers.errors import UserError
 from trainers.storage import read_json, write_json
 
@@ -51,24 +51,24 @@ class PictureIndex:
         return self.place / f"{hashlib.sha256(f'{name} {known.stamp}'.encode()).hexdigest()[:24]}.jpg"
 
     def read(self) -> dict[str, Known]:
-        """Return what is known of the pictures that are there now, by file name; changed ones are not in it.
+        """Return what is known of the pictures that are there now, by name; changed ones are not in it.
 
         Raises:
             UserError: there is no such folder, or it holds no pictures.
         """
         stored = self._stored()
         found = {}
-        for path in picture_paths(self.folder):
-            known = stored.get(path.name)
-            same = known is not None and known.stamp == stamp_of(path)
-            if known is not None and same and self.thumbnail(path.name, known).exists():
-                found[path.name] = known
+        for picture in list_folder(self.folder).pictures:
+            known = stored.get(picture.name)
+            same = known is not None and known.stamp == stamp_of(picture.path)
+            if known is not None and same and self.thumbnail(picture.name, known).exists():
+                found[picture.name] = known
         return found
 
     def unknown(self) -> list[str]:
         """Return the names of the pictures that must be opened before all is known."""
         known = self.read()
-        return [path.name for path in picture_paths(self.folder) if path.name not in known]
+        return [picture.name for picture in list_folder(self.folder).pictures if picture.name not in known]
 
     def write(self, entries: Mapping[str, Known]) -> None:
         """Replace the index, and drop thumbnails that belong to nothing in it."""

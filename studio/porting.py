@@ -92,5 +92,5 @@ def export_adapter(
 
 def usable_name(path: Path) -> str:
     """Return a file's name with everything that a name in the library cannot hold as ``-``."""
-    stem = path.stem if path.suffix.lower() in (".safetensors", ".pt", ".bin") else path.name
+    stem = path.stem if path.suffix.lower() in (".safetensors", ".pt", ".pth", ".bin", ".ckpt") else path.name
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", stem).strip(".-")[:100] or "imported"

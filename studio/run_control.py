@@ -14,6 +14,7 @@ from typing import Literal
 
 import psutil
 
+from trainers.processes import ALONE, Processes
 from trainers.storage import write_text
 
 Request = Literal["stop", "save", "sample"]
@@ -68,6 +69,9 @@ def is_asked(run_folder: Path, request: Request) -> bool:
 
 class Control:
     """The run's side: what was asked of it."""
+
+    processes: Processes = ALONE
+    """Those that work on the run together."""
 
     def __init__(self, run_folder: Path, should_stop: Callable[[], bool] = lambda: False) -> None:
         self._folder = run_folder / _FOLDER

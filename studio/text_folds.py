@@ -8,12 +8,11 @@ from typing import Any
 from pipelines.families import TextBase
 from studio.run_control import Control
 from studio.runs import CONFIG_NAME, Journal, Run
-from studio.training_work import Evaluation, build_accelerator, go_on, run_steps
+from studio.training_work import Evaluation, go_on, run_steps
 from trainers.config import config_as_yaml
 from trainers.loop import ADAPTER, begin
 from trainers.stages import Fold, make_task
 from trainers.storage import write_json, write_text
-from trainers.text_config import PART
 from trainers.tuners import peft_bridge as bridge
 
 RESULT_NAME = "folds.json"
@@ -79,7 +78,7 @@ def _run_fold(
     if not (own.folder / CONFIG_NAME).exists():
         write_text(own.folder / CONFIG_NAME, config_as_yaml(fold.config))
     task = make_task(fold.config, base, fold.training)
-    training = begin(fold.config, task, build_accelerator(base, PART))
+    training = begin(fold.config, task, control.processes)
     try:
         inner = _FoldJournal(own, journal.report, outer=journal.say)
         go_on(own, inner, training)

@@ -1,7 +1,6 @@
 """What is known of a training on texts before its first step: the data, the layers, the cost."""
 
 import torch
-from accelerate import Accelerator
 
 from pipelines.bases import choose_device
 from studio.forecast import OUT_OF_MEMORY, part_fact
@@ -41,7 +40,7 @@ def forecast_text(config: TextConfig, library: Library) -> Forecast:
             task = make_task(config, base, texts.training.rows)
             facts |= task.facts()
             notes += task.notes
-            training = begin(config, task, Accelerator(cpu=base.device.type == "cpu"))
+            training = begin(config, task)
             facts |= {part: part_fact(config, training, part) for part in config.parts}
             size_bytes = parts_size_bytes(trained_parts(training))
             facts["adapter file"] = size(size_bytes)

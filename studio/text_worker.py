@@ -15,21 +15,20 @@ from studio.runs import Journal, Run
 from studio.text_folds import run_folds
 from studio.training_work import (
     Evaluation,
-    build_accelerator,
     check_unchanged,
     go_on,
     run_steps,
     say_parts,
     write_trained,
 )
-from trainers.data.texts import FORMS, HELD_OUT, TextData, TextRow, held_out_file, read_texts
+from trainers.data.texts import ENDINGS, FORMS, HELD_OUT, TextData, TextRow, held_out_file, read_texts
 from trainers.errors import UserError
 from trainers.loop import ADAPTER, Training, begin
 from trainers.preflight import check_parts
 from trainers.stages import TextTask, find_stage, make_task
 from trainers.storage import sha256_of_file
-from trainers.text_config import PART, TextConfig
-from trainers.wording import count_of
+from trainers.text_config import TextConfig
+from trainers.wording import count_and_name, count_of
 
 _SAMPLES = 4
 
@@ -40,6 +39,8 @@ class TrainingTexts:
 
     training: TextData
     held_out: TextData | None
+    passed_over: Sequence[str] = ()
+    """Other files of texts in the folder that was given, by name."""
 
     def facts(self) -> dict[str, str]:
         """Return what is told of the files."""
@@ -50,12 +51,13 @@ class TrainingTexts:
         return found
 
     def notes(self) -> list[str]:
-        """Return sentences on columns that are not read."""
-        return [
-            f"Columns of {data.path.name} that are not used: {', '.join(data.unused)}."
-            for data in (self.training, self.held_out)
-            if data is not None and data.unused
+        """Return sentences on columns that are not read, and on files that look like more of the data."""
+        read = [data for data in (self.training, self.held_out) if data is not None]
+        notes = [
+            f"Columns of {data.path.name} that are not used: {', '.join(data.unused)}." for data in read if data.unused
         ]
+        why = "of texts is not read", "of texts are not read"
+        return notes + ([count_and_name(self.passed_over, "other file", *why)] if self.passed_over else [])
 
 
 def read_training_texts(config: TextConfig) -> TrainingTexts:
@@ -76,7 +78,10 @@ def read_training_texts(config: TextConfig) -> TrainingTexts:
                 f"{found.path} holds {found.form.title}, and the stage {stage.name!r} learns from {wanted}. Take other "
                 "data, or another --stage."
             )
-    return TrainingTexts(data, held)
+    read = [found.path.name for found in (data, held) if found is not None]
+    there = sorted(Path(config.data).iterdir()) if Path(config.data).is_dir() else []
+    others = [path.name for path in there if path.suffix.lower() in ENDINGS and path.name not in read]
+    return TrainingTexts(data, held, others)
 
 
 def load_base_of(config: TextConfig) -> TextBase:
@@ -104,19 +109,19 @@ def work(run: Run, journal: Journal, control: Control) -> Path | None:
         journal.say(f"Note: {note}")
     check_unchanged(run, base, _digests(texts), ("validation", "sample_tokens", "trust_remote_code"))
     scores: dict[str, float] = {}
-    if (folds := task.folds()) and build_accelerator(base, PART).num_processes > 1:
+    if (folds := task.folds()) and control.processes.count > 1:
         raise UserError("Folds are trained on one device. Start the run with one process, or leave folds at 0.")
     if folds:
         summary = run_folds(run, journal, control, base, folds)
         if summary is None:
             return None
         scores |= {f"folds_{name}": value for name, value in summary.items()}
-    training = begin(config, task, build_accelerator(base, PART))
+    training = begin(config, task, control.processes)
     say_parts(journal, training)
     _say_layers(journal, training)
     go_on(run, journal, training)
     evaluation = _evaluation(journal, config, training, task, base, texts.held_out)
-    if not run_steps(run, journal, training, control, evaluation) or not training.accelerator.is_main_process:
+    if not run_steps(run, journal, training, control, evaluation) or not training.processes.is_main:
         return None
     if texts.held_out is not None:
         scores |= task.validate(texts.held_out.rows) if task.heads else {}

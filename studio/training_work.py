@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor
 
 from pipelines.families import LoadedBase
@@ -45,12 +44,6 @@ class Evaluation:
     """Measure what goes into the metrics beside the losses, under names of its own."""
 
 
-def build_accelerator(base: LoadedBase, part: str) -> Accelerator:
-    """Return what knows the devices and the arithmetic of a training on a base."""
-    half = next(base.parts[part].parameters()).dtype == torch.bfloat16
-    return Accelerator(cpu=base.device.type == "cpu", mixed_precision="bf16" if half else "no")
-
-
 def go_on(run: Run, journal: Journal, training: Training) -> None:
     """Put a training that has begun where its run's newest checkpoint left it, if there is one."""
     checkpoint = newest_checkpoint(run.checkpoints)
@@ -63,13 +56,13 @@ def go_on(run: Run, journal: Journal, training: Training) -> None:
                 f"Note: the run began with {checkpoint.state['threads']} threads and goes on with "
                 f"{torch.get_num_threads()}; the result will differ in the last bits."
             )
-    if training.accelerator.is_main_process:
+    if training.processes.is_main:
         journal.forget_after(training.step)
 
 
 def run_steps(run: Run, journal: Journal, training: Training, control: Control, evaluation: Evaluation) -> bool:
     """Run the loop; return whether it came to its end."""
-    config, main = training.config, training.accelerator.is_main_process
+    config, main = training.config, training.processes.is_main
     # A kill may have come between a checkpoint and what is made of it.
     if main and _is_due(config, training.step) and not _is_evaluated(run, journal, training.step, evaluation):
         _evaluate(run, journal, training, evaluation)

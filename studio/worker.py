@@ -12,11 +12,11 @@ from pipelines.families import PictureBase
 from pipelines.generate import PictureRequest, generate
 from pipelines.judge import POCKET_JUDGE, Judge
 from pipelines.picture_file import png_bytes
+from studio.long_captions import long_caption_notes
 from studio.run_control import Control
 from studio.runs import Journal, Run
 from studio.training_work import (
     Evaluation,
-    build_accelerator,
     check_unchanged,
     go_on,
     run_steps,
@@ -29,6 +29,7 @@ from trainers.data.pictures import Picture, PictureFolder, open_picture, read_fo
 from trainers.loop import ADAPTER, Training, begin
 from trainers.picture_task import PictureTask
 from trainers.preflight import check_parts
+from trainers.wording import count_of
 
 _SAMPLES = 4
 _FREE_SETTINGS = ("judge", "skip_bad")
@@ -44,13 +45,15 @@ def work(run: Run, journal: Journal, control: Control) -> Path | None:
     check_unchanged(run, base, {"pictures": _digest(pictures.pictures)}, _FREE_SETTINGS)
     references = _references(config, pictures.pictures)
     task = PictureTask(config, base, _encode(journal, config, base, pictures.pictures))
-    training = begin(config, task, build_accelerator(base, "unet"))
+    training = begin(config, task, control.processes)
     say_parts(journal, training)
+    for note in long_caption_notes(base, pictures.pictures):
+        journal.say(f"Note: {note}")
     go_on(run, journal, training)
     samples = Evaluation(lambda: _sample(journal, config, training, task, base))
-    if not run_steps(run, journal, training, control, samples) or not training.accelerator.is_main_process:
+    if not run_steps(run, journal, training, control, samples) or not training.processes.is_main:
         return None
-    data = {"pictures": len(pictures.pictures), "captions": _caption_sources(pictures.pictures)}
+    data = {"pictures": len(pictures.pictures), "captions": pictures.caption_sources}
     triggers = (config.trigger,) if config.trigger else ()
     return write_trained(run, journal, training, base, data=data, triggers=triggers, references=references)
 
@@ -99,23 +102,23 @@ def _encode(journal: Journal, config: RunConfig, base: PictureBase, pictures: Se
 def _digest(pictures: Sequence[Picture]) -> str:
     digest = hashlib.sha256()
     for picture in pictures:
-        digest.update(picture.path.name.encode() + b"\0" + picture.caption.encode() + b"\0")
+        digest.update(picture.name.encode() + b"\0" + picture.caption.encode() + b"\0")
         digest.update(picture.path.read_bytes())
     return digest.hexdigest()
 
 
 def _say_pictures(journal: Journal, folder: PictureFolder) -> None:
-    sources = ", ".join(f"{count} from {source}" for source, count in folder.caption_sources.items())
-    journal.say(f"{len(folder.pictures)} pictures, captions: {sources}.")
+    facts = folder.facts()
+    journal.say(f"{count_of(len(folder.pictures), 'picture')}, captions: {facts['captions']}.")
+    if "repeats" in facts:
+        journal.say(f"In a pass over the data: {facts['repeats']}.")
     for sentence in folder.bad:
         journal.say(f"Left out: {sentence}")
+    for note in folder.notes:
+        journal.say(f"Note: {note}")
 
 
 def _judge_name(config: RunConfig) -> str | None:
     if config.judge == "auto":
         return POCKET_JUDGE if config.base == POCKET else None
     return None if config.judge == "none" else config.judge
-
-
-def _caption_sources(pictures: Sequence[Picture]) -> dict[str, int]:
-    return PictureFolder(tuple(pictures), ()).caption_sources

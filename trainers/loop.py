@@ -11,7 +11,6 @@ from functools import partial
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 from torch import nn
 
 from trainers.adapter import AdapterPart, config_as_json
@@ -21,6 +20,8 @@ from trainers.data.order import mixed_seed
 from trainers.errors import UserError
 from trainers.methods import Course, Fresh, Learner, find_method
 from trainers.optimization import build_optimizer, learning_rate_factor
+from trainers.precision import arithmetic_of
+from trainers.processes import ALONE, Processes
 from trainers.roles import Learnable, Task
 from trainers.tuners import peft_bridge as bridge
 
@@ -53,7 +54,7 @@ class Training:
 
     config: TrainingConfig
     task: Task
-    accelerator: Accelerator
+    processes: Processes
     attached: Mapping[str, bridge.Attached]
     part_configs: Mapping[str, Any]
     optimiser: torch.optim.Optimizer
@@ -73,7 +74,7 @@ class Training:
         return [p for group in self.optimiser.param_groups for p in group["params"]]
 
 
-def begin(config: TrainingConfig, task: Task, accelerator: Accelerator) -> Training:
+def begin(config: TrainingConfig, task: Task, processes: Processes = ALONE) -> Training:
     """Attach fresh adapters, build the optimiser, and let the task get ready.
 
     Raises:
@@ -96,7 +97,10 @@ def begin(config: TrainingConfig, task: Task, accelerator: Accelerator) -> Train
         rated[part] = {**rated[part], factor: [*rated[part].get(factor, []), *head.parameters()]}
     optimiser = build_optimizer(config, rated)
     task.prepare()
-    return Training(config, task, accelerator, attached, part_configs, optimiser, courses)
+    training = Training(config, task, processes, attached, part_configs, optimiser, courses)
+    with torch.no_grad():
+        processes.take_from_main(training.parameters)
+    return training
 
 
 def attach_part(
@@ -143,7 +147,8 @@ def train(training: Training) -> Generator[Step, None, None]:
         training.skipped += not usable
         in_a_row = 0 if usable else in_a_row + 1
         _set_mode(training, learning=False)
-        yield Step(training.step, loss, norm, rates, skipped=not usable, noted=training.task.noted())
+        noted = training.processes.mean_values(training.task.noted())
+        yield Step(training.step, loss, norm, rates, skipped=not usable, noted=noted)
         if in_a_row >= _LIMIT_SKIPPED:
             raise UserError(
                 f"The loss was not finite in {in_a_row} steps in a row, the last being step {training.step}. The "
@@ -191,29 +196,24 @@ def trained_parts(training: Training) -> dict[str, AdapterPart]:
 
 
 def _gradients(training: Training) -> tuple[float, float]:
-    """Compute the step's gradients, averaged over devices and shortened; return loss and gradient norm."""
-    config, accelerator = training.config, training.accelerator
-    processes, rank = accelerator.num_processes, accelerator.process_index
-    torch.manual_seed(mixed_seed(config.seed, "dropout", training.step, rank))
-    first, total = training.step * config.accumulation * processes, 0.0
-    # Over all devices, so that a token counts the same wherever it is; each device's share of it is the divisor.
-    weights = [training.task.weight(first + number) for number in range(config.accumulation * processes)]
-    divisor = sum(weights) / processes
+    """Compute the step's gradients, averaged over processes and shortened; return loss and gradient norm."""
+    config, processes = training.config, training.processes
+    first, total = training.step * config.accumulation * processes.count, 0.0
+    # Over all processes, so that a token counts the same wherever it is; each process's share of it is the divisor.
+    weights = [training.task.weight(first + number) for number in range(config.accumulation * processes.count)]
+    divisor = sum(weights) / processes.count
     for part_of_step in range(config.accumulation):
-        number = part_of_step * processes + rank
+        number = part_of_step * processes.count + processes.rank
+        # By the batch alone: as many processes as there may be, and in whichever order, a batch meets the same dropout.
+        torch.manual_seed(mixed_seed(config.seed, "dropout", first + number))
         generator = torch.Generator().manual_seed(mixed_seed(config.seed, "batch", first + number))
-        with accelerator.autocast():
+        with arithmetic_of(training.role):
             loss = training.task.loss(first + number, generator)
             penalties = [course.penalty() for course in training.courses.values()]
             total += float(loss.detach()) * weights[number] / divisor
             loss = sum((penalty for penalty in penalties if penalty is not None), start=loss)
-        accelerator.backward(loss * weights[number] / divisor)
-    if processes > 1:
-        # Adapters are small: averaging their gradients by hand spares wrapping the base for distribution.
-        for parameter in training.parameters:
-            if parameter.grad is not None:
-                parameter.grad = accelerator.reduce(parameter.grad, "mean")
-        total = float(accelerator.reduce(torch.tensor(total, device=training.role.device), "mean"))
+        (loss * weights[number] / divisor).backward()
+    total = processes.mean_gradients(training.parameters, total)
     norm = torch.nn.utils.clip_grad_norm_(training.parameters, config.maximum_gradient_norm)
     return total, float(norm)
 

@@ -38,7 +38,8 @@ class PictureTask(QuietTask):
 
     def loss(self, batch_number: int, generator: torch.Generator) -> Tensor:
         size = self.config.batch_size
-        indices = data_order(len(self.latents.captions), batch_number * size, size, self.config.seed)
+        seen = self.latents.one_pass
+        indices = [seen[place] for place in data_order(len(seen), batch_number * size, size, self.config.seed)]
         latents = self.latents.draw(indices, generator).to(self.role.device)
         captions = _drop_captions([self.latents.captions[i] for i in indices], self.config, generator)
         conditioning = self._conditioning(captions)

@@ -30,6 +30,11 @@ class Learnable(Protocol):
         """Where the model lives."""
         ...
 
+    @property
+    def dtype(self) -> "torch.dtype":
+        """The number format that its frozen weights were loaded in."""
+        ...
+
     def targets(self, part: str, wanted: Sequence[str]) -> tuple[str, ...]:
         """Turn kinds of layers (``attention`` …) into literal module names; other words pass through."""
         ...

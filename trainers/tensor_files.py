@@ -12,9 +12,8 @@ import torch
 from torch import Tensor
 
 from trainers.errors import UserError
+from trainers.file_kinds import file_kind
 from trainers.storage import write_bytes
-
-_LIMIT_HEADER_BYTES = 16 << 20
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
@@ -39,18 +38,15 @@ def read_tensors(path: Path, what: str, *, limit_bytes: int = 8 << 30) -> dict[s
     """Read a safetensors file onto the CPU, or say in one sentence why not.
 
     Raises:
-        UserError: the file is missing, empty, larger than the limit, or not a sound safetensors file.
+        UserError: the file is missing, empty, cut off, larger than the limit, of another kind, or not sound.
     """
     try:
         size_bytes = path.stat().st_size
-        if size_bytes == 0:
-            raise UserError(f"The {what} {path} is empty (0 bytes). Fetch or train it again.")
         if size_bytes > limit_bytes:
             raise UserError(f"The {what} {path} has {size_bytes:,} bytes; at most {limit_bytes:,} are read.")
-        with open(path, "rb") as stream:
-            header_bytes = int.from_bytes(stream.read(8), "little")
-        if header_bytes > _LIMIT_HEADER_BYTES:
-            raise UserError(f"The {what} {path} has a header of {header_bytes:,} bytes, so it is not read.")
+        kind = file_kind(path)
+        if kind.sentence:
+            raise UserError(f"The {what} {path} {kind.sentence}")
         return safetensors.torch.load_file(path)
     except FileNotFoundError as error:
         raise UserError(f"The {what} {path} does not exist.") from error

@@ -1,6 +1,6 @@
 """Lists and counts as they stand in a sentence."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 LIMIT_LISTED = 10
 """How many of a long list are named."""
@@ -16,3 +16,8 @@ def listed(names: Iterable[str], limit: int = LIMIT_LISTED) -> str:
 def count_of(number: int, noun: str) -> str:
     """Return a count with its noun, such as ``1 step`` and ``3,000 steps``."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def count_and_name(names: Sequence[str], noun: str, one: str, many: str) -> str:
+    """Return a sentence such as ``2 files are not read: a, b.``, with the verb for one thing or for many."""
+    return f"{count_of(len(names), noun)} {one if len(names) == 1 else many}: {listed(names)}."

@@ -24,6 +24,7 @@ class StableDiffusion(ABC):
     """A UNet on the latents of an autoencoder. A family's own class loads the models and reads the text."""
 
     device: torch.device
+    dtype: torch.dtype
     unet: Any
     autoencoder: Any
     sampler: Any

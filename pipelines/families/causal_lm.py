@@ -44,7 +44,7 @@ class CausalLanguageModel:
             raise UserError(f"The base {name!r} has no config.json.")
         _check_files(name, folder, with_code)
         self.name = name
-        self.device = device
+        self.device, self.dtype = device, dtype
         self.fingerprint = fingerprint_of_folder(folder, (".",))
         try:
             self.tokenizer: Any = AutoTokenizer.from_pretrained(

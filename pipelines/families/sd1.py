@@ -34,7 +34,7 @@ class StableDiffusion1(StableDiffusion):
         from transformers import CLIPTextModel, CLIPTokenizer
 
         self.name = name
-        self.device = device
+        self.device, self.dtype = device, dtype
         self.fingerprint = fingerprint_of_folder(folder, ("unet", "text_encoder", "vae"))
         self.tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
         self.text_encoder = CLIPTextModel.from_pretrained(folder / "text_encoder", use_safetensors=True, dtype=dtype)
@@ -103,7 +103,7 @@ class StableDiffusion1(StableDiffusion):
             self._pipeline(
                 prompt_embeds=conditioning["encoder_hidden_states"],
                 negative_prompt_embeds=unconditional["encoder_hidden_states"],
-                latents=noise.to(self.device, self.unet.dtype),
+                latents=noise.to(self.device, self.dtype),
                 num_inference_steps=steps,
                 guidance_scale=guidance,
                 callback_on_step_end=told,

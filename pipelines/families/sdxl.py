@@ -37,7 +37,7 @@ class StableDiffusionXL(StableDiffusion):
         from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
         self.name = name
-        self.device = device
+        self.device, self.dtype = device, dtype
         self.fingerprint = fingerprint_of_folder(folder, (*_PARTS, "vae"))
         options: dict[str, Any] = {"use_safetensors": True, "dtype": dtype}
         first = CLIPTextModel.from_pretrained(folder / "text_encoder", **options)
@@ -137,7 +137,7 @@ class StableDiffusionXL(StableDiffusion):
                     pooled_prompt_embeds=conditioning["text_embeds"],
                     negative_prompt_embeds=unconditional["encoder_hidden_states"],
                     negative_pooled_prompt_embeds=unconditional["text_embeds"],
-                    latents=noise.to(self.device, self.unet.dtype),
+                    latents=noise.to(self.device, self.dtype),
                     height=noise.shape[-2] * factor,
                     width=noise.shape[-1] * factor,
                     num_inference_steps=steps,

@@ -10,13 +10,14 @@ from torch import Tensor
 
 from pipelines.formats._layer import Layer
 from pipelines.formats._leaves import layer_of, split_key
-from pipelines.formats._names import ModuleNames
+from pipelines.formats._names import ModuleNames, Place
 from pipelines.formats._source import Source
+from pipelines.formats._words import BUNDLED, bundled_rows, read_words
 from trainers.adapter import AdapterPart
 from trainers.card import AdapterCard
 from trainers.errors import UserError, raise_problems
+from trainers.wording import count_of, listed
 
-BUNDLED = "bundle_emb."
 Layers = Mapping[str, Mapping[str, Layer]]
 """part -> path -> layer"""
 Embeddings = Mapping[str, Mapping[str, Tensor]]
@@ -36,6 +37,8 @@ class Found:
     metadata: Mapping[str, str] = field(default_factory=dict)
     card: AdapterCard | None = None
     """The card of an adapter of this studio."""
+    notes: Sequence[str] = ()
+    """Sentences on what is in the file and changes nothing."""
 
     @property
     def matched(self) -> Mapping[str, int]:
@@ -110,66 +113,77 @@ def read_layers(
     Raises:
         UserError: layers are broken or of another shape than the base's; some are named.
     """
-    groups: dict[str, dict[str, Tensor]] = {}
-    unmatched: list[str] = []
-    embeddings: dict[str, dict[str, Tensor]] = {}
-    for key, tensor in source.tensors.items():
-        if key.startswith(BUNDLED):
-            token, _, kind = key.removeprefix(BUNDLED).rpartition(".")
-            embeddings.setdefault(token, {})[kind] = tensor
-            continue
-        split = split_key(key)
-        if split is None:
-            unmatched.append(key)
-        else:
-            groups.setdefault(split[0], {})[split[1]] = tensor
+    bundled = [bundled_rows(key, tensor) for key, tensor in source.tensors.items() if key.startswith(BUNDLED)]
+    words = read_words(source.path.name, bundled, names)
+    modules, unmatched = _by_module(source, names)
     layers: dict[str, dict[str, Layer]] = {}
     problems: list[str] = []
-    for name, leaves in groups.items():
-        place = names.find(name)
-        if place is None:
-            unmatched.append(name)
+    alone: list[str] = []
+    for place, keys in modules.items():
+        name = keys[0].name
+        leaves = {key.leaf: source.tensors[key.whole] for key in keys}
+        if leaves.keys() == {"alpha"}:
+            alone.append(name)
             continue
         if alpha_of is not None and "alpha" not in leaves and "down" in leaves:
             alpha = alpha_of(place.part, place.path, int(leaves["down"].shape[0]))
             leaves = leaves if alpha is None else {**leaves, "alpha": torch.tensor(alpha, dtype=torch.float64)}
         try:
-            if place.path in layers.get(place.part, {}):
-                raise ValueError("the file names this module twice")
-            if name.startswith("oft_") and "alpha" in leaves and not leaves["alpha"].any():
+            _check_once(keys)
+            if any(key.name.startswith("oft_") for key in keys) and "alpha" in leaves and not leaves["alpha"].any():
                 raise ValueError("its alpha of 0 lets it turn nothing; train it with an alpha such as 0.001")
             layers.setdefault(place.part, {})[place.path] = layer_of(leaves, names.hosts[place])
         except (ValueError, KeyError, IndexError, RuntimeError) as error:
             own = list(names.hosts[place]._parameters["weight"].shape)
             problems.append(f"{name}: {error} (the base's weight is {own})")
     raise_problems(
-        f"{source.path.name} does not fit the base, {len(problems)} of {len(groups)} modules are of another shape or "
+        f"{source.path.name} does not fit the base, {len(problems)} of {len(modules)} modules are of another shape or "
         f"broken:{about_base(source.metadata, source.tensors)}",
         problems,
     )
-    return Found(layers, {}, _bundled(embeddings, names, unmatched), unmatched, source.metadata)
+    notes = [f"{count_of(len(alone), 'module')} with an alpha alone, which changes nothing: {listed(alone)}."]
+    notes = [*(notes if alone else ()), *words.notes]
+    return Found(layers, {}, words.rows, [*unmatched, *words.unmatched], source.metadata, notes=notes)
 
 
-def _bundled(
-    embeddings: Mapping[str, Mapping[str, Tensor]], names: ModuleNames, unmatched: list[str]
-) -> dict[str, Mapping[str, Tensor]]:
-    """Return bundled embeddings by the word's usable name; one without a text encoder in the base is unmatched."""
-    from pipelines.formats.textual_inversion import embedding_parts, usable_token  # it imports this file
+@dataclass(frozen=True)
+class _Key:
+    """A key of a file, its module's name and the plain name of what it holds."""
 
-    found: dict[str, Mapping[str, Tensor]] = {}
-    for token, own in embeddings.items():
-        parts = embedding_parts(token, own, names)
-        if parts and usable_token(token) not in found:
-            found[usable_token(token)] = parts
+    whole: str
+    name: str
+    leaf: str
+
+
+def _by_module(source: Source, names: ModuleNames) -> tuple[dict[Place, list[_Key]], list[str]]:
+    """Return the keys of every module, under however many spellings it stands in the file, and what has no place."""
+    modules: dict[Place, list[_Key]] = {}
+    unmatched: dict[str, None] = {}
+    for whole in source.tensors:
+        if whole.startswith(BUNDLED):
+            continue
+        split = split_key(whole)
+        place = names.find(split[0]) if split is not None else None
+        if split is None or place is None:
+            unmatched[whole if split is None else split[0]] = None
         else:
-            unmatched.append(f"{BUNDLED}{token}")
-    return found
+            modules.setdefault(place, []).append(_Key(whole, *split))
+    return modules, list(unmatched)
+
+
+def _check_once(keys: Sequence[_Key]) -> None:
+    """Refuse two keys that say the same of one module: whichever counted, the other would be lost."""
+    seen: dict[str, str] = {}
+    for key in keys:
+        if seen.setdefault(key.leaf, key.whole) != key.whole:
+            raise ValueError(f"the file names this module twice, with {seen[key.leaf]} and {key.whole}")
 
 
 def about_base(metadata: Mapping[str, str], keys: Mapping[str, Tensor]) -> str:
     """Return a sentence on the base that a file was made for, empty where it does not say."""
     declared = metadata.get("ss_base_model_version") or metadata.get("modelspec.architecture") or ""
-    if any(key.startswith(("lora_te2_", "text_encoder_2.", "text_encoders.clip_g.")) for key in keys):
+    second = ("lora_te2_", "text_encoder_2.", "text_encoders.clip_g.")
+    if any(key.startswith(second) or key == "clip_g" or key.endswith(".clip_g") for key in keys):
         declared = declared or "SDXL (it has a second text encoder)"
     if not declared and any("input_blocks_" in key or "add_embedding" in key for key in keys):
         declared = "SDXL (by its UNet's names)"

@@ -19,12 +19,8 @@ _ENDS: Mapping[str, str] = {
     "lora_linear_layer.up.weight": "up",
     "lora_A.weight": "down",
     "lora_B.weight": "up",
-    "lora_A.default.weight": "down",
-    "lora_B.default.weight": "up",
     "lora_magnitude_vector": "peft_magnitude",
     "lora_magnitude_vector.weight": "peft_magnitude",
-    "lora_magnitude_vector.default": "peft_magnitude",
-    "lora_magnitude_vector.default.weight": "peft_magnitude",
     "dora_scale": "dora_scale",
     "alpha": "alpha",
     **{f"hada_{name}": f"hada_{name}" for name in ("w1_a", "w1_b", "w2_a", "w2_b", "t1", "t2")},
@@ -42,6 +38,11 @@ _ENDS: Mapping[str, str] = {
 _BY_LENGTH = sorted(_ENDS, key=len, reverse=True)
 # Old diffusers: a processor's child named after the layer that it changes.
 _PROCESSOR = re.compile(r"(?P<host>.{1,200}?)(\.processor)?\.(?P<leaf>to_q|to_k|to_v|to_out)_lora\.(?P<end>.{1,20})")
+# PEFT in memory: the adapter's own name stands in the key, such as ``lora_A.default_0.weight``.
+_NAMED = re.compile(
+    r"(?P<host>.{1,400})\.(?P<leaf>lora_A|lora_B|lora_magnitude_vector)\.(?!weight$|bias$)(?P<adapter>[^.]{1,100})"
+    r"(?P<end>\.weight)?"
+)
 _TEXT_LEAVES = {"to_q": "q_proj", "to_k": "k_proj", "to_v": "v_proj", "to_out": "out_proj"}
 _PROCESSOR_ENDS = {"down.weight": "down", "up.weight": "up", "alpha": "alpha"}
 _LOKR = ("w1", "w1_a", "w1_b", "w2", "w2_a", "w2_b", "t2")
@@ -58,10 +59,19 @@ def split_key(key: str) -> tuple[str, str] | None:
         elif leaf == "to_out":
             leaf = "to_out.0"
         return f"{old['host']}.{leaf}", _PROCESSOR_ENDS[old["end"]]
+    key = unnamed_key(key)
     for end in _BY_LENGTH:
         if key.endswith(f".{end}"):
             return key[: -len(end) - 1], _ENDS[end]
     return None
+
+
+def unnamed_key(key: str) -> str:
+    """Return a key without the name of the adapter that PEFT keeps in it."""
+    named = _NAMED.fullmatch(key)
+    if named is None or (named["end"] is None and named["leaf"] != "lora_magnitude_vector"):
+        return key
+    return f"{named['host']}.{named['leaf']}{named['end'] or ''}"
 
 
 def layer_of(leaves: Mapping[str, Tensor], host: nn.Module) -> Layer:
@@ -79,7 +89,8 @@ def layer_of(leaves: Mapping[str, Tensor], host: nn.Module) -> Layer:
         raise ValueError(f"it also holds {', '.join(sorted(rest))}, which does not belong to {layer.title}")
     layer = Layer(layer.kind, {**layer.tensors, **extra}, layer.scale)
     if layer.magnitude and layer.kind not in ("lora", "loha", "lokr"):
-        raise ValueError(f"a dora_scale does not belong to {layer.kind}")
+        known = f"{layer.title} takes none" if layer.tensors.keys() - extra.keys() else "its factors are missing"
+        raise ValueError(f"a magnitude (dora_scale) stands alone: {known}")
     if not is_finite_scale(layer.scale):
         raise ValueError(f"its scale {layer.scale} is out of range")
     bias = host._parameters.get("bias")

@@ -21,6 +21,10 @@ _RESNET = {
     "conv2": "out_layers.3",
     "conv_shortcut": "skip_connection",
 }
+_WRAPPERS = ("base_model_model_", "_orig_mod_")
+"""What PEFT and ``torch.compile`` put into a module's name wherever they wrapped a model, once or more often."""
+_PARALLEL = "module_"
+"""What training on several devices puts before all names."""
 _UNET_ENDS = {
     "conv_in": "input_blocks.0.0",
     "conv_norm_out": "out.0",
@@ -62,7 +66,20 @@ class ModuleNames:
 
     def find(self, name: str) -> Place | None:
         """Return the module that a file calls by a name, in any program's spelling."""
-        return self._spelled.get(name.replace(".", "_"))
+        flat = name.replace(".", "_")
+        return self._spelled[flat] if flat in self._spelled else self._spelled.get(self._unwrapped(flat))
+
+    def _unwrapped(self, flat: str) -> str:
+        """Return a name without what wrapping a model left in it, and with a part's name once instead of twice."""
+        found = f"_{flat}"
+        for wrapper in _WRAPPERS:
+            while f"_{wrapper}" in found:
+                found = found.replace(f"_{wrapper}", "_", 1)
+        found = found[1:].removeprefix(_PARALLEL)
+        for part in self.parts:
+            while found.startswith(f"{part}_{part}_"):
+                found = found.removeprefix(f"{part}_")
+        return found
 
     def original(self, path: str) -> str:
         """Return a UNet module's name in the original (LDM and SGM) code.

@@ -13,21 +13,22 @@ from typing import Any
 from torch import Tensor
 
 from pipelines.formats._format import Export, Format, Found, is_finite_number, read_layers
+from pipelines.formats._leaves import split_key
 from pipelines.formats._metadata import modelspec_metadata
 from pipelines.formats._names import ModuleNames, Place, diffusers_name
 from pipelines.formats._part_layers import peft_scale
 from pipelines.formats._source import Source, json_of
-from trainers.errors import UserError
+from trainers.errors import UserError, raise_problems
 from trainers.tensor_files import write_tensors
 
 METADATA_KEY = "lora_adapter_metadata"
 _ROOTS = ("unet.", "text_encoder.", "text_encoder_2.")
-_ENDS = ("_lora.down.weight", ".lora.down.weight", ".lora_linear_layer.down.weight", ".lora_A.weight")
 
 
 def _recognise(source: Source) -> bool:
     return any(
-        key.startswith(_ROOTS) or (key.endswith(_ENDS) and ("_blocks." in key or "mid_block." in key))
+        key.startswith(_ROOTS)
+        or (("_blocks." in key or "mid_block." in key) and (split_key(key) or ("", ""))[1] in ("down", "up"))
         for key in source.tensors
     )
 
@@ -39,11 +40,28 @@ def _read(source: Source, names: ModuleNames) -> Found:
     def alpha_of(part: str, path: str, rank: int) -> float | None:
         return peft_scale(configs[part], path, rank) * rank if part in configs else None
 
-    return read_layers(source, names, alpha_of)
+    found = read_layers(source, names, alpha_of)
+    _check_magnitudes(source, found, configs)
+    return found
+
+
+def _check_magnitudes(source: Source, found: Found, configs: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse a DoRA in which modules lack their magnitude: diffusers would take the base's norms for it.
+
+    Raises:
+        UserError: the modules are named.
+    """
+    problems = [
+        f"{part}/{path} lacks its magnitude"
+        for part, layers in found.layers.items()
+        for path, layer in layers.items()
+        if configs.get(part, {}).get("use_dora") and not layer.magnitude
+    ]
+    raise_problems(f"{source.path.name} says that it is a DoRA, and is not whole:", problems)
 
 
 def _configs(values: Mapping[Any, Any]) -> dict[str, dict[str, Any]]:
-    """Return part -> the fields that decide a scale, from ``unet.lora_alpha`` and the like.
+    """Return part -> the fields that decide what factors mean, from ``unet.lora_alpha`` and the like.
 
     Raises:
         UserError: one of them is no number.
@@ -51,7 +69,7 @@ def _configs(values: Mapping[Any, Any]) -> dict[str, dict[str, Any]]:
     configs: dict[str, dict[str, Any]] = {}
     for key, value in values.items():
         part, _, field = str(key).partition(".")
-        if field in ("lora_alpha", "alpha_pattern", "use_rslora"):
+        if field in ("lora_alpha", "alpha_pattern", "use_rslora", "use_dora"):
             configs.setdefault(part, {})[field] = value
     for part, config in configs.items():
         pattern = config.get("alpha_pattern") or {}

@@ -11,11 +11,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pipelines.formats._format import BUNDLED, Export, Format, Found, read_layers
+from pipelines.formats._format import Export, Format, Found, read_layers
 from pipelines.formats._layer import Layer
 from pipelines.formats._metadata import kohya_metadata
 from pipelines.formats._names import ModuleNames, Place, kohya_name
 from pipelines.formats._source import Source
+from pipelines.formats._words import BUNDLED
 from trainers.card import AdapterCard
 from trainers.errors import UserError
 from trainers.tensor_files import write_tensors

@@ -1,8 +1,9 @@
 """OneTrainer's files: kohya's or diffusers' names, and embeddings of new tokens in the same file as ``bundle_emb.``."""
 
-from pipelines.formats._format import BUNDLED, Format, Found, read_layers
+from pipelines.formats._format import Format, Found, read_layers
 from pipelines.formats._names import ModuleNames
 from pipelines.formats._source import Source
+from pipelines.formats._words import BUNDLED
 
 
 def _recognise(source: Source) -> bool:

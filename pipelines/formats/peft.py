@@ -11,15 +11,20 @@ from torch import Tensor
 
 from pipelines.formats._format import Export, Format, Found
 from pipelines.formats._layer import Layer
+from pipelines.formats._leaves import unnamed_key
 from pipelines.formats._names import ModuleNames, Place
 from pipelines.formats._part_layers import layers_of_part
 from pipelines.formats._parts import lora_part
 from pipelines.formats._source import Source
 from trainers.adapter import KEY_PREFIX, AdapterPart
 from trainers.adapter_gate import CONFIG_NAME, TENSORS_NAME, part_problems
-from trainers.errors import raise_problems
+from trainers.errors import UserError, raise_problems
 from trainers.storage import new_folder, write_json
 from trainers.tensor_files import write_tensors
+from trainers.wording import listed
+
+_MAGNITUDE = "lora_magnitude_vector"
+_CHOICE = ("target_modules", "exclude_modules", "layers_to_transform", "layers_pattern")
 
 
 def _recognise(source: Source) -> bool:
@@ -30,37 +35,72 @@ def _read(source: Source, names: ModuleNames) -> Found:
     layers: dict[str, Mapping[str, Layer]] = {}
     whole: dict[str, AdapterPart] = {}
     unmatched: list[str] = []
+    origin: dict[str, str] = {}
     for folder, (config, tensors) in source.folders.items():
         label = folder or source.path.name
-        raise_problems(f"{label} cannot be used:", part_problems(config, tensors))
-        found, missing = _renamed(config, tensors, names, folder)
-        unmatched += missing
+        own = _without_choice(config)
+        raise_problems(f"{label} cannot be used:", [*part_problems(own, tensors), *_magnitude_problems(own, tensors)])
+        found, missing = _renamed(own, tensors, names, folder, label)
+        unmatched += [f"{folder}/{key}" if folder and len(source.folders) > 1 else key for key in missing]
         for part, content in found.items():
-            own = layers_of_part(content)
-            if own is None:
+            if origin.setdefault(part, label) != label:
+                raise UserError(
+                    f"{source.path} holds two adapters for the {part}, in {origin[part]} and in {label}. Give the "
+                    "folder of one of them."
+                )
+            kinds = layers_of_part(content)
+            if kinds is None:
                 whole[part] = content
             else:
-                layers[part] = own
+                layers[part] = kinds
     return Found(layers, whole, {}, unmatched)
 
 
+def _without_choice(config: Any) -> Any:
+    """Return a config without what chooses modules: the tensors name them, and no pattern from elsewhere is run."""
+    if not isinstance(config, dict):
+        return config
+    return {**{key: value for key, value in config.items() if key not in _CHOICE}, "target_modules": []}
+
+
+def _magnitude_problems(config: Any, tensors: Mapping[str, Tensor]) -> list[str]:
+    """Say which modules of a DoRA lack their magnitude: PEFT would put the base's norms there, which no one trained."""
+    if not isinstance(config, dict) or not config.get("use_dora"):
+        return []
+    factors = {key.partition(".lora_A.")[0] for key in tensors if ".lora_A." in key}
+    missing = sorted(factors - {key.partition(f".{_MAGNITUDE}")[0] for key in tensors if _MAGNITUDE in key})
+    return [f"it is a DoRA (use_dora), but {listed(missing)} lacks its {_MAGNITUDE}"] if missing else []
+
+
 def _renamed(
-    config: Mapping[str, Any], tensors: Mapping[str, Tensor], names: ModuleNames, folder: str
+    config: Mapping[str, Any], tensors: Mapping[str, Tensor], names: ModuleNames, folder: str, label: str
 ) -> tuple[dict[str, AdapterPart], list[str]]:
-    """Return a folder's tensors by part under the live model's paths, and the names that it has no module for."""
+    """Return a folder's tensors by part under the live model's paths, and the names that it has no module for.
+
+    Raises:
+        UserError: two keys say the same of one module.
+    """
     by_part: dict[str, dict[str, Tensor]] = {}
     targets: dict[str, set[str]] = {}
     renamed: dict[str, str] = {}
     unmatched: list[str] = []
+    given: dict[tuple[str, str], str] = {}
+    problems: list[str] = []
     for key, tensor in tensors.items():
-        path = key.removeprefix(KEY_PREFIX)
+        path = unnamed_key(key).removeprefix(KEY_PREFIX)
         place, rest = _find(path, names, folder)
         if place is None:
             unmatched.append(key)
             continue
-        by_part.setdefault(place.part, {})[f"{KEY_PREFIX}{place.path}.{rest}"] = tensor
+        leaf = _MAGNITUDE if rest == f"{_MAGNITUDE}.weight" else rest
+        new = f"{KEY_PREFIX}{place.path}.{leaf}"
+        before = given.setdefault((place.part, new), key)
+        if before != key:
+            problems.append(f"it names {place.part}/{place.path} twice, with {before} and {key}")
+        by_part.setdefault(place.part, {})[new] = tensor
         targets.setdefault(place.part, set()).add(place.path)
         renamed[path[: -len(rest) - 1]] = place.path
+    raise_problems(f"{label} cannot be used:", problems)
     patterns = {
         name: {renamed.get(key, key): value for key, value in (config.get(name) or {}).items()}
         for name in ("rank_pattern", "alpha_pattern")

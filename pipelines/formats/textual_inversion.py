@@ -1,12 +1,10 @@
 """Textual inversion: the learned embedding of a new word, one row per token that it takes.
 
-Read: ``emb_params`` [n, d] (kohya, A1111), one key that is the word itself (diffusers), ``clip_l`` and ``clip_g``
-(SDXL), and A1111's and diffusers' old pickled files through torch's weights-only reader. Written: ``emb_params``, which
-all of them read, diffusers with ``load_textual_inversion(file, token="<word>")``.
+Read: every spelling that `_words` knows, in safetensors and, through torch's weights-only reader, in A1111's and
+diffusers' old pickled files. Written: ``emb_params``, which all of them read, diffusers with
+``load_textual_inversion(file, token="<word>")``, and ``clip_l`` and ``clip_g`` for SDXL.
 """
 
-import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,81 +15,64 @@ from pipelines.formats._leaves import split_key
 from pipelines.formats._metadata import modelspec_metadata
 from pipelines.formats._names import ModuleNames
 from pipelines.formats._source import Source, check_tensors
+from pipelines.formats._words import WORD, Rows, is_kind, read_words
 from trainers.errors import UserError
 from trainers.tensor_files import write_tensors
+from trainers.wording import listed
 
-_PART_OF = {"clip_l": "text_encoder", "clip_g": "text_encoder_2"}
-_LIMIT_TOKENS = 64
+_WRITTEN = {"clip_l": "text_encoder", "clip_g": "text_encoder_2"}
 
 
 def _recognise(source: Source) -> bool:
     if source.pickled is not None:
         return True
-    keys = set(source.tensors)
-    if keys == {"emb_params"} or (keys and keys <= _PART_OF.keys()):
+    tensors = source.tensors
+    if any(map(is_kind, tensors)) and all(split_key(key) is None for key in tensors):
         return True
-    return len(keys) == 1 and all(split_key(key) is None and source.tensors[key].ndim < 3 for key in keys)
+    if len(tensors) > 1 and not all(key.startswith("<") and key.endswith(">") for key in tensors):
+        return False
+    return bool(tensors) and all(split_key(key) is None and tensor.ndim < 3 for key, tensor in tensors.items())
 
 
 def _read(source: Source, names: ModuleNames) -> Found:
-    token, tensors = _embedding(source)
-    check_tensors(source.path, tensors)
-    parts = embedding_parts(source.path.name, tensors, names)
-    unmatched = [key for key in tensors if _PART_OF.get(key, "text_encoder") not in parts]
-    return Found(
-        embeddings={usable_token(token): parts} if parts else {}, unmatched=unmatched, metadata=source.metadata
-    )
+    rows = _rows(source)
+    check_tensors(source.path, {own.key: own.tensor for own in rows})
+    words = read_words(source.path.name, rows, names)
+    return Found(embeddings=words.rows, unmatched=words.unmatched, metadata=source.metadata, notes=words.notes)
 
 
-def usable_token(word: str) -> str:
-    """Return a word's name as adapters call it: letters, digits, ``_``, ``-`` and ``.``, without brackets."""
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", word).strip("-._")[:39] or "new"
-
-
-def embedding_parts(what: str, own: Mapping[str, Tensor], names: ModuleNames) -> dict[str, Tensor]:
-    """Return part -> rows [n, d] of an embedding's tensors.
-
-    Raises:
-        UserError: rows are of another width than the base's words.
-    """
-    widths = {
-        place.part: module._parameters["weight"].shape[1]
-        for place, module in names.hosts.items()
-        if place.path.endswith("token_embedding") and module._parameters["weight"] is not None
-    }
-    found: dict[str, Tensor] = {}
-    for key, tensor in own.items():
-        part = _PART_OF.get(key, "text_encoder")
-        if part not in widths:
-            continue
-        rows = tensor.reshape(1, -1) if tensor.ndim == 1 else tensor
-        if rows.ndim != 2 or rows.shape[1] != widths[part] or len(rows) > _LIMIT_TOKENS:
-            raise UserError(
-                f"The embedding {key!r} of {what} is {list(tensor.shape)}; the base's words have {widths[part]} values "
-                f"each, and up to {_LIMIT_TOKENS} rows are read. Give its own base with --base."
-            )
-        found[part] = rows
-    return found
-
-
-def _embedding(source: Source) -> tuple[str, dict[str, Tensor]]:
-    """Return the word and its tensors."""
+def _rows(source: Source) -> list[Rows]:
+    """Return a file's rows. Where no word is named, it is called like the file."""
     if source.pickled is not None:
-        return _old_embedding(source.path, source.pickled)
-    tensors = dict(source.tensors)
-    (first, *_) = tensors
-    return (source.path.stem if first in ("emb_params", *_PART_OF) else first), tensors
+        return _pickled_rows(source.path, source.pickled)
+    stem = source.path.stem
+    known = any(map(is_kind, source.tensors))
+    return [
+        Rows(key, stem, key, tensor) if known else Rows(key, key, WORD, tensor)
+        for key, tensor in source.tensors.items()
+    ]
 
 
-def _old_embedding(path: Path, content: Any) -> tuple[str, dict[str, Tensor]]:
-    values = content if isinstance(content, dict) else {}
-    word, rows = values.get("name") or path.stem, values.get("string_to_param")
-    rows = rows.get("*") if isinstance(rows, dict) else None
-    if rows is None and len(values) == 1:
-        ((word, rows),) = values.items()
-    if not isinstance(rows, Tensor):
-        raise UserError(f"{path.name} is no textual inversion: it holds neither string_to_param nor one embedding.")
-    return str(word), {"emb_params": rows.detach()}
+def _pickled_rows(path: Path, content: Any) -> list[Rows]:
+    values: dict[Any, Any] = content if isinstance(content, dict) else {}
+    word = str(values.get("name") or path.stem)
+    stored = values.get("string_to_param")
+    if isinstance(stored, dict):
+        if len(stored) != 1:
+            raise UserError(
+                f"{path.name} holds {len(stored)} embeddings ({listed(map(str, stored))}) under string_to_param, where "
+                "one is expected. Save each word in a file of its own."
+            )
+        ((key, rows),) = stored.items()
+        found = {f"string_to_param.{key}": rows}
+    else:
+        found = {str(key): value for key, value in values.items() if isinstance(value, Tensor)}
+    if not found or not all(isinstance(rows, Tensor) for rows in found.values()):
+        if any(isinstance(key, int) for key in values):
+            raise UserError(f"{path.name} is a hypernetwork, not an adapter, and is not read. Take a LoRA instead.")
+        raise UserError(f"{path.name} is no textual inversion: it holds neither string_to_param nor an embedding.")
+    known = any(map(is_kind, found))
+    return [Rows(key, word if known else key, key if known else WORD, rows.detach()) for key, rows in found.items()]
 
 
 def _write(path: Path, export: Export) -> None:
@@ -101,7 +82,7 @@ def _write(path: Path, export: Export) -> None:
     if list(parts) == ["text_encoder"]:
         tensors = {"emb_params": export.tensor(parts["text_encoder"])}
     else:
-        tensors = {key: export.tensor(parts[part]) for key, part in _PART_OF.items() if part in parts}
+        tensors = {key: export.tensor(parts[part]) for key, part in _WRITTEN.items() if part in parts}
     write_tensors(path, tensors, modelspec_metadata(export, tensors, kind="textual-inversion"))
 
 

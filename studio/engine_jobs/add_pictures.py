@@ -12,7 +12,8 @@ from studio.datasets import datasets_folder, unused_picture_name
 from studio.engine._job import Event, Job
 from studio.engine.workbench import Workbench
 from trainers.card import check_name
-from trainers.data.captions import BESIDE, SUFFIXES, captions_of, picture_paths, read_caption, write_captions
+from trainers.data.captions import caption_in, read_captions, write_captions
+from trainers.data.listing import BESIDE, SUFFIXES, composed, list_folder
 from trainers.data.pictures import FORMATS, open_picture
 from trainers.errors import UserError
 from trainers.storage import TEMPORARY_PREFIX, disk_errors, sha256_of_file
@@ -33,13 +34,19 @@ class _Given:
 def _run(workbench: Workbench, arguments: Mapping[str, Any]) -> Iterator[Event]:
     """Arguments: dataset (its name), files (paths of pictures, of captions beside them by name, and of folders).
 
-    Yields ``{"event": "result", "added": [[name, original name]…], "refused": [sentence…]}``.
+    Yields ``{"event": "result", "added": [[name, original name]…], "refused": [sentence…], "notes": [sentence…]}``.
     """
     folder = datasets_folder(workbench.library) / check_name(str(arguments["dataset"]))
     if not folder.is_dir():
         raise UserError(f"There is no dataset {arguments['dataset']!r}. Make it first.")
-    given, refused = _sorted_out([Path(str(path)).expanduser() for path in arguments["files"]])
-    there = {sha256_of_file(path): path.name for path in folder.iterdir() if path.suffix.lower() in SUFFIXES}
+    listing = list_folder(folder, may_be_empty=True)
+    if not listing.is_flat:
+        raise UserError(
+            f"The dataset {arguments['dataset']!r} has folders with repeats ({', '.join(listing.repeats)}), which "
+            "would not be read beside pictures of its own. Add to another dataset."
+        )
+    given, refused, notes = _sorted_out([Path(str(path)).expanduser() for path in arguments["files"]])
+    there = {sha256_of_file(picture.path): picture.name for picture in listing.pictures}
     added: list[list[str]] = []
     for number, item in enumerate(given, start=1):
         try:
@@ -48,37 +55,48 @@ def _run(workbench: Workbench, arguments: Mapping[str, Any]) -> Iterator[Event]:
         except UserError as error:
             refused.append(str(error))
         workbench.progress("pictures", number, len(given))
-    yield {"event": "result", "added": added, "refused": refused}
+    yield {"event": "result", "added": added, "refused": refused, "notes": notes}
 
 
-def _sorted_out(paths: Sequence[Path]) -> tuple[list[_Given], list[str]]:
-    """Return the pictures with their captions, and a sentence for everything else."""
+def _sorted_out(paths: Sequence[Path]) -> tuple[list[_Given], list[str], list[str]]:
+    """Return the pictures with their captions, a sentence for everything else, and notes on folders."""
     files = [path for path in paths if not path.is_dir()]
-    captions = {path.stem: _text_of(path) for path in files if path.suffix.lower() in BESIDE}
-    pictures, refused = [], []
+    captions: dict[str, str] = {}
+    pictures, refused, notes = [], [], []
     for path in files:
-        if path.suffix.lower() in SUFFIXES:
-            pictures.append(_Given(path, captions.pop(path.stem, "")))
+        if path.suffix.lower() in BESIDE:
+            try:
+                captions[composed(path.stem)] = caption_in(path)
+            except UserError as error:
+                captions[composed(path.stem)] = ""  # the picture comes without one
+                notes.append(str(error))
+    left = dict(captions)
+    for path in files:
+        if path.name.startswith("."):
+            refused.append(f"{path.name}: a hidden file, by the dot that its name begins with")
+        elif path.suffix.lower() in SUFFIXES:
+            left.pop(composed(path.stem), None)
+            pictures.append(_Given(path, captions.get(composed(path.stem), "")))
         elif path.suffix.lower() not in BESIDE:
             refused.append(
                 f"{path.name}: neither a picture ({', '.join(SUFFIXES)}) nor a caption ({', '.join(BESIDE)})"
             )
-    refused += [f"{stem}: a caption, but no picture of that name came with it" for stem in captions]
+    refused += [f"{stem}: a caption, but no picture of that name came with it" for stem in left]
     for folder in (path for path in paths if path.is_dir()):
-        found = captions_of(folder)
-        pictures += [_Given(path, found[path.name].text) for path in picture_paths(folder)]
+        listing = list_folder(folder)
+        found = read_captions(listing)
+        pictures += [_Given(picture.path, found.by_name[picture.name].text) for picture in listing.pictures]
+        notes += [*found.notes, *(caption.problem for caption in found.by_name.values() if caption.problem)]
+        if not listing.is_flat:
+            notes.append(
+                f"The repeats of {', '.join(listing.repeats)} are not kept: here each picture is seen once in a pass. "
+                "Copy the folder to your datasets to keep them."
+            )
     if len(pictures) > _LIMIT_FILES:
         raise UserError(f"{len(pictures)} pictures are too many at once; add up to {_LIMIT_FILES:,}.")
     if not pictures and not refused:
         raise UserError("Nothing was given. Choose pictures, or give the path of a picture or folder.")
-    return pictures, refused
-
-
-def _text_of(path: Path) -> str:
-    try:
-        return read_caption(path.with_suffix(".png"), {})[0]
-    except UserError:
-        return ""  # an empty or unreadable caption: the picture comes without one, and the page names it
+    return pictures, refused, notes
 
 
 def _add(folder: Path, item: _Given, there: dict[str, str]) -> str:

@@ -10,8 +10,8 @@ from PIL import Image, ImageDraw
 from studio.engine._job import Event, Job
 from studio.engine.workbench import Workbench
 from studio.picture_index import THUMBNAIL_PX, Known, PictureIndex, stamp_of
-from trainers.data.captions import picture_paths
 from trainers.data.likeness import signature_of
+from trainers.data.listing import PictureFile, list_folder
 from trainers.data.pictures import open_picture
 from trainers.errors import UserError
 from trainers.storage import write_bytes
@@ -23,26 +23,26 @@ def _run(workbench: Workbench, arguments: Mapping[str, Any]) -> Iterator[Event]:
     """Arguments: folder. Only what is new or changed is opened. Yields ``{"event": "result", "opened": n}``."""
     index = PictureIndex(workbench.library, Path(arguments["folder"]))
     entries = index.read()
-    left = [path for path in picture_paths(index.folder) if path.name not in entries]
-    for number, path in enumerate(left, start=1):
-        entries[path.name] = _opened(index, path)
+    left = [picture for picture in list_folder(index.folder).pictures if picture.name not in entries]
+    for number, file in enumerate(left, start=1):
+        entries[file.name] = _opened(index, file)
         if number % _WRITE_EVERY == 0 or number == len(left):
             index.write(entries)
         workbench.progress("pictures", number, len(left))
     yield {"event": "result", "opened": len(left)}
 
 
-def _opened(index: PictureIndex, path: Path) -> Known:
-    stamp = stamp_of(path)
+def _opened(index: PictureIndex, file: PictureFile) -> Known:
+    stamp = stamp_of(file.path)
     try:
-        picture = open_picture(path)
+        picture = open_picture(file.path)
         known = Known(stamp, picture.width, picture.height, signature_of(picture))
     except UserError as error:
         picture, known = _crossed_box(), Known(stamp, problem=str(error))
     picture.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=85)
-    write_bytes(index.thumbnail(path.name, known), buffer.getvalue())
+    write_bytes(index.thumbnail(file.name, known), buffer.getvalue())
     return known
 
 

@@ -62,20 +62,23 @@ def _prepare(config: CaptionConfig, library: Library) -> CaptionConfig:
 def _forecast(config: CaptionConfig, library: Library) -> Forecast:
     from pipelines.captioner import find_captioner  # torch
     from studio.datasets import check_writable
-    from trainers.data.captions import captions_of
+    from trainers.data.captions import read_captions
+    from trainers.data.listing import list_folder
 
     facts: dict[str, str] = {}
     problems: list[str] = []
     notes: list[str] = []
     try:
         check_writable(Path(config.data).expanduser().resolve())
-        found = captions_of(Path(config.data).expanduser())
-        kept = 0 if config.overwrite else sum(bool(caption.source) for caption in found.values())
+        told = read_captions(list_folder(Path(config.data).expanduser()))
+        found = told.by_name
+        notes += told.notes
+        kept = 0 if config.overwrite else sum(caption.is_written for caption in found.values())
         facts = {"pictures": str(len(found)), "to be captioned": str(len(found) - kept)}
         if kept:
             notes.append(f"{kept} pictures have a caption, which stays; overwrite replaces it.")
         elif config.overwrite:
-            there = sum(bool(caption.source) for caption in found.values())
+            there = sum(caption.is_written for caption in found.values())
             notes += [f"{there} captions that are there will be replaced."] if there else []
     except UserError as error:
         problems.append(str(error))

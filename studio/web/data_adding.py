@@ -56,7 +56,7 @@ def build_adding(desk: Desk, shelf: Shelf, choice: gr.Dropdown, look: Callable[.
             if not dataset:
                 raise UserError(words.say(request, "data.not_own"))
             given = [*(uploads or []), *([path.strip()] if path.strip() else [])]
-            result: dict[str, Any] = {"added": [], "refused": []}
+            result: dict[str, Any] = {"added": [], "refused": [], "notes": []}
             for event in desk.engine.run("add_pictures", {"dataset": dataset, "files": given}):
                 if event["event"] == "progress":
                     said = words.say(request, "data.opening", done=event["done"], total=event["total"])
@@ -66,6 +66,8 @@ def build_adding(desk: Desk, shelf: Shelf, choice: gr.Dropdown, look: Callable[.
             lines = [words.say(request, "data.added_some", count=len(result["added"]), name=dataset)]
             if result["refused"]:
                 lines += [words.say(request, "data.refused", count=len(result["refused"])), *result["refused"]]
+            if result["notes"]:
+                lines += [words.say(request, "data.notes"), *result["notes"]]
             yield [gr.Textbox(value="\n".join(lines), visible=True), None, ""]
 
     target = gr.State("")

@@ -12,7 +12,7 @@ from studio.picture_index import aspects_told, sizes_told
 from studio.web.dataset_view import DatasetView, own_dataset, view_of
 from studio.web.desk import Desk, told
 from studio.web.memory import browser_memory
-from studio.web.progress_line import progress_line
+from studio.web.progress_line import notes_html, progress_line
 from studio.web.tables import filled
 from trainers.data.likeness import LIKELY_BITS
 
@@ -62,6 +62,7 @@ class Shelf:
         """Place the summary and the gallery."""
         words = self._desk.words
         self.status = gr.HTML(words("data.start"), elem_id="data-status")
+        self.notes = gr.HTML(visible=False, elem_id="data-notes")
         self.gallery = gr.Gallery(
             label=words("data.gallery"),
             columns=8,
@@ -88,7 +89,16 @@ class Shelf:
     def outputs(self) -> list[Any]:
         """All that a folder fills."""
         panels = [self.tags, self.pairs_told, self.pairs, self.sizes, self.aspects, self.problems_told, self.problems]
-        return [self.opened, self.memory, self.status, *self.editor_outputs, self.remove, self.panels, *panels]
+        return [
+            self.opened,
+            self.memory,
+            self.status,
+            self.notes,
+            *self.editor_outputs,
+            self.remove,
+            self.panels,
+            *panels,
+        ]
 
     def shown(self, view: DatasetView, folder: str, request: gr.Request, selected: str = "") -> dict[Any, Any]:
         """Return what everything shows of a folder, with one picture selected."""
@@ -140,6 +150,7 @@ class Shelf:
             status += " " + say(request, "data.read_only")
         return {
             self.status: progress_line(status),
+            self.notes: gr.HTML(notes_html(say(request, "data.notes"), view.notes), visible=bool(view.notes)),
             self.tags: filled(words, request, tag_counts(view.captions.values()), *TAGS),
             self.sizes: filled(words, request, sizes_told(view.known), *SIZES),
             self.aspects: filled(words, request, aspects_told(view.known), *ASPECTS),

@@ -39,6 +39,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
         "{pictures} {pictures:picture|pictures}, {captioned} with a caption, {broken} that cannot be read.",
         "共 {pictures} 張圖片，{captioned} 張有說明文字，{broken} 張無法讀取。",
     ),
+    "data.notes": ("Worth knowing:", "值得留意："),
     "data.read_only": (
         "These pictures ship with the studio and are not changed. To edit captions, copy them to your datasets.",
         "這些是隨附的範例，不會被更改。若要編輯說明文字，請先複製到您的資料集。",

@@ -7,9 +7,12 @@ from pathlib import Path
 from studio.datasets import dataset_names, datasets_folder, example_datasets
 from studio.engine.client import Engine
 from studio.library import Library
+from studio.long_captions import surely_long_notes
 from studio.picture_index import Known, PictureIndex
-from trainers.data.captions import SUFFIXES, Caption, captions_of
+from trainers.data.captions import Caption, read_captions
 from trainers.data.likeness import Pair, near_duplicates
+from trainers.data.listing import list_folder
+from trainers.wording import listed
 
 PER_PAGE = 60
 
@@ -21,6 +24,8 @@ class DatasetView:
     index: PictureIndex
     captions: dict[str, Caption] = field(default_factory=dict)
     known: dict[str, Known] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    """What is passed over, and what is read otherwise than one might expect, in sentences."""
 
     @property
     def names(self) -> list[str]:
@@ -85,17 +90,19 @@ def view_of(library: Library, folder: str) -> DatasetView:
     """
     index = PictureIndex(library, Path(folder))
     if _is_empty(library, folder):
-        return DatasetView(index)
-    known = index.read()
-    captions = {name: caption for name, caption in captions_of(index.folder).items() if name in known}
-    return DatasetView(index, captions, known)
+        return DatasetView(index, notes=tuple(list_folder(index.folder, may_be_empty=True).passed_over()))
+    listing = list_folder(index.folder)
+    known, found = index.read(), read_captions(listing)
+    captions = {name: caption for name, caption in found.by_name.items() if name in known}
+    long = surely_long_notes({name: caption.text for name, caption in captions.items()})
+    times = listed(f"{name} × {count}" for name, count in listing.repeats.items())
+    repeats = [f"Repeats in a pass over the data: {times}."] if times else []
+    return DatasetView(index, captions, known, (*repeats, *found.notes, *long))
 
 
 def _is_empty(library: Library, folder: str) -> bool:
     """Return whether a folder is a dataset of the studio without a picture yet."""
-    return bool(own_dataset(library, folder)) and not any(
-        path.suffix.lower() in SUFFIXES for path in Path(folder).iterdir()
-    )
+    return bool(own_dataset(library, folder)) and not list_folder(Path(folder), may_be_empty=True).pictures
 
 
 def own_dataset(library: Library, folder: str) -> str:

@@ -101,5 +101,6 @@ def examined_lines(found: Mapping[str, Any]) -> list[str]:
     ]
     if found["hashes"]:
         lines.append(f"SHA-256: {found['hashes']['file']}; of the tensors (AutoV3): {found['hashes']['content'][:12]}")
+    lines += [f"Note: {note}" for note in found["notes"]]
     lines += [f"Problem: {problem}" for problem in found["problems"]]
     return [line for line in lines if line]

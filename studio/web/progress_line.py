@@ -1,7 +1,7 @@
-"""One line that says how work goes: a sentence, with a bar while there is something to count."""
+"""What the page says of work and its data: a line with a bar while there is something to count, problems, notes."""
 
 import html
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from studio.web.field_names import on_page
@@ -21,6 +21,12 @@ def loading_line(event: Mapping[str, Any]) -> str:
     """Return HTML for a job's event that says what is being loaded, and nothing for every other event."""
     is_loading = event["event"] == "said" and event["text"].endswith("…")
     return progress_line(event["text"]) if is_loading else ""
+
+
+def notes_html(title: str, notes: Iterable[str]) -> str:
+    """Return HTML for sentences that are worth knowing, under a title; empty without any."""
+    items = "".join(f"<li>{html.escape(on_page(note))}</li>" for note in notes)
+    return f"<p>{html.escape(title)}</p><ul>{items}</ul>" if items else ""
 
 
 def problem_line(text: str) -> str:

@@ -5,6 +5,7 @@ from html import escape
 from typing import Any
 
 from studio.web.field_names import on_page
+from studio.web.progress_line import notes_html
 
 
 def problems_html(text: str, title: str = "") -> str:
@@ -33,7 +34,4 @@ def forecast_html(forecast: Mapping[str, Any], ready: str, not_ready: str, notes
         for label, fact in forecast["facts"].items()
     )
     parts += [f"<table class='studio-facts'><tbody>{rows}</tbody></table>"] if rows else []
-    if forecast["notes"]:
-        items = "".join(f"<li>{escape(on_page(note))}</li>" for note in forecast["notes"])
-        parts.append(f"<p>{escape(notes)}</p><ul>{items}</ul>")
-    return "".join(parts)
+    return "".join([*parts, notes_html(notes, forecast["notes"])])

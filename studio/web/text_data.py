@@ -12,7 +12,7 @@ import gradio as gr
 from studio.resources import example_datasets
 from studio.web.blend_tools import device_and_precision
 from studio.web.desk import Desk, told
-from studio.web.progress_line import problem_line, progress_line
+from studio.web.progress_line import notes_html, problem_line, progress_line
 from studio.web.text_rows import histogram_html, rows_html
 from studio.web.text_words import TEXTS
 from trainers.errors import UserError
@@ -165,6 +165,4 @@ def facts_html(event: Mapping[str, Any], notes_title: str) -> str:
         f"<tr><th scope='row'>{escape(label)}</th><td>{escape(fact)}</td></tr>"
         for label, fact in event["facts"].items()
     )
-    notes = "".join(f"<li>{escape(note)}</li>" for note in event["notes"])
-    told_notes = f"<p>{escape(notes_title)}</p><ul>{notes}</ul>" if notes else ""
-    return f"<table class='studio-facts'><tbody>{rows}</tbody></table>{told_notes}"
+    return f"<table class='studio-facts'><tbody>{rows}</tbody></table>{notes_html(notes_title, event['notes'])}"

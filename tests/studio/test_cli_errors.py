@@ -41,8 +41,8 @@ def _bad_picture(data: Path) -> None:
     (data / "2.png").write_bytes(b"")
 
 
-def _utf16(data: Path) -> None:
-    (data / "0.txt").write_bytes("boat".encode("utf-16"))
+def _gbk(data: Path) -> None:
+    (data / "0.txt").write_bytes("一艘船".encode("gbk"))
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def _utf16(data: Path) -> None:
         (_no_pictures, ["holds no pictures"]),
         (_no_caption, ["1.png has no caption", "--prompt"]),
         (_bad_picture, ["2.png", "empty", "--skip-bad"]),
-        (_utf16, ["0.txt is not UTF-8"]),
+        (_gbk, ["The encoding of 0.txt cannot be told"]),
     ],
 )
 def test_data_that_cannot_be_trained_on(

@@ -28,8 +28,9 @@ from studio.engine_jobs import engine_jobs
 from studio.library import Library
 from studio.picture_index import PictureIndex, aspects_told, sizes_told
 from tests.support import draw_pictures
-from trainers.data.captions import Caption, captions_of, read_metadata, write_captions
+from trainers.data.captions import Caption, captions_of, write_captions
 from trainers.data.likeness import near_duplicates, signature_of
+from trainers.data.metadata import read_table
 from trainers.data.pictures import open_picture, read_folder
 from trainers.errors import UserError
 
@@ -60,7 +61,7 @@ class TestWritingCaptions:
         write_captions(folder, {"1.png": "uno", "2.png": "dos"})
         written = [json.loads(line) for line in (folder / "metadata.jsonl").read_text().splitlines()]
         assert written == [{**lines[0], "caption": "uno"}, lines[1], {"file_name": "2.png", "text": "dos"}]
-        assert read_metadata(folder) == {"1.png": "uno", "0.png": "zero", "2.png": "dos"}
+        assert read_table(folder / "metadata.jsonl").captions == {"1.png": "uno", "0.png": "zero", "2.png": "dos"}
         assert not list(folder.glob("*.txt"))
 
     @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 
 from pipelines.families import LoadedBase
@@ -55,6 +56,11 @@ def test_export_examine_and_import_agree(library: Library, tiny_base: Path, base
     assert any(line.startswith("Format: kohya") for line in examined_lines(found))
     took = work(library, "import_adapter", path=str(path), name="back", base=str(tiny_base), device="cpu")
     assert took["names"] == ["back"]
+    idle = {**load_file(path), "lora_unet_conv_out.alpha": torch.tensor(1.0)}
+    save_file(idle, tmp_path / "idle.safetensors")
+    found = work(library, "examine_file", path=str(tmp_path / "idle.safetensors"), base=str(tiny_base), device="cpu")
+    said = "Note: 1 module with an alpha alone, which changes nothing: lora_unet_conv_out."
+    assert said in examined_lines(found)
     again = Path(work(library, "export_adapter", name="back", format="kohya")["path"])
     assert again != path
     ours, theirs = load_file(path), load_file(again)

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from accelerate import Accelerator
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -50,7 +49,7 @@ def start(text_base: TextBase) -> Iterator[Start]:
         own = {"group_size": 4, "maximum_tokens": 6, "rewards": "short_answer=2"}
         values["stage_settings"] = {**own, **values.get("stage_settings", {})}
         config = parse_config({**usual, "parts": parts, **values}, TextConfig)
-        begun.append(begin(config, make_task(config, text_base, rows), Accelerator(cpu=True)))
+        begun.append(begin(config, make_task(config, text_base, rows)))
         return begun[-1]
 
     yield one

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from accelerate import Accelerator
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -57,7 +56,7 @@ def start(text_base: TextBase) -> Iterator[Start]:
         parts = {"language_model": {"method": method, "learning_rate": 1e-2}}
         usual = {"data": "d", "name": "n", "steps": 4, "batch_size": 2, "warmup_steps": 0, "stage": stage}
         config = parse_config({**usual, "parts": parts, **values}, TextConfig)
-        begun.append(begin(config, make_task(config, text_base, rows or ROWS[stage]), Accelerator(cpu=True)))
+        begun.append(begin(config, make_task(config, text_base, rows or ROWS[stage])))
         return begun[-1]
 
     yield one

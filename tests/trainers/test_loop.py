@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import torch
-from accelerate import Accelerator
 
 from pipelines.families import LoadedBase
 from tests.support import bits
@@ -41,7 +40,7 @@ def start(base: LoadedBase) -> Iterator[Start]:
         clean()
         usual = {"data": "d", "name": "n", "steps": 6, "batch_size": 2, "warmup_steps": 0}
         config = parse_config({**usual, **values})
-        begun.append(begin(config, PictureTask(config, base, data or latents()), Accelerator(cpu=True)))
+        begun.append(begin(config, PictureTask(config, base, data or latents())))
         return begun[-1]
 
     yield one

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from math import gcd
 
 import torch
 from torch import Tensor
@@ -19,6 +21,16 @@ class Latents:
     deviation: Tensor
     """[n, c, h, w]; a fresh draw each step keeps the autoencoder's own noise as augmentation."""
     captions: tuple[str, ...]
+    repeats: tuple[int, ...] = ()
+    """How often each is seen in a pass over the data; empty for once each."""
+
+    @cached_property
+    def one_pass(self) -> tuple[int, ...]:
+        """The shortest pass that sees each as often as its repeats ask, as indices; data are shuffled within passes."""
+        if not self.repeats:
+            return tuple(range(len(self.captions)))
+        common = gcd(*self.repeats)
+        return tuple(index for index, times in enumerate(self.repeats) for _ in range(times // common))
 
     def draw(self, indices: Sequence[int], generator: torch.Generator) -> Tensor:
         """Return sampled latents [b, c, h, w] of the given pictures."""
@@ -34,6 +46,7 @@ def encode_latents(
     means: list[Tensor] = []
     deviations: list[Tensor] = []
     captions: list[str] = []
+    repeats: list[int] = []
     for mirrored in (False, True) if flip else (False,):
         for start in range(0, len(pictures), batch_size):
             chunk = pictures[start : start + batch_size]
@@ -42,5 +55,6 @@ def encode_latents(
             means.append(mean.float().cpu())
             deviations.append(deviation.float().cpu())
             captions += [picture.caption for picture in chunk]
+            repeats += [picture.repeats for picture in chunk]
             yield len(captions), None
-    yield len(captions), Latents(torch.cat(means), torch.cat(deviations), tuple(captions))
+    yield len(captions), Latents(torch.cat(means), torch.cat(deviations), tuple(captions), tuple(repeats))

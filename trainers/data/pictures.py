@@ -15,8 +15,10 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from trainers.data.captions import picture_paths, read_caption, read_metadata
+from trainers.data.captions import read_captions
+from trainers.data.listing import list_folder
 from trainers.errors import UserError, raise_problems
+from trainers.wording import count_of
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 LIMIT_PIXELS = 64_000_000
@@ -29,7 +31,11 @@ class Picture:
     path: Path
     caption: str
     source: str
-    """Where the caption came from: ``.txt``, ``.caption``, ``metadata.jsonl`` or ``prompt``."""
+    """Where the caption came from; see `trainers.data.captions.Caption`."""
+    name: str
+    """Its path from the data folder on, with ``/`` between."""
+    repeats: int = 1
+    """How often it is seen in a pass over the data."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +45,28 @@ class PictureFolder:
     pictures: tuple[Picture, ...]
     bad: tuple[str, ...]
     """Sentences about pictures that cannot be read and were left out."""
+    notes: tuple[str, ...] = ()
+    """Sentences about what is passed over or read otherwise than one might expect."""
 
     @property
     def caption_sources(self) -> dict[str, int]:
         """How many captions came from where."""
         return dict(Counter(picture.source for picture in self.pictures))
+
+    @property
+    def repeated(self) -> dict[tuple[str, int], int]:
+        """How many pictures each folder with repeats has, by its name and its repeats; empty without such folders."""
+        named = (picture for picture in self.pictures if "/" in picture.name)
+        return dict(Counter((picture.name.partition("/")[0], picture.repeats) for picture in named))
+
+    def facts(self) -> dict[str, str]:
+        """Return what is told of the data, by label."""
+        captions = ", ".join(f"{count} from {source}" for source, count in self.caption_sources.items())
+        facts = {"pictures": str(len(self.pictures)), "captions": captions}
+        if self.repeated:
+            told = (f"{name} {count_of(count, 'picture')} × {times}" for (name, times), count in self.repeated.items())
+            facts["repeats"] = ", ".join(told)
+        return facts
 
 
 def read_folder(
@@ -62,30 +85,30 @@ def read_folder(
     if prompt is not None and not prompt.strip():
         raise UserError("The --prompt is empty. Give one caption for all pictures, or put caption files beside them.")
     trigger = (trigger or "").strip()
-    paths = picture_paths(folder)
-    captions = {} if prompt is not None else read_metadata(folder)
+    listing = list_folder(folder)
+    found = read_captions(listing, prompt=prompt)
     bad: list[str] = []
     problems: list[str] = []
     pictures: list[Picture] = []
-    for path in paths:
-        try:
-            open_picture(path)
-        except UserError as error:
-            bad.append(str(error))
-            continue
-        try:
-            caption, source = (prompt, "prompt") if prompt is not None else read_caption(path, captions)
-        except UserError as error:
-            problems.append(str(error))
-            continue
-        pictures.append(Picture(path, f"{trigger}, {caption}" if trigger else caption, source))
+    for place in listing.places:
+        for picture in place.pictures:
+            try:
+                open_picture(picture.path)
+            except UserError as error:
+                bad.append(f"{place.prefix}{error}")
+                continue
+            caption = found.by_name[picture.name]
+            text = f"{trigger}, {caption.text}" if trigger else caption.text
+            problems += [caption.problem] if caption.problem else []
+            pictures.append(Picture(picture.path, text, caption.source, picture.name, place.repeats))
+    advice = "\n  ".join(found.notes) if problems else ""  # why captions are missing may stand there
     if bad and not skip_bad:
         problems = bad + problems  # where only some of many are shown, the advice must speak of these
-    advice = "Repair or remove unreadable pictures, or go on without them with --skip-bad." if bad else ""
+        advice += "\n  " * bool(advice) + "Repair or remove unreadable pictures, or go on without them with --skip-bad."
     raise_problems(f"The pictures in {folder} cannot be trained on:", problems, advice)
     if not pictures:
-        raise_problems(f"None of the {len(paths)} pictures in {folder} can be read:", bad)
-    return PictureFolder(tuple(pictures), tuple(bad))
+        raise_problems(f"None of the {len(bad)} pictures in {folder} can be read:", bad)
+    return PictureFolder(tuple(pictures), tuple(bad), found.notes)
 
 
 def open_picture(path: Path) -> Image.Image:

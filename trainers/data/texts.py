@@ -126,7 +126,7 @@ def _file(data: Path, which: str) -> Path:
     if not data.is_dir():
         raise UserError(f"The data {data} does not exist. Give a file or a folder with {which}.jsonl.")
     found = [path for ending in ENDINGS if (path := data / f"{which}{ending}").is_file()]
-    others = sorted(path.name for path in data.iterdir() if path.suffix.lower() in ENDINGS)
+    others = sorted(p.name for p in data.iterdir() if p.suffix.lower() in ENDINGS and not p.name.startswith("."))
     if not found and len(others) == 1:
         return data / others[0]
     if len(found) != 1:

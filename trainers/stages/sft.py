@@ -100,7 +100,7 @@ class SupervisedTask(WritingTask):
     def _batch(self, units: Sequence[Sequence[Encoded]]) -> TokenBatch:
         padding = self.role.tokenizer.pad_token_id
         if self.config.packing:
-            return pack_rows(units, padding, self.role.model.dtype).to(self.role.device)
+            return pack_rows(units, padding, self.role.dtype).to(self.role.device)
         return pad_right([one for unit in units for one in unit], padding).to(self.role.device)
 
     def _logits(self, batch: TokenBatch) -> Tensor:

@@ -66,7 +66,7 @@ def test_bundled_embeddings_are_told_apart_from_the_layers(base: LoadedBase, tmp
     chosen, found = read(tmp_path / "bundled.safetensors", base)
     assert chosen.name == "onetrainer"
     assert torch.equal(found.embeddings["zqx"]["text_encoder"], ROWS)
-    assert found.unmatched == ["bundle_emb.two"]  # the base has no second text encoder
+    assert found.unmatched == ["bundle_emb.two.clip_g"]  # the base has no second text encoder
     assert dict(found.matched) == {"text_encoder": 2, "unet": 3, "embeddings": 1}
 
 

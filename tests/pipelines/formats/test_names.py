@@ -98,6 +98,27 @@ def test_names_on_the_way_to_sd1(sd1: dict[str, nn.Module]) -> None:
     assert names.find("lora_unet_no_such_module") is None
 
 
+def test_modules_outside_the_blocks_in_both_spellings(sd1: dict[str, nn.Module]) -> None:
+    """huggingface/diffusers#14005: conv_in, conv_out and the time embedding of kohya's files were passed over."""
+    names = ModuleNames(sd1)
+    spellings = {
+        "conv_in": ("conv_in", "input_blocks_0_0"),
+        "conv_out": ("conv_out", "out_2"),
+        "time_embedding.linear_1": ("time_embedding_linear_1", "time_embed_0"),
+        "time_embedding.linear_2": ("time_embedding_linear_2", "time_embed_2"),
+    }
+    for path, own in spellings.items():
+        assert {names.find(f"lora_unet_{name}") for name in own} == {Place("unet", path)}
+
+
+def test_wrappings_make_no_ambiguous_name_findable(sdxl: dict[str, nn.Module]) -> None:
+    names = ModuleNames(sdxl)
+    tail = "text_model.encoder.layers.3.mlp.fc1"
+    assert names.find(f"base_model.model.{tail}") is None  # both text encoders have it
+    found = names.find(f"text_encoder_2.base_model.model.text_encoder_2.{tail}")
+    assert found == Place("text_encoder_2", tail)
+
+
 def test_sdxl_has_no_single_text_encoder_and_no_ambiguous_names(sdxl: dict[str, nn.Module]) -> None:
     names = ModuleNames(sdxl)
     tail = "text_model_encoder_layers_3_mlp_fc1"

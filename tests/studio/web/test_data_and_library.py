@@ -121,7 +121,12 @@ def test_uploads_get_our_names_and_what_ships_is_not_changed(app: RunningApp, pa
 
 def test_a_model_writes_captions_as_a_run_in_the_queue(app: RunningApp, page: Page, tmp_path: Path) -> None:
     folder = draw_pictures(tmp_path / "plain", 3, captions=False)
+    (folder / "c.HEIC").touch()
+    (folder / "<b>.txt").write_text("of no picture")
     _open_dataset(page, app, folder)
+    notes = page.locator("#data-notes")
+    expect(notes).to_contain_text("1 picture has a form that is not read (.heic): c.HEIC.")
+    expect(notes).to_contain_text("1 caption belongs to no picture that is read: <b>.txt.")
     page.get_by_role("tab", name="Captions by a model").click()
     page.get_by_label("Captioning model").fill(str(write_tiny_captioner(tmp_path / "blip")))
     page.get_by_label("The model's sentence begins with").fill("a red")

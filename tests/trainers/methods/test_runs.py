@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import torch
-from accelerate import Accelerator
 
 from pipelines.families import LoadedBase
 from tests.support import bits, card_for, demands
@@ -29,7 +28,7 @@ def run(base: LoadedBase, work: Callable[[Training], Any], **values: Any) -> Any
     config = parse_config({"data": "d", "name": "n", "steps": 4, "batch_size": 1, "warmup_steps": 0, **values})
     captions = tuple(f"{config.trigger or 'a'} {word}" for word in ("one", "two", "three"))
     data = Latents(mean, torch.full_like(mean, 0.01), captions)
-    training = begin(config, PictureTask(config, base, data), Accelerator(cpu=True))
+    training = begin(config, PictureTask(config, base, data))
     try:
         return work(training)
     finally:
