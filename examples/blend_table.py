@@ -3,7 +3,7 @@
     python examples/blend_table.py                # trains what the library lacks, about ten minutes in all
     python examples/blend_table.py --library demo-results/library
 
-A style's share is 0 % for the base and 100 % for the style's own pictures; "prompt kept" is CLIP-T of the noun, as a
+A style's share is 0 % for the base and 100 % for the style's own pictures; "subject kept" is CLIP-T of the noun, as a
 share of the base's; ± is the half-width of the 95 % interval over seeds, of the CLIP-I. The judge is named in the
 table.
 """
@@ -22,7 +22,7 @@ from studio.demo import PROMPTS, train_style
 from studio.library import Library
 from studio.report import Terminal
 from studio.session import find_judge, find_references, open_session
-from studio.sheets import prompt_words
+from studio.sheets import subject_words
 from trainers.storage import write_text
 
 STYLES = ("blueprint", "watercolor")
@@ -68,7 +68,7 @@ def main() -> None:
             "prompts": list(prompts),
             "seeds": list(range(options.seeds)),
             "template": template,
-            "asked": prompts,
+            "subjects": prompts,
         }
         cells = plan_grid(**grid, columns=("adapter", "weight", "blend"), more={"blend": words}, with_base=True)
         singles = {**grid, "mixtures": {style: {style: 1.0} for style in options.styles}}
@@ -107,14 +107,14 @@ def main() -> None:
 def table_lines(summaries: list[LookSummary], styles: list[str]) -> list[str]:
     """Return the table as Markdown."""
     heads = "".join(f" {style} | ± CLIP-I |" for style in styles)
-    lines = [f"| blend |{heads} prompt kept |", "|---|" + "---|" * (2 * len(styles) + 1)]
+    lines = [f"| blend |{heads} subject kept |", "|---|" + "---|" * (2 * len(styles) + 1)]
     for summary in summaries:
         scores = "".join(
             f" {summary.style_shares.get(style, float('nan')):.0%} | {summary.style_half_widths[style]:.3f} |"
             for style in styles
         )
         label = summary.label.removeprefix(f"{' + '.join(styles)} ")
-        lines.append(f"| {label} |{scores} {prompt_words(summary)} |")
+        lines.append(f"| {label} |{scores} {subject_words(summary)} |")
     return lines
 
 

@@ -14,11 +14,12 @@ from measuring import STYLES_FOLDER, Meter
 from torch import Tensor
 
 from pipelines.attach import Attachments, attached
+from pipelines.base_card import base_card
 from pipelines.bases import load_base
 from pipelines.families import LoadedBase
 from pipelines.judge import Judge
 from trainers.adapter import Adapter, read_adapter, write_adapter
-from trainers.card import AdapterCard, BaseCard, PartCard
+from trainers.card import AdapterCard, PartCard
 from trainers.config import RunConfig, parse_config
 from trainers.data.latents import Latents, encode_latents
 from trainers.data.pictures import read_folder
@@ -211,6 +212,6 @@ def card_of(config: RunConfig, base: LoadedBase) -> AdapterCard:
     """Return the card that the adapter is written with."""
     return AdapterCard(
         name=config.name,
-        base=BaseCard(name=base.name, family=base.family, fingerprint=base.fingerprint, widths=dict(base.widths)),
+        base=base_card(base),
         parts={part: PartCard(method=plan.method, settings=plan.settings) for part, plan in config.parts.items()},
     )

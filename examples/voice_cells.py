@@ -17,6 +17,7 @@ sys.path.insert(0, str(HERE / "pocket"))  # the text world knows which answers a
 from text_world.facts import answers_right  # noqa: E402
 
 from pipelines.attach import Attachments, attached  # noqa: E402
+from pipelines.base_card import base_card  # noqa: E402
 from pipelines.bases import load_text_base  # noqa: E402
 from pipelines.families import TextBase  # noqa: E402
 from pipelines.live import LiveRecipes  # noqa: E402
@@ -24,7 +25,7 @@ from pipelines.perplexity import perplexity  # noqa: E402
 from pipelines.recipe import Recipe, plain_recipe  # noqa: E402
 from pipelines.text_generate import TextRequest, generate_texts  # noqa: E402
 from trainers.adapter import Adapter, read_adapter, write_adapter  # noqa: E402
-from trainers.card import AdapterCard, BaseCard, PartCard  # noqa: E402
+from trainers.card import AdapterCard, PartCard  # noqa: E402
 from trainers.config import parse_config  # noqa: E402
 from trainers.data.texts import HELD_OUT, read_texts  # noqa: E402
 from trainers.loop import ADAPTER, Training, begin, train, trained_parts  # noqa: E402
@@ -264,7 +265,7 @@ def _figures(training: Training, losses: Sequence[float], seconds: tuple[float, 
 def _card(config: TextConfig, base: TextBase) -> AdapterCard:
     return AdapterCard(
         name=config.name,
-        base=BaseCard(name=base.name, family=base.family, fingerprint=base.fingerprint, widths=dict(base.widths)),
+        base=base_card(base),
         parts={part: PartCard(method=plan.method, settings=plan.settings) for part, plan in config.parts.items()},
     )
 

@@ -129,6 +129,10 @@ class Attachments:
             raise
         self.merged = {name: weight for name, weight in weights.items() if weight}
 
+    def can_merge(self, weights: Mapping[str, float]) -> bool:
+        """Return whether the methods of these adapters can be merged; quantised weights are only found by `merge`."""
+        return not _unmergeable(self.methods, weights)
+
     def unmerge(self) -> None:
         """Put the base's own weights back; the adapters stay attached, at weight 0."""
         while self._unmerge:

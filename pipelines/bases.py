@@ -2,7 +2,6 @@
 
 import contextlib
 import importlib.resources
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -12,12 +11,15 @@ import torch
 from safetensors import SafetensorError
 
 from pipelines.families import Family, LoadedBase, PictureBase, TextBase, families
+from pipelines.places import about_unknown, fetched, folder_here, is_hub_id
 from trainers.errors import UserError
+from trainers.paths import path_of
 
 POCKET = "pocket"
 POCKET_LANGUAGE = "pocket-lm"
 SHIPPED: Mapping[str, str] = {POCKET: "base", POCKET_LANGUAGE: "language_model"}
 """The bases that ship with the studio, with their folders."""
+_WHAT = "The base"
 _ROLES = {"picture": "a diffusion model", "text": "a language model"}
 
 
@@ -51,7 +53,8 @@ def load_base(
     with quiet_libraries():
         try:
             # A folder is called by its last name, because names travel in cards and cards hold no paths.
-            short = folder.resolve().name if Path(name).expanduser().is_dir() else name
+            from_hub = is_hub_id(name) and not path_of(name).is_dir()
+            short = name if name in SHIPPED or from_hub else folder.resolve().name
             return load(short, folder, chosen, choose_dtype(precision, chosen))
         except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
             raise UserError(f"The base {name!r} cannot be loaded: {' '.join(str(error).split())[:300]}") from error
@@ -106,9 +109,11 @@ def _found(name: str, with_code: bool) -> tuple[Path, Family]:
 def _family_of(name: str, folder: Path) -> Family:
     family = next((f for f in families().values() if f.recognise(folder)), None)
     if family is None:
+        found = about_unknown(folder)
         raise UserError(
-            f"The base {name!r} is of no known family. Known: {', '.join(f.title for f in families().values())}, "
-            "as a folder in diffusers layout with a model_index.json, or in transformers layout with a config.json."
+            f"The base {name!r} is of no known family.{' ' * bool(found)}{found} Known: "
+            f"{', '.join(f.title for f in families().values())}, as a folder in diffusers layout with a "
+            "model_index.json, or in transformers layout with a config.json."
         )
     return family
 
@@ -179,33 +184,16 @@ def _find(name: str, *, with_code: bool = False) -> Path:
                 "again, or give a folder or a hub id with --base."
             )
         return folder
-    folder = Path(name).expanduser()
-    if folder.is_dir():
-        return folder
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", name) or name.startswith("."):
-        raise UserError(
-            f"The base {name!r} does not exist. Use {' or '.join(map(repr, SHIPPED))} (shipped), a folder in diffusers "
-            "or transformers layout, or a hub id like 'owner/model'."
-        )
-    return _fetch(name, with_code=with_code)
+    advice = (
+        f"Use {' or '.join(map(repr, SHIPPED))} (shipped), a folder in diffusers or transformers layout, or a hub id "
+        "like 'owner/model'."
+    )
+    return folder_here(name, _WHAT, advice) or _fetch(name, with_code=with_code)
 
 
 def _fetch(name: str, *, with_code: bool) -> Path:
     """Fetch what tells the family, and then that family's files and no others."""
-    folder = _snapshot(name, ["*.json"])
+    advice = f"Use one that ships with the studio ({', '.join(SHIPPED)}), or a folder."
+    folder = fetched(name, ["*.json"], _WHAT, advice)
     code = ("*.py",) if with_code else ()
-    return _snapshot(name, ["*.json", *_family_of(name, folder).files, *code])
-
-
-def _snapshot(name: str, wanted: list[str]) -> Path:
-    from huggingface_hub import snapshot_download
-
-    repository, _, revision = name.partition("@")
-    try:
-        return Path(snapshot_download(repository, revision=revision or None, allow_patterns=wanted))
-    except Exception as error:  # the hub client raises many kinds, all meaning that it is not to be had
-        offline = " (HF_HUB_OFFLINE is set)" if os.environ.get("HF_HUB_OFFLINE") else ""
-        raise UserError(
-            f"The base {name!r} is neither a folder here nor to be had from the hub{offline}: {type(error).__name__}. "
-            f"Use one that ships with the studio ({', '.join(SHIPPED)}), or a folder."
-        ) from error
+    return fetched(name, ["*.json", *_family_of(name, folder).files, *code], _WHAT, advice)

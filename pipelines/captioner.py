@@ -5,8 +5,6 @@ Generation". Captions are the likeliest words one after another (greedy), so the
 """
 
 import json
-import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +13,8 @@ from PIL import Image
 from safetensors import SafetensorError
 
 from pipelines.bases import choose_device, quiet_libraries
+from pipelines.places import fetched, folder_here
+from pipelines.weight_files import variant_of
 from trainers.errors import UserError
 
 ADVICE = (
@@ -22,7 +22,7 @@ ADVICE = (
     "Salesforce/blip-image-captioning-base with its weights as model.safetensors, or such a hub id."
 )
 _ARCHITECTURE = "BlipForConditionalGeneration"
-_HUB_ID = r"[\w-][\w.-]*/[\w.-]+(@[\w./-]+)?"
+_WHAT = "The captioning model"
 _WANTED = ("*.json", "*.txt", "*.safetensors")
 
 
@@ -46,7 +46,11 @@ class Captioner:
 
             try:
                 self._model = BlipForConditionalGeneration.from_pretrained(
-                    folder, use_safetensors=True, dtype=torch.float32, trust_remote_code=False
+                    folder,
+                    use_safetensors=True,
+                    variant=variant_of(folder),
+                    dtype=torch.float32,
+                    trust_remote_code=False,
                 )
                 self._processor = BlipImageProcessorPil.from_pretrained(folder)
                 self._tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
@@ -83,11 +87,7 @@ def find_captioner(name: str) -> Path:
     """
     if not name.strip():
         raise UserError(f"No captioning model is given, and none ships with the studio. {ADVICE}")
-    folder = Path(name).expanduser()
-    if not folder.is_dir():
-        if not re.fullmatch(_HUB_ID, name):
-            raise UserError(f"The captioning model {name!r} does not exist. {ADVICE}")
-        folder = _fetch(name)
+    folder = folder_here(name, _WHAT, ADVICE) or fetched(name, _WANTED, _WHAT, ADVICE)
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         architectures = config.get("architectures") or []
@@ -99,17 +99,3 @@ def find_captioner(name: str) -> Path:
     if not any(folder.glob("*.safetensors")):
         raise UserError(f"{name!r} has no .safetensors file; pickled weights are never read. {ADVICE}")
     return folder
-
-
-def _fetch(name: str) -> Path:
-    from huggingface_hub import snapshot_download
-
-    repository, _, revision = name.partition("@")
-    try:
-        return Path(snapshot_download(repository, revision=revision or None, allow_patterns=list(_WANTED)))
-    except Exception as error:  # the hub client raises many kinds, all meaning that it is not to be had
-        offline = " (HF_HUB_OFFLINE is set)" if os.environ.get("HF_HUB_OFFLINE") else ""
-        raise UserError(
-            f"The captioning model {name!r} is neither a folder here nor to be had from the hub{offline}: "
-            f"{type(error).__name__}. {ADVICE}"
-        ) from error

@@ -26,6 +26,7 @@ from trainers.adapter import Adapter, AdapterPart
 from trainers.card import AdapterCard
 from trainers.errors import UserError, raise_problems
 from trainers.methods import find_method, methods
+from trainers.names import usable_name
 from trainers.storage import TEMPORARY_PREFIX
 
 PRECISIONS: Mapping[str, torch.dtype] = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -118,8 +119,7 @@ def convert(
         UserError: as for `bring_in` and `take_out`.
     """
     _writable(format_name)
-    name = "".join(c if c.isalnum() or c in "_-." else "-" for c in out.stem).lstrip(".-") or "converted"
-    imported = bring_in(path, base, name[:100], allow_unmatched=allow_unmatched)
+    imported = bring_in(path, base, usable_name(out.stem, "converted"), allow_unmatched=allow_unmatched)
     if len(imported.adapters) > 1:
         raise UserError(
             f"{path.name} holds {len(imported.adapters)} things ({', '.join(imported.adapters)}), which are not one "

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import torch
@@ -12,7 +12,9 @@ from pipelines.attach import Attachments
 from pipelines.families import PictureBase
 from pipelines.live import LiveRecipes
 from pipelines.recipe import Recipe
+from trainers.data.plain_text import plain_text
 from trainers.errors import UserError
+from trainers.seeds import drawn_seed
 
 _LIMIT_WEIGHT = 100.0
 
@@ -23,6 +25,7 @@ class PictureRequest:
 
     prompt: str
     seed: int = 0
+    """-1 draws one, which the request then holds."""
     weights: Mapping[str, float] = field(default_factory=dict)
     """Adapter -> weight, any sign; an adapter not named is off."""
     recipe: Recipe | None = None
@@ -38,7 +41,8 @@ class PictureRequest:
     """Where a language model wrote the prompt: the ``wish`` that it was given, its ``base`` and ``adapters``."""
 
     def __post_init__(self) -> None:
-        """Refuse values that no sampler can use."""
+        """Draw the seed where that is wished for, and refuse values that no sampler can use."""
+        object.__setattr__(self, "seed", drawn_seed(self.seed))
         for name, low, high in (
             ("steps", 1, 1000),
             ("guidance", 0, 100),
@@ -49,6 +53,8 @@ class PictureRequest:
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
                 raise UserError(f"{name} {value} is out of range; {low} to {high} is possible.")
+        plain_text(self.prompt, "The prompt")
+        plain_text(self.negative_prompt, "The negative prompt")
         for adapter, weight in self.weights.items():
             if not abs(weight) <= _LIMIT_WEIGHT:  # also refuses NaN
                 raise UserError(
@@ -69,26 +75,46 @@ def generate(
     *,
     recipes: LiveRecipes | None = None,
     batch_size: int = 4,
+    merged: bool = False,
     on_step: Callable[[int, int], None] = lambda done, total: None,
 ) -> Iterator[tuple[int, Image.Image]]:
     """Make pictures; yield (number of the request, picture) as they are ready, equal settings batched together.
 
     Args:
         recipes: what the requests' recipes act through.
+        merged: add the adapters into the base's weights while pictures of the same weights are drawn, so that they cost
+            nothing at each step. The pictures are the same but for rounding, and the base is bit-identical afterwards.
         on_step: is told (steps done, steps in all) over all requests; it may raise to stop.
 
     Raises:
-        UserError: an adapter is not attached, or a size cannot be drawn.
+        UserError: an adapter is not attached, a size cannot be drawn, or an adapter that is to be merged acts by other
+            means than weights.
     """
     batches = _batches(requests, batch_size)
     total = sum(requests[batch[0]].steps for batch in batches)
     done = 0
-    for batch in batches:
-        chosen = [requests[number] for number in batch]
-        start = done
-        pictures = _sample(attachments, recipes, chosen, lambda step, start=start: on_step(start + step, total))
-        done += chosen[0].steps
-        yield from zip(batch, pictures, strict=True)
+    try:
+        for batch in batches:
+            chosen = [requests[number] for number in batch]
+            if merged:
+                _merge(attachments, chosen[0].weights)
+                chosen = [replace(request, weights={}) for request in chosen]
+            start = done
+            pictures = _sample(attachments, recipes, chosen, lambda step, start=start: on_step(start + step, total))
+            done += chosen[0].steps
+            yield from zip(batch, pictures, strict=True)
+    finally:
+        if merged:
+            attachments.unmerge()
+
+
+def _merge(attachments: Attachments, weights: Mapping[str, float]) -> None:
+    """Let the base's weights hold these adapters and no others."""
+    wanted = {name: weight for name, weight in weights.items() if weight}
+    if wanted != attachments.merged:
+        attachments.unmerge()
+        if wanted:
+            attachments.merge(wanted)
 
 
 def picture_noise(seed: int, shape: tuple[int, int, int]) -> torch.Tensor:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from pipelines.attach import attached
+from pipelines.base_card import base_card
 from pipelines.base_check import check_base
 from pipelines.families import LoadedBase
 from pipelines.formats import Format, Found, Source, open_source, recognise
@@ -18,7 +19,7 @@ from pipelines.formats._names import ModuleNames
 from pipelines.formats._part_layers import DELTA_TYPE
 from pipelines.formats._parts import WORD_METHOD, embedding_part, part_of_layers
 from trainers.adapter import Adapter, AdapterPart
-from trainers.card import AdapterCard, BaseCard, PartCard
+from trainers.card import AdapterCard, PartCard
 from trainers.errors import UserError
 
 
@@ -92,7 +93,7 @@ def _words(found: Found, base: LoadedBase, name: str, about: dict[str, Any], *, 
 def _new_card(
     name: str, base: LoadedBase, parts: dict[str, PartCard], triggers: tuple[str, ...], about: dict[str, Any]
 ) -> AdapterCard:
-    facts = BaseCard(name=base.name, family=base.family, fingerprint=base.fingerprint, widths=dict(base.widths))
+    facts = base_card(base)
     return AdapterCard(name=name, base=facts, parts=parts, triggers=triggers, training=about)
 
 

@@ -6,7 +6,6 @@ are never comparable, so every table names its judge.
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 from PIL import Image
@@ -15,7 +14,9 @@ from torch import Tensor
 
 from pipelines.bases import choose_device, pocket_folder, quiet_libraries
 from pipelines.fingerprint import fingerprint_of_folder
+from pipelines.weight_files import variant_of
 from trainers.errors import UserError
+from trainers.paths import path_of
 
 POCKET_JUDGE = "pocket"
 
@@ -32,7 +33,7 @@ class Judge:
         Raises:
             UserError: the folder is not there or holds no CLIPModel.
         """
-        folder = pocket_folder("judge") if name == POCKET_JUDGE else Path(name).expanduser()
+        folder = pocket_folder("judge") if name == POCKET_JUDGE else path_of(name)
         if not (folder / "config.json").is_file():
             raise UserError(f"The judge {name!r} is not a folder with a CLIPModel. Use 'pocket', which ships.")
         self.name = name if name == POCKET_JUDGE else folder.name
@@ -42,7 +43,9 @@ class Judge:
             from transformers import AutoTokenizer, CLIPImageProcessorPil, CLIPModel
 
             try:
-                self._model = CLIPModel.from_pretrained(folder, use_safetensors=True, dtype=torch.float32)
+                self._model = CLIPModel.from_pretrained(
+                    folder, use_safetensors=True, variant=variant_of(folder), dtype=torch.float32
+                )
                 self._processor = CLIPImageProcessorPil.from_pretrained(folder)
                 self._tokenizer = AutoTokenizer.from_pretrained(folder)
             except (OSError, ValueError, RuntimeError, SafetensorError) as error:

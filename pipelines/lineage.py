@@ -1,5 +1,6 @@
 """What a blend was made of, and taking one of its parents out again."""
 
+import shlex
 from collections.abc import Mapping
 
 from torch import Tensor
@@ -27,10 +28,11 @@ def without(adapter: Adapter, parent: str, name: str) -> Adapter:
         raise UserError(f"{parent!r} is the only parent of {adapter.card.name!r}; nothing would be left.")
     leaving = recipe.parents[names.index(parent)]
     if any(set(item.ranks) != set(adapter.parts) for item in recipe.parents):
-        others = " ".join(f"{item.name}:{item.weight:g}" for item in recipe.parents if item.name != parent)
+        others = [f"{item.name}:{item.weight:g}" for item in recipe.parents if item.name != parent]
+        again = shlex.join(["studio", "blend", *others, "--name", name])
         raise UserError(
             f"{adapter.card.name!r} is a blend by {recipe.blend!r}, whose parents cannot be told apart any more. "
-            f"Blend the others again: studio blend {others} --name {name}."
+            f"Blend the others again: {again}"
         )
     parts: dict[str, AdapterPart] = {}
     for part, content in adapter.parts.items():

@@ -1,6 +1,6 @@
 """From a recipe and its adapters to one delta per layer, at any moment of sampling."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,7 +9,7 @@ from torch import Tensor
 from pipelines.base_check import check_base
 from pipelines.blends import find_blend
 from pipelines.blends._blend import LIVE, Address, Layer, Learning
-from pipelines.blocks import check_names, layers_per_block, weights_by_layer
+from pipelines.blocks import UNetLayout, check_layout, check_names, layout_of_card, layout_of_paths, weights_by_layer
 from pipelines.deltas import BIAS, Delta, kind_of
 from pipelines.effective import part_deltas
 from pipelines.families import LoadedBase
@@ -73,7 +73,8 @@ class Mixture:
         used = {item.adapter: adapters[item.adapter] for item in self.recipe.active()}
         self.tokens = _token_parts(self.recipe, used)
         _check_part_names(self.recipe, used)
-        self._layers = _gather(self.recipe, read_all(used, base) if deltas is None else deltas)
+        layout = recipe_layout([adapter.card for adapter in used.values()], base)
+        self._layers = _gather(self.recipe, read_all(used, base) if deltas is None else deltas, layout)
         if not self._layers and not self.tokens:
             raise UserError("The recipe touches no layer: every weight is 0 by part or block. Raise one.")
         self._prepared = self._prepare(base, on_step)
@@ -174,6 +175,13 @@ def read_all(adapters: Mapping[str, Adapter], base: LoadedBase | None) -> AllDel
     return found
 
 
+def recipe_layout(cards: Sequence[AdapterCard], base: LoadedBase | None) -> UNetLayout | None:
+    """Return how the base of these adapters counts its blocks: as it does itself, else as a card says that it does."""
+    if base is not None:
+        return layout_of_paths(path for path, _ in base.parts["unet"].named_modules()) if "unet" in base.parts else None
+    return next((found for card in cards if (found := layout_of_card(card.base)) is not None), None)
+
+
 def check_same_base(cards: list[AdapterCard]) -> None:
     """Refuse adapters of bases with different families or shapes.
 
@@ -206,20 +214,19 @@ def _check_part_names(recipe: Recipe, adapters: Mapping[str, Adapter]) -> None:
     raise_problems(f"The recipe names parts that no input has (they have {', '.join(sorted(known))}):", problems)
 
 
-def _gather(recipe: Recipe, deltas: AllDeltas) -> list[Layer]:
+def _gather(recipe: Recipe, deltas: AllDeltas, layout: UNetLayout | None) -> list[Layer]:
     active = recipe.active()
     inputs = {item.adapter: item.weight for item in active}
     keys = {item.adapter: item.hash for item in active}
     found: dict[Address, list[tuple[str, Delta, float]]] = {}
-    all_paths = [path for parts in deltas.values() for path in parts.get("unet", ())]
-    per_level = layers_per_block(all_paths)
     everywhere = {(part, address.removesuffix(BIAS))
                   for parts in deltas.values() for part, own in parts.items() for address in own}  # fmt: skip
     for item in active:
         if isinstance(item.blocks, Mapping):
-            check_names(item.blocks, everywhere, per_level, what=f"The block weights of {item.adapter!r}")
+            check_layout(item.blocks, layout, what=f"The block weights of {item.adapter!r}")
+            check_names(item.blocks, everywhere, layout, what=f"The block weights of {item.adapter!r}")
         for part, layers in deltas[item.adapter].items():
-            weights = _weights(item, part, list(layers), per_level)
+            weights = _weights(item, part, list(layers), layout)
             for address, delta in layers.items():
                 if weights[address]:
                     found.setdefault((part, address), []).append((item.adapter, delta, weights[address]))
@@ -236,12 +243,12 @@ def _gather(recipe: Recipe, deltas: AllDeltas) -> list[Layer]:
     return layers_found
 
 
-def _weights(item: RecipeInput, part: str, addresses: list[str], per_level: int) -> dict[str, float]:
+def _weights(item: RecipeInput, part: str, addresses: list[str], layout: UNetLayout | None) -> dict[str, float]:
     own = item.weight * item.parts.get(part, 1.0)
     if item.blocks is None:
         return dict.fromkeys(addresses, own)
     paths = [address.removesuffix(BIAS) for address in addresses]
-    blocks = weights_by_layer(item.blocks, part, paths, per_level, what=f"The block weights of {item.adapter!r}")
+    blocks = weights_by_layer(item.blocks, part, paths, layout, what=f"The block weights of {item.adapter!r}")
     return {address: own * blocks[address.removesuffix(BIAS)] for address in addresses}
 
 

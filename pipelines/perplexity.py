@@ -28,6 +28,8 @@ class Perplexity:
     """How many were foreseen."""
     loss: float
     """Mean −log p of a token, in nats."""
+    notes: tuple[str, ...] = ()
+    """What of the texts was cut or passed over, a sentence each."""
 
     @property
     def value(self) -> float:
@@ -55,7 +57,8 @@ def perplexity(
     base = cast(TextBase, attachments.base)
     encoder = ChatEncoder(base.tokenizer, assistant_only=assistant_only)
     length = base.context_tokens
-    encoded = encode_rows(rows, encoder.encode, max_length=length, cut_long=True, context_tokens=length).rows
+    found = encode_rows(rows, encoder.encode, max_length=length, cut_long=True, context_tokens=length)
+    encoded = found.rows
     total, tokens = 0.0, 0
     attachments.set_weights(weights)
     try:
@@ -69,4 +72,4 @@ def perplexity(
             on_batch(min(start + _BATCH, len(encoded)), len(encoded))
     finally:
         attachments.set_weights({})
-    return Perplexity(tokens, total / tokens)
+    return Perplexity(tokens, total / tokens, tuple(found.notes(length)))

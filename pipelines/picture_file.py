@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from pipelines.webui_text import quoted_fact
+from trainers.data.plain_text import plain_values
 from trainers.storage import write_bytes
 
 if TYPE_CHECKING:
@@ -59,7 +61,7 @@ def read_settings(path: Path) -> dict[str, Any] | None:
     """Return our own settings from a PNG, or None when it carries none."""
     with Image.open(path, formats=("PNG",)) as picture:
         text = getattr(picture, "text", {}).get(OWN_KEY)
-    return dict(json.loads(text)) if text else None
+    return dict(plain_values(json.loads(text), f"The settings in {path.name}")) if text else None
 
 
 def webui_parameters(picture: Image.Image, request: "PictureRequest", base: Mapping[str, Any]) -> str:
@@ -70,12 +72,12 @@ def webui_parameters(picture: Image.Image, request: "PictureRequest", base: Mapp
         lines.append(f"Negative prompt: {request.negative_prompt}")
     facts = {
         "Steps": request.steps,
-        "Sampler": base["sampler"],
+        "Sampler": quoted_fact(base["sampler"]),
         "CFG scale": f"{request.guidance:g}",
         "Seed": request.seed,
         "Size": f"{picture.width}x{picture.height}",
         "Model hash": str(base["fingerprint"])[:10],
-        "Model": base["name"],
+        "Model": quoted_fact(base["name"]),
     }
     lines.append(", ".join(f"{key}: {value}" for key, value in facts.items()))
     return "\n".join(lines)

@@ -1,4 +1,7 @@
-"""Settings read back from any PNG, ours or AUTOMATIC1111's, distrustfully: a file may say anything. Without torch."""
+"""Settings read back from any picture, ours or AUTOMATIC1111's, distrustfully: a file may say anything. Without torch.
+
+PNG files hold texts by name, JPEG and WebP one text in EXIF's ``UserComment``.
+"""
 
 import json
 import math
@@ -12,6 +15,8 @@ from typing import Any
 from PIL import Image
 
 from pipelines.picture_file import OWN_KEY
+from pipelines.webui_text import read_webui_text
+from trainers.data.plain_text import not_plain_in, shown
 from trainers.errors import UserError
 
 _LIMIT_TEXT = 20_000
@@ -23,9 +28,20 @@ _RANGES: Mapping[str, tuple[type, float, float]] = {
     "width_px": (int, 8, 4096),
     "height_px": (int, 8, 4096),
 }
-_WEBUI = {"Seed": "seed", "Steps": "steps", "CFG scale": "guidance", "Model": "base"}
-_TAG = re.compile(r"\s*<lora:([^:<>]+):([^<>:]+)(?::[^<>]*)?>")
-_FACT = re.compile(r'\s*([A-Z][\w ]*):\s*("(?:\\.|[^"\\])*"|[^,]*)(?:,|$)')
+_WEBUI = {"Seed": "seed", "Steps": "steps", "CFG scale": "guidance"}
+_TAG = re.compile(r"\s*<(lora|lyco|hypernet):([^:<>]+)((?::[^<>:]*)*)>")
+_FORMATS = ("PNG", "JPEG", "WEBP")
+_EXIF, _USER_COMMENT = 0x8769, 0x9286
+_CODE_BYTES = 8
+"""EXIF's UserComment begins with the name of its encoding."""
+_OTHERS = {
+    "workflow": "ComfyUI's workflow",
+    "prompt": "ComfyUI's workflow",
+    "invokeai_metadata": "InvokeAI's settings",
+    "sd-metadata": "InvokeAI's settings",
+    "Comment": "NovelAI's settings",
+}
+"""Names of JSON texts that other programs write and that are not read."""
 
 
 @dataclass(frozen=True)
@@ -40,48 +56,58 @@ class PictureSettings:
 
 
 def read_picture_settings(path: Path) -> PictureSettings:
-    """Read the settings of a PNG that somebody brought.
+    """Read the settings of a PNG, JPEG or WebP file that somebody brought.
 
     Raises:
-        UserError: it is no PNG, too big, or carries no settings.
+        UserError: it is no such picture, too big, or carries no settings.
     """
     from trainers.data.pictures import LIMIT_PIXELS  # loads torch, as whoever opens strangers' pictures has
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below refuses those
-            opening = Image.open(path, formats=("PNG",))
-        with opening as picture:
-            if picture.width * picture.height > LIMIT_PIXELS:
-                raise UserError(
-                    f"The picture has {picture.width} x {picture.height} pixels, at most {LIMIT_PIXELS:,} are read."
-                )
-            texts = dict(getattr(picture, "text", {}))
+            warnings.simplefilter("ignore")  # of big pictures, which the limit below refuses, and of broken EXIF
+            with Image.open(path, formats=_FORMATS) as picture:
+                if picture.width * picture.height > LIMIT_PIXELS:
+                    raise UserError(
+                        f"The picture has {picture.width} x {picture.height} pixels, at most {LIMIT_PIXELS:,} are read."
+                    )
+                texts = dict(getattr(picture, "text", {}))
+                exif = picture.getexif()
+                comment = _user_comment(exif.get_ifd(_EXIF).get(_USER_COMMENT) or exif.get(_USER_COMMENT))
     except UserError:
         raise
     except Exception as error:  # decoders raise nearly anything on hostile bytes
-        raise UserError(f"The file cannot be read as a PNG ({type(error).__name__}). Give a PNG picture.") from error
-    return settings_from_texts(texts)
+        raise UserError(
+            f"The file cannot be read as a picture ({type(error).__name__}). Give a PNG, JPEG or WebP file."
+        ) from error
+    return settings_from_texts({"parameters": comment, **texts} if comment else texts)
 
 
 def settings_from_texts(texts: Mapping[str, str]) -> PictureSettings:
-    """Return the settings in a PNG's texts; our own are preferred.
+    """Return the settings in a picture's texts by name; our own are preferred.
 
     Raises:
-        UserError: there are none.
+        UserError: there are none, or another program's, which is named.
     """
     if OWN_KEY in texts:
-        try:
-            found = json.loads(texts[OWN_KEY])
-        except (ValueError, RecursionError):
-            found = None
-        if isinstance(found, dict):
+        found = _json_object(texts[OWN_KEY])
+        if found is not None:
             return checked_settings(found)
-    if "parameters" in texts:
-        return parse_webui_parameters(texts["parameters"])
+    parameters = str(texts.get("parameters", ""))
+    as_json = _json_object(parameters)
+    if parameters.strip() and as_json is None:
+        return parse_webui_parameters(parameters)
+    named = [name for key, name in _OTHERS.items() if _json_object(str(texts.get(key, ""))) is not None]
+    if as_json is not None:
+        named = ["SwarmUI's settings" if "sui_image_params" in as_json else "another program's settings as JSON"]
+    if named:
+        raise UserError(
+            f"The picture carries {' and '.join(dict.fromkeys(named))}, which this studio does not read. It reads its "
+            "own settings, and a 'parameters' text as AUTOMATIC1111 and Forge write it; take the prompt over by hand."
+        )
     raise UserError(
-        "The PNG carries no settings: neither this studio's nor a 'parameters' text. Many sites remove them; take the "
-        "file as it was drawn."
+        "The picture carries no settings: neither this studio's nor a 'parameters' text. Many sites remove them; take "
+        "the file as it was drawn."
     )
 
 
@@ -90,7 +116,9 @@ def checked_settings(found: Mapping[str, Any]) -> PictureSettings:
     values: dict[str, Any] = {}
     unused: list[str] = []
     for key, value in found.items():
-        if key in ("prompt", "negative_prompt") and isinstance(value, str) and len(value) <= _LIMIT_TEXT:
+        if problem := not_plain_in({key: value}):
+            unused.append(f"{shown(key)[:60]}: not plain text ({problem})")
+        elif key in ("prompt", "negative_prompt") and isinstance(value, str) and len(value) <= _LIMIT_TEXT:
             values[key] = value
         elif key in _RANGES and (number := _number(key, value)) is not None:
             values[key] = number
@@ -105,22 +133,17 @@ def checked_settings(found: Mapping[str, Any]) -> PictureSettings:
             unused.append(f"the wish that the prompt was expanded from: {str(value.get('wish'))[:60]}")
         else:
             unused.append(f"{key[:60]}: {str(value)[:60]}")
-    return PictureSettings(values, tuple(unused))
+    return PictureSettings(values, tuple(map(shown, unused)))
 
 
 def parse_webui_parameters(text: str) -> PictureSettings:
     """Return the settings of a ``parameters`` text: prompt with ``<lora:NAME:WEIGHT>``, negative prompt, facts."""
-    lines = text[:_LIMIT_TEXT].strip().splitlines()
-    facts: dict[str, str] = {}
-    if lines and re.match(r"\s*Steps: \d", lines[-1]):
-        facts = {key.strip(): value.strip().strip('"') for key, value in _FACT.findall(lines.pop())}
-    split = next((n for n, line in enumerate(lines) if line.startswith("Negative prompt:")), len(lines))
-    prompt, negative = "\n".join(lines[:split]), "\n".join(lines[split:]).removeprefix("Negative prompt:").strip()
-    adapters, wrong = _weights(dict(_TAG.findall(prompt)))
-    found: dict[str, Any] = {"prompt": _TAG.sub("", prompt).strip(), "negative_prompt": negative}
+    read = read_webui_text(text)
+    unused: list[str] = []
+    adapters = _tagged_adapters(read.prompt, unused)
+    found: dict[str, Any] = {"prompt": _TAG.sub("", read.prompt).strip(), "negative_prompt": read.negative_prompt}
     found |= {"adapters": adapters} if adapters else {}
-    unused = list(wrong)
-    for name, value in facts.items():
+    for name, value in read.facts.items():
         size = re.fullmatch(r"(\d{1,5})x(\d{1,5})", value) if name == "Size" else None
         if size:
             found |= {"width_px": int(size[1]), "height_px": int(size[2])}
@@ -130,8 +153,52 @@ def parse_webui_parameters(text: str) -> PictureSettings:
             found[_WEBUI[name]] = value
         else:
             unused.append(f"{name}: {value[:60]}")
+    unused += [line[:80] for line in read.further]
     checked = checked_settings(found)
-    return PictureSettings(checked.values, (*checked.unused, *unused))
+    return PictureSettings(checked.values, (*checked.unused, *map(shown, unused)))
+
+
+def _tagged_adapters(prompt: str, unused: list[str]) -> dict[str, float]:
+    """Return the adapters that tags of a prompt name; what they say besides goes to `unused`."""
+    given: dict[str, str] = {}
+    for kind, name, rest in _TAG.findall(prompt):
+        weight, *more = rest[1:].split(":") if rest else ["1"]
+        if kind == "hypernet":
+            unused.append(f"hypernetwork {name[:60]}")
+            continue
+        if name in given:
+            unused.append(f"adapter {name[:60]}: named twice, weight {given[name][:30]}")
+        if more:
+            unused.append(f"adapter {name[:60]}: {':'.join(more)[:60]} behind its weight")
+        given[name] = weight
+    adapters, wrong = _weights(given)
+    unused += wrong
+    return adapters
+
+
+def _user_comment(value: Any) -> str:
+    """Return the text of EXIF's UserComment: eight letters that name the encoding, and the text in it."""
+    if not isinstance(value, bytes) or not value:
+        return value if isinstance(value, str) else ""
+    code, rest = value[:_CODE_BYTES], value[_CODE_BYTES:]
+    if code.startswith(b"UNICODE"):
+        if rest[:2] in (b"\xff\xfe", b"\xfe\xff"):
+            encoding = "utf-16"
+        elif 0 not in rest:  # some write UTF-8 behind the name of UTF-16, whose commas would hold a zero
+            encoding = "utf-8"
+        else:  # the byte order is EXIF's own by the standard, and big by most programs: letters have a zero on one side
+            encoding = "utf-16-be" if rest[0::2].count(0) >= rest[1::2].count(0) else "utf-16-le"
+        return rest.decode(encoding, "replace").strip("\0 ")
+    known = code.startswith(b"ASCII") or not code.strip(b"\0 ")
+    return (rest if known else value).decode("utf-8", "replace").strip("\0 ")
+
+
+def _json_object(text: str) -> dict[str, Any] | None:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _number(key: str, value: Any) -> float | int | None:

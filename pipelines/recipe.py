@@ -13,17 +13,19 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from pipelines.blends import Blend, find_blend
 from pipelines.blocks import check_blocks
 from pipelines.schedules import Schedule
 from trainers.adapter import Adapter
+from trainers.data.plain_text import plain_values
 from trainers.errors import UserError, problem_sentence, raise_problems
+from trainers.seeds import drawn_seed
 from trainers.storage import write_text
 
 DTYPES: Mapping[str, torch.dtype] = {
@@ -63,7 +65,9 @@ class Recipe(BaseModel):
     blend: str = "exact"
     part_blends: dict[str, str] = Field(default_factory=dict, description="Parts that another blend combines.")
     settings: dict[str, Any] = Field(default_factory=dict, description="The blend's own settings.")
-    seed: int = Field(0, ge=0, lt=2**63, description="Seed of what is random in the blend.")
+    seed: Annotated[int, Field(ge=-1, lt=2**63), AfterValidator(drawn_seed)] = Field(
+        0, description="Seed of what is random in the blend; -1 draws one, which is kept."
+    )
     dtype: Literal["float32", "float16", "bfloat16"] = Field("float32", description="Number format of the file.")
     file: Literal["auto", "lora", "whole"] = Field(
         "auto", description="Form of the file: factors, whole tensors, or factors wherever the result has them."
@@ -132,6 +136,7 @@ def parse_recipe(values: Any, *, what: str = "recipe") -> Recipe:
     Raises:
         UserError: naming every problem.
     """
+    plain_values(values, f"The {what}")
     try:
         recipe = Recipe.model_validate(values)
     except ValidationError as error:

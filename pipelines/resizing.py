@@ -10,12 +10,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from pipelines.base_card import base_card
 from pipelines.families import LoadedBase
 from pipelines.formats._layer import Layer, dense
 from pipelines.formats._part_layers import ia3_layers, layers_of_part, merged_layers
 from pipelines.formats._parts import delta_part, lora_part
 from trainers.adapter import Adapter, AdapterPart
-from trainers.card import AdapterCard, BaseCard, PartCard
+from trainers.card import AdapterCard, PartCard
 from trainers.errors import UserError
 
 
@@ -141,7 +142,7 @@ def extract(
         )
         for part, own in parts.items()
     }
-    facts = BaseCard(name=base.name, family=base.family, fingerprint=base.fingerprint, widths=dict(base.widths))
+    facts = base_card(base)
     about = {"extracted": {"from": tuned.name, "fingerprint": tuned.fingerprint}}
     return Adapter(AdapterCard(name=name, base=facts, parts=cards, training=about), parts, {}), told, left
 

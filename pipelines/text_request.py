@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipelines.recipe import Recipe
+from trainers.data.plain_text import plain_text, plain_values
 from trainers.data.texts import Message, TextRow
 from trainers.errors import UserError
+from trainers.seeds import drawn_seed
 
 _LIMIT_WEIGHT = 100.0
 
@@ -19,9 +21,12 @@ class TextRequest:
     """What the user says; with `plain`, the beginning of a text."""
     messages: tuple[Message, ...] = ()
     """The whole chat so far, in place of `prompt`."""
+    tools: tuple[Mapping[str, Any], ...] = ()
+    """What the chat's assistant can call, as the chat template is given it."""
     plain: bool = False
     """Go on with the prompt as it stands, without the chat template."""
     seed: int = 0
+    """-1 draws one, which the request then holds."""
     weights: Mapping[str, float] = field(default_factory=dict)
     """Adapter -> weight, any sign; an adapter not named is off."""
     recipe: Recipe | None = None
@@ -37,7 +42,8 @@ class TextRequest:
     """More than 1 searches so many beginnings at once, always for the likeliest; it is not streamed."""
 
     def __post_init__(self) -> None:
-        """Refuse values that cannot be used."""
+        """Draw the seed where that is wished for, and refuse values that cannot be used."""
+        object.__setattr__(self, "seed", drawn_seed(self.seed))
         for name, low, high in (
             ("temperature", 0, 100),
             ("maximum_tokens", 1, 1 << 20),
@@ -55,6 +61,11 @@ class TextRequest:
             )
         if not self.prompt and not self.messages:
             raise UserError("The prompt is empty.")
+        plain_text(self.prompt, "The prompt")
+        for turn in self.messages:
+            plain_values(turn, f"The turn of the {turn['role']}")
+        for text in self.stop:
+            plain_text(text, "stop")
         for adapter, weight in self.weights.items():
             if not abs(weight) <= _LIMIT_WEIGHT:  # also refuses NaN
                 raise UserError(
@@ -66,7 +77,8 @@ class TextRequest:
         """Return what is to be gone on with, in the shape of the data."""
         if self.plain:
             return TextRow("The prompt", text=self.prompt)
-        return TextRow("The prompt", messages=self.messages or ({"role": "user", "content": self.prompt},))
+        messages = self.messages or ({"role": "user", "content": self.prompt},)
+        return TextRow("The prompt", messages=messages, tools=self.tools)
 
     def acting(self) -> tuple[Any, ...]:
         """Return what acts on the base, to compare."""

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from pipelines.blending import blend_adapters
 from pipelines.blends import find_blend
+from pipelines.blocks import needs_layout
 from pipelines.deltas import kind_of, needs_base
 from pipelines.families import LoadedBase
 from pipelines.lineage import without
-from pipelines.mixing import TOKEN_KINDS, Mixture
+from pipelines.mixing import TOKEN_KINDS, Mixture, recipe_layout
 from pipelines.proof import Proof, prove_blend
 from pipelines.recipe import Recipe, plain_recipe, write_recipe
 from studio.library import Library
@@ -73,22 +74,26 @@ def read_inputs(library: Library, recipe: Recipe) -> dict[str, Adapter]:
 
 def needs_a_base(library: Library, recipe: Recipe) -> bool:
     """Return whether a recipe cannot be worked out from the files alone."""
-    parts = [part for adapter in read_inputs(library, recipe).values() for part in adapter.parts.items()]
+    adapters = read_inputs(library, recipe)
+    parts = [part for adapter in adapters.values() for part in adapter.parts.items()]
     for part, content in parts:
         blend = recipe.blend_of(part)
         dense = kind_of(content) not in ("LORA", *TOKEN_KINDS) or recipe.file == "whole"
         sparse = "density" in blend.settings.model_fields
         if needs_base(content) or dense or sparse or blend.learn is not None:
             return True
-    return find_blend(recipe.blend).learn is not None
+    counts = any(needs_layout(item.blocks) for item in recipe.active())
+    unknown = recipe_layout([adapter.card for adapter in adapters.values()], None) is None
+    return find_blend(recipe.blend).learn is not None or (counts and unknown)
 
 
 @contextmanager
 def _unproven(folder: Path, name: str, adapter: Adapter) -> Iterator[Path]:
     """Write an adapter where no library sees it, and move it to its place when the block has found it right."""
     with new_folder(folder) as temporary:
-        write_adapter(temporary / name, adapter)
-        yield temporary / name
-        for item in list((temporary / name).iterdir()):
+        unproven = temporary / ".unproven"
+        write_adapter(unproven, adapter)
+        yield unproven
+        for item in list(unproven.iterdir()):
             item.rename(temporary / item.name)
-        (temporary / name).rmdir()
+        unproven.rmdir()

@@ -103,7 +103,7 @@ def _pictures_done(run: Run) -> set[str]:
     if not path.exists():
         return set()
     done = set()
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
         try:
             done.add(str(json.loads(line)["picture"]))
         except (ValueError, KeyError, TypeError):

@@ -19,7 +19,7 @@ def adapter_at(library: "Library", name: str, step: str) -> Adapter:
         UserError: the run has no such checkpoint, or its method is saved in another form than it is trained in.
     """
     adapter = library.read(name)
-    folder = library.runs_folder / name / "checkpoints"
+    folder = library.run_folder(name) / "checkpoints"
     steps = checkpoint_steps(folder)
     if not step.isdigit() or int(step) not in steps:
         raise UserError(

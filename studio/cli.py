@@ -1,14 +1,18 @@
 """The ``studio`` command: one file per subcommand in `studio.commands`, found by itself."""
 
 import argparse
+import io
 import logging
 import os
 import sys
 from collections.abc import Sequence
 
+from studio.command_line import CommandLineError, CommandParser
+from trainers.data.plain_text import not_plain, shown
 from trainers.errors import UserError
 from trainers.quantiser import hide_quantiser
 from trainers.registry import discover
+from trainers.seeds import RANDOM_SEED, drawn_seed
 
 _NAMES_AND_PATHS = (
     *("adapter", "base", "data", "folder", "library", "name", "out", "path", "preview", "recipe"),
@@ -29,9 +33,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # bitsandbytes warns, at every start without a GPU, that it found no faster kernel to download.
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     hide_quantiser()
-    options = _parser().parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):  # file names and models may say what a terminal cannot show
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    for number, text in enumerate(given, 1):
+        if problem := not_plain(text):
+            said = f"Argument {number}, {shown(text)!r}, is not plain text ({problem}). Write it as UTF-8."
+            print(f"studio: {said}", file=sys.stderr)
+            return 2
+    try:
+        options = _parsed(given)
+    except CommandLineError as error:
+        print(f"{error.command}: {error}", file=sys.stderr)
+        return 2
     try:
         _refuse_empty(options)
+        _draw_seeds(options)
+        _say_what_takes_seconds(options)
         return int(options.run(options) or 0)
     except UserError as error:
         print(f"studio {options.command}: {error}", file=sys.stderr)
@@ -44,6 +63,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
 
 
+def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
+    first = arguments[0] if arguments else ""
+    if first.startswith("-") and first not in ("-h", "--help"):
+        raise CommandLineError(
+            "studio", f"{first} stands before the command. Write it behind, as in: studio generate TEXT {first} …"
+        )
+    return _parser().parse_args(arguments)
+
+
 def _refuse_empty(options: argparse.Namespace) -> None:
     """Refuse the empty text, which a script's unset variable leaves, where it would mean the current folder."""
     empty = [name for name in _NAMES_AND_PATHS if getattr(options, name, None) == ""]
@@ -51,10 +79,27 @@ def _refuse_empty(options: argparse.Namespace) -> None:
         raise UserError(f"{', '.join(empty)} is empty. Give a name or a path.")
 
 
+def _say_what_takes_seconds(options: argparse.Namespace) -> None:
+    """Say at once why nothing is said; on standard error, because standard output may be read by a program."""
+    if options.loads and "torch" not in sys.modules:
+        print(f"studio {options.command}: loading torch and the model libraries …", file=sys.stderr, flush=True)
+
+
+def _draw_seeds(options: argparse.Namespace) -> None:
+    """Draw the seeds that -1 asks for, and say them; a training draws, keeps and says its own."""
+    seed, seeds = getattr(options, "seed", None), getattr(options, "seeds", None)
+    if seed == RANDOM_SEED:
+        options.seed = drawn_seed(seed)
+        print(f"The seed is {options.seed}; give --seed {options.seed} for the same again.", file=sys.stderr)
+    if isinstance(seeds, str) and str(RANDOM_SEED) in (given := [text.strip() for text in seeds.split(",")]):
+        options.seeds = ",".join(str(drawn_seed(RANDOM_SEED)) if text == str(RANDOM_SEED) else text for text in given)
+        print(f"The seeds are {options.seeds}; give --seeds {options.seeds} for the same again.", file=sys.stderr)
+
+
 def _parser() -> argparse.ArgumentParser:
     import studio.commands
 
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="studio",
         description="Train, compare and blend small adapters for diffusion models.",
         epilog="'studio COMMAND --help' tells more. 'studio demo' shows everything on the base that ships.",
@@ -67,5 +112,5 @@ def _parser() -> argparse.ArgumentParser:
             description=command.help,
         )
         command.add_arguments(subparser)
-        subparser.set_defaults(run=command.run)
+        subparser.set_defaults(run=command.run, loads=command.loads)
     return parser

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,11 @@ from studio.commands._command import numbers
 from studio.comparing import Comparison
 from studio.library import parse_adapters
 from trainers.errors import UserError
+from trainers.seeds import seed_from
+from trainers.wording import count_of
 
 _LIMIT_CELLS = 2000
-_NUMBERS: Mapping[str, type] = {"weight": float, "seed": int, "guidance": float, "steps": int}
+_NUMBERS: Mapping[str, Callable[[str], float]] = {"weight": float, "seed": seed_from, "guidance": float, "steps": int}
 _LINES = ("prompt", "blend")
 """Axes whose values may hold commas, so that each has a line of its own."""
 
@@ -31,6 +33,8 @@ class GridOptions:
     """Further values of the axis adapter, such as ``A:0.6,B:0.4``."""
     weights: Sequence[float] = (0.0, 0.5, 1.0)
     seeds: Sequence[int] = (0,)
+    subjects: Sequence[str] = ()
+    """For each prompt the part that every look should keep, or one for all; empty takes the prompt's own subject."""
     more: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     """Values of the other axes, see `pipelines.compare.grid.plan_grid`."""
     rows: Sequence[str] = ("prompt", "seed")
@@ -54,7 +58,8 @@ class GridOptions:
 
     def digest(self) -> str:
         """Return 16 characters that are the same for the same comparison."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
+        values = {key: value for key, value in asdict(self).items() if key != "subjects" or value}  # as before them
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
     def cells(self) -> list[Cell]:
         """Return the cells.
@@ -90,10 +95,21 @@ class GridOptions:
             pages=self.pages,
             more=self.more,
             with_base=self.with_base,
+            subjects=self._subjects(),
         )
         if len(cells) > _LIMIT_CELLS:
             raise UserError(f"The grid would have {len(cells)} pictures, at most {_LIMIT_CELLS} are drawn.")
         return cells
+
+    def _subjects(self) -> dict[str, str]:
+        count = len(self.subjects)
+        if count not in (0, 1, len(self.prompts)):
+            raise UserError(
+                f"There are {count_of(count, 'subject')} for {count_of(len(self.prompts), 'prompt')}. Give one for "
+                "each prompt in their order, one for all, or none to take each prompt's own."
+            )
+        subjects = list(self.subjects) * (len(self.prompts) if count == 1 else 1)
+        return dict(zip(self.prompts, subjects, strict=bool(count)))
 
     def comparison(self, out: Path) -> Comparison:
         """Return the plan.

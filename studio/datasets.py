@@ -9,9 +9,9 @@ from pathlib import Path
 
 from studio.library import Library
 from studio.resources import example_folder
-from trainers.card import check_name
 from trainers.data.listing import BESIDE, SUFFIXES, list_folder
 from trainers.errors import UserError
+from trainers.names import folder_of, names_in, usable_name
 from trainers.storage import new_folder
 
 _EXAMPLES = ("styles", "subjects")
@@ -24,12 +24,16 @@ def datasets_folder(library: Library) -> Path:
 
 def dataset_names(library: Library) -> list[str]:
     """Return the names of the studio's own datasets, sorted."""
-    folder = datasets_folder(library)
-    return (
-        sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name[0] != ".")
-        if folder.is_dir()
-        else []
-    )
+    return sorted(name for name, folder in names_in(datasets_folder(library)).items() if folder.is_dir())
+
+
+def dataset_folder(library: Library, name: str) -> Path:
+    """Return the folder of the dataset of that name, or where it would go.
+
+    Raises:
+        UserError: the name cannot be used.
+    """
+    return folder_of(datasets_folder(library), name)
 
 
 def example_datasets() -> dict[str, Path]:
@@ -66,7 +70,7 @@ def new_dataset(library: Library, name: str) -> Path:
     Raises:
         UserError: the name cannot be used, or is taken.
     """
-    folder = datasets_folder(library) / check_name(name)
+    folder = dataset_folder(library, name)
     if folder.exists():
         raise UserError(f"There is a dataset {name!r} already. Choose another name, or open it.")
     with new_folder(folder):
@@ -80,7 +84,7 @@ def copy_dataset(library: Library, source: Path, name: str) -> Path:
     Raises:
         UserError: the source holds no pictures, or the name cannot be used or is taken.
     """
-    target = datasets_folder(library) / check_name(name)
+    target = dataset_folder(library, name)
     if target.exists():
         raise UserError(f"There is a dataset {name!r} already. Choose another name, or open it.")
     listing = list_folder(source)
@@ -92,17 +96,13 @@ def copy_dataset(library: Library, source: Path, name: str) -> Path:
     return target
 
 
-def usable_name(text: str) -> str:
-    """Return a text as a name in the library, everything else as ``-``; ``dataset`` where nothing is left."""
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip(".-")[:80] or "dataset"
-
-
 def free_run_name(library: Library, wanted: str) -> str:
     """Return a name that neither a run nor an adapter has: the wanted one, with a number if need be."""
-    name, number = usable_name(wanted), 1
-    while any((place / name).exists() for place in (library.runs_folder, library.adapters_folder)):
+    first = usable_name(wanted, "run")
+    taken, name, number = {*names_in(library.runs_folder), *names_in(library.adapters_folder)}, first, 1
+    while name in taken:
         number += 1
-        name = f"{usable_name(wanted)}-{number}"
+        name = f"{first[:90]}-{number}"
     return name
 
 

@@ -15,7 +15,7 @@ from studio.report import Report
 from studio.resources import example_folder
 from studio.runs import Run, create_run, execute
 from studio.session import find_judge, find_references, open_session
-from studio.sheets import column_notes, prompt_words, sheet_cells
+from studio.sheets import column_notes, sheet_cells, subject_words
 from trainers.config import RunConfig, parse_config
 from trainers.storage import write_bytes, write_text
 
@@ -39,7 +39,7 @@ class DemoResult:
     scores: Path
     library: Library
     table: tuple[str, ...]
-    """Lines: for each look, how much of each style arrived and how much of the prompt survived."""
+    """Lines: for each look, how much of each style arrived and how much of the subject is left."""
 
 
 def run_demo(out: Path, report: Report, *, steps: int, device: str = "auto") -> DemoResult:
@@ -75,7 +75,7 @@ def train_style(library: Library, style: str, report: Report, *, steps: int, dev
             "sample_prompts": [next(iter(PROMPTS))],
         }
     )
-    run = Run(library.runs_folder / style, library)
+    run = Run(library.run_folder(style), library)
     if (run.folder / "config.yaml").exists() and _same(run.config(), config):
         if style in library.names() and run.state().get("status") == "done":
             report.say(f"The adapter {style!r} is there already.")
@@ -97,7 +97,7 @@ def _draw(out: Path, library: Library, report: Report, device: str) -> DemoResul
         references = find_references(session.adapters, judge, report)
         scored = render_grid(
             session.attachments,
-            plan_grid(_mixtures(), [1.0], list(PROMPTS), [1], template, asked=PROMPTS),
+            plan_grid(_mixtures(), [1.0], list(PROMPTS), [1], template, subjects=PROMPTS),
             judge,
             references,
             on_step=lambda done, total: report.progress("drawing", done, total),
@@ -106,17 +106,17 @@ def _draw(out: Path, library: Library, report: Report, device: str) -> DemoResul
     sheet = draw_sheet(
         sheet_cells(scored),
         title="One base, two styles learned from 24 pictures each, and their blends",
-        subtitle="style: 0 % is the base, 100 % its own pictures · prompt kept: CLIP-T of the noun, against the base",
+        subtitle="style: 0 % is the base, 100 % its own pictures · subject kept: 100 % is the base",
         column_notes=column_notes(scored, summaries),
     )
     grid, scores = out / "grid.png", out / "scores.csv"
     write_bytes(grid, png_bytes(sheet))
     write_text(scores, grid_csv(scored, judge))
     heads = "".join(f"{style:>14}" for style in references)
-    table = [f"{'':<34}{heads}{'prompt kept':>14}"]
+    table = [f"{'':<34}{heads}{'subject kept':>14}"]
     for summary in summaries:
         shares = "".join(f"{summary.style_shares[style]:>14.0%}" for style in references)
-        table.append(f"{summary.label:<34}{shares}{prompt_words(summary):>14}")
+        table.append(f"{summary.label:<34}{shares}{subject_words(summary):>14}")
     return DemoResult(grid, scores, library, tuple(table))
 
 

@@ -11,6 +11,7 @@ from studio.long_captions import long_caption_notes
 from studio.measure_step import MemoryMeter, cost_of, size
 from studio.resources import free_disk_bytes
 from studio.run_kinds._run_kind import Forecast
+from studio.training_prompts import prompt_sentences
 from trainers.adapter import parts_size_bytes
 from trainers.config import RunConfig, TrainingConfig
 from trainers.data.latents import encode_latents
@@ -44,6 +45,7 @@ def forecast_pictures(config: RunConfig, library: Library) -> Forecast:
         )
         facts |= pictures.facts()
         notes += [*(f"Left out: {sentence}" for sentence in pictures.bad), *pictures.notes]
+        notes += prompt_sentences(config, pictures)
     except UserError as error:
         problems.append(str(error))
     try:

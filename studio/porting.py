@@ -3,13 +3,14 @@
 The model libraries are loaded when something is done, not when this is imported.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from studio.library import Library
+from trainers.card import CARD_NAME, read_card
+from trainers.names import name_of, usable_name
 
 if TYPE_CHECKING:
     from pipelines.exporting import Exported
@@ -90,7 +91,9 @@ def export_adapter(
     )
 
 
-def usable_name(path: Path) -> str:
-    """Return a file's name with everything that a name in the library cannot hold as ``-``."""
-    stem = path.stem if path.suffix.lower() in (".safetensors", ".pt", ".pth", ".bin", ".ckpt") else path.name
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", stem).strip(".-")[:100] or "imported"
+def name_from(path: Path) -> str:
+    """Return what an adapter's file or folder is called, with everything that no name can hold as ``-``."""
+    if (path / CARD_NAME).is_file():
+        return read_card(path).name
+    stem = path.stem if path.suffix.lower() in (".safetensors", ".pt", ".pth", ".bin", ".ckpt") else path.resolve().name
+    return usable_name(name_of(stem), "imported")

@@ -232,7 +232,7 @@ class Scheduler:
 
     def _lane(self, name: str) -> str:
         try:  # unchecked: checking loads the model libraries, which the page's process never does
-            return lane(str(read_config(self.library.runs_folder / name / CONFIG_NAME).get("device", "auto")))
+            return lane(str(read_config(self.library.run_folder(name) / CONFIG_NAME).get("device", "auto")))
         except UserError:
             return "cpu"  # broken settings: its own process says what is wrong with them
 
@@ -269,7 +269,7 @@ def start_worker(run: Run) -> subprocess.Popen[bytes]:
 
 
 def _run(library: Library, name: str) -> Run:
-    return Run(library.runs_folder / name, library)
+    return Run(library.run_folder(name), library)
 
 
 def _status(library: Library, name: str) -> str:

@@ -1,17 +1,18 @@
 """The same run in three ways: as YAML, as the command line, and as Python."""
 
 import pprint
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from studio.library import Library
+from studio.proposals import proposed
 from studio.run_kinds import RunKind, kind_of
 from trainers.config import config_as_yaml
 
 _REPEATED = {"sample_prompts": "sample-prompt"}
 
 
-def views_of(values: Mapping[str, Any]) -> dict[str, str]:
+def views_of(values: Mapping[str, Any], library: Library | None = None) -> dict[str, str]:
     """Return ``yaml`` (every setting written out), ``command`` and ``python`` (what differs from the defaults).
 
     Raises:
@@ -19,10 +20,14 @@ def views_of(values: Mapping[str, Any]) -> dict[str, str]:
     """
     kind = kind_of(values)
     config = kind.parse(values)
-    return {"yaml": config_as_yaml(config), "command": as_command(kind, values), "python": as_python(kind, values)}
+    return {
+        "yaml": config_as_yaml(config),
+        "command": as_command(kind, values, library),
+        "python": as_python(kind, values, library),
+    }
 
 
-def as_command(kind: RunKind, values: Mapping[str, Any]) -> str:
+def as_command(kind: RunKind, values: Mapping[str, Any], library: Library | None = None) -> str:
     """Return the command that starts the run; empty for a kind without one."""
     if not kind.command:
         return ""
@@ -32,11 +37,12 @@ def as_command(kind: RunKind, values: Mapping[str, Any]) -> str:
             words += _part_words(value)
         elif name != "kind":
             words += _field_words(name, value)
-    return " ".join(["studio", kind.command, *(shlex.quote(word) for word in words)])
+    return proposed([*kind.command.split(), *words], library)
 
 
-def as_python(kind: RunKind, values: Mapping[str, Any]) -> str:
+def as_python(kind: RunKind, values: Mapping[str, Any], library: Library | None = None) -> str:
     """Return a script that does the run."""
+    folder = repr(str(library.folder)) if library is not None and library.option() else None
     settings = pprint.pformat({"kind": kind.name, **values}, indent=4, width=100, sort_dicts=False)
     return (
         "from studio.library import open_library\n"
@@ -46,7 +52,7 @@ def as_python(kind: RunKind, values: Mapping[str, Any]) -> str:
         f"settings = {settings}\n"
         "config = kind_of(settings).parse(settings)\n"
         "with Terminal() as report:\n"
-        "    print(execute(create_run(open_library(None), config), report))\n"
+        f"    print(execute(create_run(open_library({folder}), config), report))\n"
     )
 
 

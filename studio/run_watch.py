@@ -52,7 +52,7 @@ def run_rows(library: Library, queue: RunQueue) -> list[RunRow]:
         waiting = queue.waiting()
     except UserError:
         waiting = []
-    rows = [_row(Run(library.runs_folder / name, library), waiting) for name in open_run_names(library)]
+    rows = [_row(Run(library.run_folder(name), library), waiting) for name in open_run_names(library)]
     rows.sort(key=lambda row: row.updated, reverse=True)
     return sorted(rows, key=lambda row: (min(_ORDER.index(row.status), 4), row.place))
 

@@ -23,13 +23,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from studio.library import Library, open_run_names
+from studio.library import Library
+from studio.proposals import proposed
 from studio.report import Report
 from studio.run_control import Control, forget_requests
 from studio.run_kinds import RunKind, kind_of
-from trainers.card import check_name
 from trainers.config import config_as_yaml, read_config
 from trainers.errors import UserError, unknown
+from trainers.names import composed, name_of
+from trainers.paths import path_of
 from trainers.storage import (
     disk_errors,
     folder_is_locked,
@@ -61,7 +63,7 @@ class Run:
     @property
     def name(self) -> str:
         """The run's name, which its adapter gets."""
-        return self.folder.name
+        return name_of(self.folder.name)
 
     def kind(self) -> RunKind:
         """Return what kind of run it is."""
@@ -175,12 +177,13 @@ def check_new_run(library: Library, name: str, *, makes_adapter: bool = True) ->
     """
     if makes_adapter:
         library.new_adapter_folder(name)
-    folder = library.runs_folder / check_name(name)
+    folder = library.run_folder(name)
     if (folder / CONFIG_NAME).exists():
         there = Run(folder, library)
+        on = proposed([*there.kind().command.split(), "--resume", name], library)
         raise UserError(
-            f"There is a run {name!r} already ({there.status()}). Continue it with 'studio {there.kind().command} "
-            f"--resume {name}', remove it with 'studio remove {name}', or choose another --name."
+            f"There is a run {name!r} already ({there.status()}). Choose another --name, remove it with "
+            f"{proposed(['remove', name], library)} or go on with {on}"
         )
     return folder
 
@@ -191,10 +194,12 @@ def find_run(library: Library, name: str) -> Run:
     Raises:
         UserError: there is none.
     """
-    for folder in (library.runs_folder / name, Path(name).expanduser()):
-        if (folder / CONFIG_NAME).is_file():
-            return Run(folder, library)
-    raise unknown("Run", name, open_run_names(library), f"The library is {library.folder}.")
+    there, kept = library.runs(), composed(name)
+    if kept in there:
+        return Run(there[kept], library)
+    if (path_of(name) / CONFIG_NAME).is_file():
+        return Run(path_of(name), library)
+    raise unknown("Run", name, there, f"The library is {library.folder}.")
 
 
 def execute(
@@ -237,7 +242,7 @@ def discard_unstarted(run: Run) -> None:
     """Remove a run that failed before its first step, so that a mistake in the input leaves nothing behind."""
     if not (run.folder / METRICS_NAME).exists() and not run.checkpoints.exists():
         with contextlib.suppress(UserError):  # another process took it over
-            run.library.remove_run(run.folder.name)
+            run.library.remove_run(run.name)
         with contextlib.suppress(OSError):  # not empty: others live there
             run.library.runs_folder.rmdir()
             run.library.folder.rmdir()

@@ -1,7 +1,7 @@
 """Find a blend's weights: draw with many, score them against stated goals, and keep every trial.
 
 A trial's score is the smallest of its shares of the goals: how much of each adapter's style arrived, and how much of
-the prompt survived, each divided by what was asked for. Raising the smallest is what keeps one style from drowning the
+the subject is left, each divided by what was asked for. Raising the smallest is what keeps one style from drowning the
 other. The first trials are spread evenly (Sobol 1967), the others lie around the best so far, ever closer.
 """
 
@@ -18,19 +18,22 @@ from pipelines.compare.grid import plan_grid
 from pipelines.compare.scores import LookSummary, render_grid, summarise
 from pipelines.generate import PictureRequest
 from pipelines.judge import Judge
+from pipelines.prompt_notes import note_sentences
 from pipelines.recipe import Recipe, content_hash
 from studio.commands._command import numbers
 from studio.library import Library, parse_adapters
 from studio.report import Report
 from studio.session import Session, find_judge, find_references, open_session
-from trainers.card import check_name
+from trainers.data.plain_text import plain_values
 from trainers.errors import UserError
+from trainers.names import folder_of
+from trainers.seeds import seed_from
 from trainers.storage import write_text
 
 PROMPT = "prompt"
 _LOWEST, _HIGHEST = 0.0, 1.5
 _EVEN_SHARE = 0.5
-_MEASURE = 2
+_MEASURE = 3
 """Raised when a trial's scores change their meaning, so that older trials are not compared with new ones."""
 
 
@@ -60,7 +63,7 @@ def search_weights(library: Library, recipe: Recipe, options: argparse.Namespace
         raise UserError("--search needs at least one trial and one --prompt to draw with.")
     names = check_searchable(recipe)
     goals = _goals(options.goal, names)
-    seeds = [int(seed) for seed in numbers(options.seeds, int, "--seeds")]
+    seeds = [int(seed) for seed in numbers(options.seeds, seed_from, "--seeds")]
     search = Search(
         trials_file(library, options.name),
         names,
@@ -71,6 +74,8 @@ def search_weights(library: Library, recipe: Recipe, options: argparse.Namespace
         options.guidance,
         options.search,
     )
+    for sentence in note_sentences({f"prompt {prompt!r}": prompt for prompt in options.prompts}):
+        report.say(sentence)
     judge = find_judge(options.judge, options.base, options.device)
     with open_session(
         library, options.base, names, report, device=options.device, precision=options.precision
@@ -84,7 +89,7 @@ def search_weights(library: Library, recipe: Recipe, options: argparse.Namespace
 
 def trials_file(library: Library, name: str) -> Path:
     """Return where a search of that name keeps its trials."""
-    return library.folder / "searches" / check_name(name) / "trials.jsonl"
+    return folder_of(library.folder / "searches", name) / "trials.jsonl"
 
 
 def check_searchable(recipe: Recipe) -> list[str]:
@@ -149,10 +154,10 @@ class Search:
                 on_step=lambda done, total: report.progress(f"trial {len(trials) + 1} of {self.count}", done, total),
             )
             summary = summarise(scored, references)[-1]
-            if summary.prompt_kept is None and not said:
+            if summary.subject_kept is None and not said:
                 said = True
-                report.say("The judge sees little of the prompts in the base's own pictures, so that no share of its "
-                           "CLIP-T can be given; the prompt counts as 1 + CLIP-T - CLIP-T of the base.")  # fmt: skip
+                report.say("The judge sees little of the prompts' subjects in the base's own pictures, so that no "
+                           "share can be given; the prompt counts as 1 + CLIP-T - CLIP-T of the base.")  # fmt: skip
             scores = {**summary.style_shares, PROMPT: prompt_share(summary)}
             trials.append(Trial(weights, scores, _score(scores, self.goals), key))
             _write_trials(self.path, trials)
@@ -161,14 +166,14 @@ class Search:
 
 
 def prompt_share(summary: LookSummary) -> float:
-    """Return how much of the prompt survived; 1 is what the base shows of it.
+    """Return how much of the prompts' subjects is left; 1 is what the base shows of them.
 
-    The share of the base's CLIP-T; where the base's own is too small for one, 1 plus the difference.
+    `LookSummary.subject_kept`; where the base's own pictures give none, 1 plus the change of CLIP-T.
     """
-    if summary.prompt_kept is not None:
-        return summary.prompt_kept
-    assert summary.prompt_change is not None, "a search draws the base too"
-    return 1 + summary.prompt_change
+    if summary.subject_kept is not None:
+        return summary.subject_kept
+    assert summary.subject_change is not None, "a search draws the base too"
+    return 1 + summary.subject_change
 
 
 def _score(scores: Mapping[str, float], goals: Mapping[str, float]) -> float:
@@ -204,7 +209,8 @@ def _read_trials(path: Path) -> list[Trial]:
     if not path.is_file():
         return []
     try:
-        return [Trial(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = path.read_text(encoding="utf-8").split("\n")  # no other line end: prompts may hold such
+        return [Trial(**plain_values(json.loads(line), f"The trials in {path}")) for line in lines if line]
     except (ValueError, TypeError) as error:
         raise UserError(f"The trials in {path} cannot be read: {error}. Remove the file to begin again.") from error
 

@@ -10,13 +10,13 @@ from pipelines.compare.sheet import SheetCell
 def sheet_cells(scored: Sequence[ScoredCell]) -> list[SheetCell]:
     """Return the cells with their scores as lines."""
     return [
-        SheetCell(item.cell.row, item.cell.column, item.picture, (_prompt_line(item), *_style_lines(item)))
+        SheetCell(item.cell.row, item.cell.column, item.picture, (_subject_line(item), *_style_lines(item)))
         for item in scored
     ]
 
 
 def column_notes(page: Sequence[ScoredCell], summaries: Sequence[LookSummary]) -> dict[str, list[str]]:
-    """Return the lines under each column's label: how much of each style arrived, how much of the prompt survived.
+    """Return the lines under each column's label: how much of each style arrived, how much of the subject is left.
 
     Args:
         page: the cells of one sheet; a column that shows several looks has no lines.
@@ -32,18 +32,20 @@ def column_notes(page: Sequence[ScoredCell], summaries: Sequence[LookSummary]) -
 def summary_lines(summary: LookSummary) -> list[str]:
     """Return one look's means as lines."""
     lines = [f"{name} style {share:.0%}" for name, share in summary.style_shares.items() if math.isfinite(share)]
-    kept = prompt_words(summary)
-    return [*lines, kept if summary.prompt_kept is None else f"prompt kept {kept}"]
+    kept = subject_words(summary)
+    return [*lines, kept if summary.subject_kept is None else f"subject kept {kept}"]
 
 
-def prompt_words(summary: LookSummary) -> str:
-    """Return the share of the prompt that survived, else the CLIP-T itself."""
-    return f"CLIP-T {summary.prompt_score:.3f}" if summary.prompt_kept is None else f"{summary.prompt_kept:.0%}"
+def subject_words(summary: LookSummary) -> str:
+    """Return the share of the subject that is left with its interval, else the CLIP-T itself."""
+    if summary.subject_kept is None:
+        return f"CLIP-T {summary.subject_score:.3f}"
+    width = f" ± {summary.kept_half_width:.0%}" if math.isfinite(summary.kept_half_width) else ""
+    return f"{summary.subject_kept:.0%}{width}"
 
 
-def _prompt_line(item: ScoredCell) -> str:
-    what = "" if item.cell.asked == item.cell.request.prompt else f" {item.cell.asked}"
-    return f"CLIP-T{what} {item.prompt_score:.3f}"
+def _subject_line(item: ScoredCell) -> str:
+    return f"CLIP-T {item.cell.subject} {item.subject_score:.3f}"
 
 
 def _style_lines(item: ScoredCell) -> list[str]:

@@ -2,16 +2,17 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from pipelines.perplexity import Perplexity, perplexity
 from pipelines.text_generate import Answer, TextRequest, generate_texts
 from studio.library import parse_adapters
 from studio.text_session import TextSession
-from trainers.data.texts import HELD_OUT, TextRow, read_texts
+from trainers.data.texts import HELD_OUT, TextData, TextRow, read_texts
 from trainers.errors import UserError
+from trainers.paths import path_of
 
 BASE = "base"
+_FORESEEN = ("messages", "prompt_completion", "alpaca", "text")
 
 
 @dataclass(frozen=True)
@@ -77,15 +78,15 @@ def compare_texts(
     return TextComparison(tuple(columns), rows, tuple(measured) if held_out else None)
 
 
-def read_held_out(path: str) -> tuple[TextRow, ...]:
+def read_held_out(path: str) -> TextData:
     """Read texts to measure on: a file, or a folder with ``held_out.jsonl``.
 
     Raises:
         UserError: the file cannot be used, or is of a form that has no texts to foresee.
     """
-    data = read_texts(Path(path).expanduser(), HELD_OUT)
-    if data.form.name not in ("messages", "prompt_completion", "alpaca", "text"):
+    data = read_texts(path_of(path), HELD_OUT, _FORESEEN)
+    if data.form.name not in _FORESEEN:
         raise UserError(
             f"{data.path} holds {data.form.title}; chats, prompts with completions or plain texts are needed."
         )
-    return data.rows
+    return data

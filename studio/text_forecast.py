@@ -7,7 +7,7 @@ from studio.forecast import OUT_OF_MEMORY, part_fact
 from studio.library import Library
 from studio.measure_step import MemoryMeter, cost_of, size
 from studio.run_kinds._run_kind import Forecast
-from studio.text_worker import TrainingTexts, load_base_of, read_training_texts
+from studio.text_worker import TrainingTexts, held_out_notes, load_base_of, read_training_texts
 from trainers.adapter import parts_size_bytes
 from trainers.errors import UserError
 from trainers.loop import begin, trained_parts
@@ -39,13 +39,13 @@ def forecast_text(config: TextConfig, library: Library) -> Forecast:
         if texts is not None:
             task = make_task(config, base, texts.training.rows)
             facts |= task.facts()
-            notes += task.notes
+            notes += [*task.notes, *held_out_notes(task, texts)]
             training = begin(config, task)
             facts |= {part: part_fact(config, training, part) for part in config.parts}
             size_bytes = parts_size_bytes(trained_parts(training))
             facts["adapter file"] = size(size_bytes)
             seen = config.steps * config.batch_size * config.accumulation
-            facts["passes"] = f"{seen / len(texts.training.rows):.1f} per row"
+            facts["passes"] = f"{seen * len(task.marks) / len(task.examples):.1f} per row"
             cost = cost_of(training, meter, size_bytes, library.folder)
             facts |= cost.facts()
             problems += cost.problems()

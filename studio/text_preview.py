@@ -57,7 +57,7 @@ class TextPreview:
     histogram: Sequence[tuple[int, int, int]]
     """(fewest tokens, most tokens, number of examples), rising; of all examples, before anything is cut."""
     count: int
-    """Of all rows; those of pairs have two examples each."""
+    """Of the rows that are learned from; those of pairs have two examples each."""
     per_row: int
     """Examples of one row."""
 
@@ -87,7 +87,7 @@ def preview_texts(
     base = load(config)
     task = make_task(config, base, texts.training.rows)
     per_row = len(task.marks)
-    count = len(task.lengths) // per_row
+    count = len(task.examples) // per_row
     if rows and first >= count > 0:
         raise UserError(f"There is no row {first + 1:,}: the data has {count:,}. Begin at one of these.")
     wanted = range(first * per_row, min((first + rows) * per_row, len(task.examples)))

@@ -28,7 +28,7 @@ from trainers.preflight import check_parts
 from trainers.stages import TextTask, find_stage, make_task
 from trainers.storage import sha256_of_file
 from trainers.text_config import TextConfig
-from trainers.wording import count_and_name, count_of
+from trainers.wording import count_and_name, count_of, listed
 
 _SAMPLES = 4
 
@@ -51,11 +51,8 @@ class TrainingTexts:
         return found
 
     def notes(self) -> list[str]:
-        """Return sentences on columns that are not read, and on files that look like more of the data."""
-        read = [data for data in (self.training, self.held_out) if data is not None]
-        notes = [
-            f"Columns of {data.path.name} that are not used: {', '.join(data.unused)}." for data in read if data.unused
-        ]
+        """Return sentences on what in the files, and which files beside them, is passed over."""
+        notes = [note for data in (self.training, self.held_out) if data is not None for note in data.notes()]
         why = "of texts is not read", "of texts are not read"
         return notes + ([count_and_name(self.passed_over, "other file", *why)] if self.passed_over else [])
 
@@ -66,11 +63,12 @@ def read_training_texts(config: TextConfig) -> TrainingTexts:
     Raises:
         UserError: a file is missing or broken, or its form is none that the stage learns from.
     """
-    stage, data = find_stage(config.stage), read_texts(Path(config.data))
+    stage = find_stage(config.stage)
+    data = read_texts(Path(config.data), wanted=stage.forms)
     place = Path(config.validation) if config.validation is not None else held_out_file(Path(config.data))
     if config.validation is None and place is not None and place.resolve() == data.path.resolve():
         place = None  # the held-out file itself is trained on, on purpose
-    held = read_texts(place, HELD_OUT) if place is not None else None
+    held = read_texts(place, HELD_OUT, stage.forms) if place is not None else None
     for found in (data, held):
         if found is not None and found.form.name not in stage.forms:
             wanted = ", ".join(FORMS[name].title for name in stage.forms)
@@ -82,6 +80,16 @@ def read_training_texts(config: TextConfig) -> TrainingTexts:
     there = sorted(Path(config.data).iterdir()) if Path(config.data).is_dir() else []
     others = [path.name for path in there if path.suffix.lower() in ENDINGS and path.name not in read]
     return TrainingTexts(data, held, others)
+
+
+def held_out_notes(task: TextTask, texts: TrainingTexts) -> list[str]:
+    """Return sentences on what of the held-out texts is not measured.
+
+    Raises:
+        UserError: none of them can be.
+    """
+    held = texts.held_out
+    return [f"{held.path.name}: {note}" for note in task.about_held_out(held.rows)] if held is not None else []
 
 
 def load_base_of(config: TextConfig) -> TextBase:
@@ -105,7 +113,7 @@ def work(run: Run, journal: Journal, control: Control) -> Path | None:
     task = make_task(config, base, texts.training.rows)
     for what, found in task.facts().items():
         journal.say(f"{what}: {found}")
-    for note in (*texts.notes(), *task.notes):
+    for note in (*texts.notes(), *task.notes, *held_out_notes(task, texts)):
         journal.say(f"Note: {note}")
     check_unchanged(run, base, _digests(texts), ("validation", "sample_tokens", "trust_remote_code"))
     scores: dict[str, float] = {}
@@ -144,6 +152,8 @@ def _evaluation(
         prompts = [TextRow("prompt", messages=({"role": "user", "content": text},)) for text in config.sample_prompts]
     else:
         prompts = task.prompts(_SAMPLES)
+        if prompts:
+            journal.say(f"sample prompts: {listed(row.where for row in prompts)}")
 
     def sample() -> dict[str, bytes]:
         lines = task.show(prompts) or _answers(journal, config, training, live, prompts)
@@ -168,6 +178,7 @@ def _answers(
         TextRequest(
             prompt=row.text,
             messages=row.messages,
+            tools=row.tools,
             plain=not row.messages,
             weights={config.name: 1.0},
             maximum_tokens=config.sample_tokens,

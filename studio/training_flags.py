@@ -229,7 +229,7 @@ def train_from_options(options: argparse.Namespace, training: Training) -> int:
     if adapter is None:
         return 130
     if (command := run.kind().tried_by) is not None:
-        print(f"Try it: {command(adapter)}")
+        print(f"Try it: {command(run.config(), run.library)}")
     return 0
 
 

@@ -12,17 +12,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pipelines.base_card import base_card
 from pipelines.families import LoadedBase
 from studio.measure_step import size
+from studio.proposals import proposed
 from studio.run_control import Control
 from studio.runs import Journal, Run
 from trainers.adapter import Adapter, AdapterPart, parts_size_bytes, write_adapter
-from trainers.card import AdapterCard, BaseCard, HeadCard, PartCard
+from trainers.card import AdapterCard, HeadCard, PartCard
 from trainers.checkpoint import newest_checkpoint, write_checkpoint
 from trainers.config import PartConfig, TrainingConfig
 from trainers.errors import UserError
 from trainers.loop import Step, Training, restore, snapshot, train, trained_parts
 from trainers.methods import find_method
+from trainers.names import name_of
 from trainers.stages import VALIDATION
 from trainers.storage import write_bytes
 from trainers.wording import count_of
@@ -83,7 +86,7 @@ def run_steps(run: Run, journal: Journal, training: Training, control: Control, 
         if stopping:
             journal.say(
                 f"Stopped after step {step.step} of {config.steps}; the work is kept. Continue with "
-                f"'studio {run.kind().command} --resume {run.name}'."
+                f"{proposed([*run.kind().command.split(), '--resume', run.name], run.library)}"
             )
             return False
     return True
@@ -119,7 +122,7 @@ def check_unchanged(run: Run, base: LoadedBase, data: Mapping[str, str], free: t
     changed = [what for what, value in now.items() if before.get(what, value) != value]
     if changed:
         raise UserError(
-            f"The run {run.folder.name!r} cannot be resumed: its {' and '.join(changed)} changed since it began. "
+            f"The run {run.name!r} cannot be resumed: its {' and '.join(changed)} changed since it began. "
             "Put them back, or start a new run under another --name."
         )
     run.update(inputs=now)
@@ -141,12 +144,7 @@ def write_trained(
     config = training.config
     card = AdapterCard(
         name=config.name,
-        base=BaseCard(
-            name=base.name,
-            family=base.family,
-            fingerprint=base.fingerprint,
-            widths=dict(base.widths),
-        ),
+        base=base_card(base),
         parts={part: _part_card(plan) for part, plan in config.parts.items()},
         triggers=triggers,
         data=dict(data),
@@ -169,7 +167,7 @@ def write_trained(
 def _part_card(plan: PartConfig) -> PartCard:
     """Return what the card says of a part; adapters that it was built on lose their folders' paths."""
     names = {
-        name: [Path(folder).name for folder in plan.settings[name]]
+        name: [name_of(Path(folder).name) for folder in plan.settings[name]]
         for name in find_method(plan.method).settings.naming_adapters()
     }
     return PartCard(method=plan.method, settings={**plan.settings, **names})
@@ -216,7 +214,8 @@ def say_parts(journal: Journal, training: Training) -> None:
         )
     size_bytes = parts_size_bytes(trained_parts(training))
     most = f"at most (its {' and '.join(dict.fromkeys(shrinking))} may end smaller) " if shrinking else ""
-    journal.say(f"The adapter's tensors will take {most}{size(size_bytes)}. {count_of(config.steps, 'step')}.")
+    steps = count_of(config.steps, "step")
+    journal.say(f"The adapter's tensors will take {most}{size(size_bytes)}. {steps}, seed {config.seed}.")
 
 
 def _record(journal: Journal, step: Step) -> None:

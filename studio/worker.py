@@ -15,6 +15,7 @@ from pipelines.picture_file import png_bytes
 from studio.long_captions import long_caption_notes
 from studio.run_control import Control
 from studio.runs import Journal, Run
+from studio.training_prompts import prompt_sentences
 from studio.training_work import (
     Evaluation,
     check_unchanged,
@@ -40,6 +41,8 @@ def work(run: Run, journal: Journal, control: Control) -> Path | None:
     config = run.config()
     pictures = read_folder(Path(config.data), prompt=config.prompt, trigger=config.trigger, skip_bad=config.skip_bad)
     _say_pictures(journal, pictures)
+    for sentence in prompt_sentences(config, pictures):
+        journal.say(sentence)
     base = load_picture_base(config.base, device=config.device, precision=config.precision)
     check_parts(config, base)
     check_unchanged(run, base, {"pictures": _digest(pictures.pictures)}, _FREE_SETTINGS)

@@ -9,6 +9,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
+from pipelines.base_card import base_card
 from pipelines.families import LoadedBase
 from trainers.adapter import Adapter, AdapterPart, config_as_json, write_adapter
 from trainers.card import AdapterCard, BaseCard, PartCard
@@ -130,7 +131,7 @@ def demands(
 
 def card_for(base: LoadedBase, name: str, parts: Mapping[str, Any], method: str = "lora") -> AdapterCard:
     """Return a card that says that the adapter belongs to the base."""
-    facts = BaseCard(name=base.name, family=base.family, fingerprint=base.fingerprint, widths=dict(base.widths))
+    facts = base_card(base)
     return AdapterCard(name=name, base=facts, parts={part: PartCard(method=method) for part in parts})
 
 

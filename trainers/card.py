@@ -2,11 +2,12 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from trainers.errors import UserError
+from trainers.names import check_name, composed
 from trainers.storage import read_json
 
 CARD_NAME = "adapter.json"
@@ -31,6 +32,9 @@ class BaseCard(BaseModel):
     family: str
     fingerprint: str = Field(description="SHA-256 over the base's weights.")
     widths: dict[str, int] = Field(description="Shape facts that another base must share to carry the adapter.")
+    unet_layers: tuple[int, ...] = Field(
+        (), description="Layers of each level of the UNet, by which blocks are counted; empty where there is none."
+    )
 
 
 class ParentCard(BaseModel):
@@ -93,7 +97,7 @@ class AdapterCard(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format_version: Literal[1] = 1
-    name: str
+    name: Annotated[str, AfterValidator(composed)]
     created: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     base: BaseCard
     parts: dict[str, PartCard]
@@ -107,21 +111,6 @@ class AdapterCard(BaseModel):
     )
     versions: dict[str, str] = Field(default_factory=dict)
     scores: dict[str, float] = Field(default_factory=dict)
-
-
-def check_name(name: str) -> str:
-    """Return the name if it can be a folder's name everywhere.
-
-    Raises:
-        UserError: it is empty, too long, starts with a dot or dash, or holds another character than letters, digits,
-            ``_``, ``-`` and ``.``.
-    """
-    if not name or len(name) > 100 or name[0] in ".-" or not set(name) <= NAME_CHARACTERS:
-        raise UserError(
-            f"The name {name!r} cannot be used. Take up to 100 letters, digits, '_', '-' or '.', beginning with a "
-            "letter or digit."
-        )
-    return name
 
 
 def read_card(folder: Path) -> AdapterCard:

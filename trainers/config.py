@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, overload
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from trainers.card import check_name
+from trainers.data.plain_text import plain_values
 from trainers.errors import UserError, problem_sentence, raise_problems
 from trainers.lr_schedulers import lr_schedulers
 from trainers.methods import MethodSettings, find_method
+from trainers.names import check_name, composed
 from trainers.optimizers import optimizers
 from trainers.registry import OneOf
+from trainers.seeds import drawn_seed
 
 _HEADLINE = "The run's settings cannot be used:"
 _POCKET = "pocket"
@@ -69,7 +71,7 @@ class TrainingConfig(_Frozen):
 
     base: str = Field(_POCKET, description="Base model: pocket, a folder in diffusers layout, or a hub id.")
     data: str = Field(description="Folder of pictures with captions.")
-    name: str = Field(description="Name of the adapter and of its run.")
+    name: Annotated[str, AfterValidator(composed)] = Field(description="Name of the adapter and of its run.")
     parts: dict[str, PartConfig] = Field(min_length=1, description="What is trained, by part.")
     steps: int = Field(250, ge=1, le=1_000_000, description="Number of optimiser steps.")
     batch_size: int = Field(4, ge=1, le=4096, description="Examples per step on each device.")
@@ -81,7 +83,9 @@ class TrainingConfig(_Frozen):
     )
     warmup_steps: int = Field(10, ge=0, description="Steps in which the learning rate rises from zero.")
     maximum_gradient_norm: float = Field(1.0, gt=0, description="Longer gradients are shortened to this norm.")
-    seed: int = Field(0, ge=0, lt=2**31, description="Seed of everything random.")
+    seed: Annotated[int, Field(ge=-1, lt=2**31), AfterValidator(drawn_seed)] = Field(
+        0, description="Seed of everything random; -1 draws one, which is kept."
+    )
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto",
@@ -188,6 +192,7 @@ def parse_config(values: Mapping[str, Any], model: type[Any] = RunConfig) -> Any
     Raises:
         UserError: listing every unknown key and every value out of range, those of the parts' methods too.
     """
+    plain_values(values, "The run's settings")
     if "parts" in values:
         check_parts_shape(values["parts"])
     try:
@@ -269,7 +274,7 @@ def read_config(path: Path) -> dict[str, Any]:
         raise UserError(f"The config {path} cannot be read: {reason}.") from error
     if not isinstance(values, dict):
         raise UserError(f"The config {path} must be a mapping of settings, such as 'steps: 250'.")
-    return values
+    return plain_values(values, f"The config {path}")
 
 
 def config_as_yaml(config: TrainingConfig) -> str:

@@ -5,7 +5,7 @@ import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from trainers.wording import LIMIT_LISTED, listed
+from trainers.wording import LIMIT_LISTED, listed, nearest_multiples
 
 _EXPECTED: Mapping[str, str] = {
     "bool": "yes or no is expected; write true or false",
@@ -20,7 +20,7 @@ _EXPECTED: Mapping[str, str] = {
     "list": "a list is expected, such as [FIRST, SECOND]",
     "literal_error": "{expected} is expected; take one of them",
     "model": "settings with values are expected, such as KEY: VALUE",
-    "multiple_of": "a multiple of {multiple_of:g} is expected; round it",
+    "multiple_of": "a multiple of {multiple_of:g} is expected; take {near}",
     "string": "a text is expected; write it in quotes",
     "too_long": "at most {max_length} are expected, not {actual_length}; leave some out",
     "too_short": "at least {min_length} is expected, not {actual_length}; add one",
@@ -75,7 +75,10 @@ def _expectation(item: Mapping[str, Any]) -> str:
     if kind == "literal_error" and " or " not in item["ctx"]["expected"]:
         template = "{expected} is expected"
     if template:
-        return template.format(**item.get("ctx", {}))
+        context = dict(item.get("ctx", {}))
+        if kind == "multiple_of":
+            context["near"] = nearest_multiples(float(item["input"]), context["multiple_of"])
+        return template.format(**context)
     said = item["msg"].removeprefix("Value error, ").removeprefix("Input ")
     return str(said[:1].lower() + said[1:])
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from trainers.data.plain_text import plain_values
 from trainers.errors import UserError
 
 TEMPORARY_PREFIX = ".tmp-"
@@ -65,8 +66,19 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_text(path: Path, content: str) -> None:
-    """Replace a text file atomically, as UTF-8."""
-    write_bytes(path, content.encode())
+    """Replace a text file atomically, as UTF-8.
+
+    Raises:
+        UserError: half a character is in it, which no border kept out; or the disk is full.
+    """
+    try:
+        encoded = content.encode()
+    except UnicodeEncodeError as error:
+        line = content.count("\n", 0, error.start) + 1
+        raise UserError(
+            f"Cannot write {path}: its line {line} would not be plain text (a broken character)."
+        ) from error
+    write_bytes(path, encoded)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -83,7 +95,7 @@ def read_json(path: Path, what: str) -> Any:
     try:
         if path.stat().st_size > _LIMIT_JSON_BYTES:
             raise UserError(f"The {what} {path} has more than {_LIMIT_JSON_BYTES:,} bytes, so it is not read.")
-        return json.loads(path.read_text(encoding="utf-8"))
+        return plain_values(json.loads(path.read_text(encoding="utf-8")), f"The {what} {path}")
     except FileNotFoundError as error:
         raise UserError(f"The {what} {path} does not exist.") from error
     except (OSError, ValueError, RecursionError) as error:

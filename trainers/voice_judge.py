@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from trainers.data.plain_text import plain_text
 from trainers.errors import UserError
 
 FEATURES = 2048
@@ -85,14 +86,14 @@ def voice_texts(path: Path) -> list[str]:
         UserError: the file is not there, or a line is no chat with an assistant's answer.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").rstrip("\n").split("\n")  # no other line end: texts may hold such
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"The examples {path} cannot be read: {error}. Give a .jsonl file of chats.") from error
     texts = []
     for number, line in enumerate(lines, start=1):
         try:
             said = [m["content"] for m in json.loads(line)["messages"] if m["role"] == "assistant"]
-            texts.append(str(said[-1]))
+            texts.append(plain_text(str(said[-1]), f"Line {number} of {path}"))
         except (ValueError, KeyError, TypeError, IndexError) as error:
             raise UserError(
                 f"Line {number} of {path} is no chat that ends in an answer. "

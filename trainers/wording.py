@@ -13,6 +13,12 @@ def listed(names: Iterable[str], limit: int = LIMIT_LISTED) -> str:
     return ", ".join(found[:limit]) + rest
 
 
+def nearest_multiples(value: float, step: float) -> str:
+    """Return the multiples of a step below and above a value, such as ``576 or 640``; the step itself below that."""
+    below = value // step * step
+    return f"{below:g} or {below + step:g}" if below else f"{step:g}"
+
+
 def count_of(number: int, noun: str) -> str:
     """Return a count with its noun, such as ``1 step`` and ``3,000 steps``."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pipelines.blocks import ALL_OTHERS
+from pipelines.compare.subject import subject_of
 from pipelines.generate import PictureRequest
 from pipelines.recipe import Recipe, parse_recipe
 from trainers.errors import UserError, unknown
+from trainers.seeds import drawn_seed
 from trainers.wording import count_of
 
 LOOK_AXES = ("adapter", "method", "rank", "step", "blend", "block", "weight")
@@ -42,8 +44,8 @@ class Cell:
     look: str
     """What means are taken over: all but prompt and seed."""
     request: PictureRequest
-    asked: str
-    """The text of CLIP-T: the prompt, or the part of it that every look should keep."""
+    subject: str
+    """The part of the prompt that every look should keep."""
     page: str = ""
     base: str = ""
     """The base as the user called it; empty where only one is used."""
@@ -68,7 +70,7 @@ def plan_grid(
     pages: Sequence[str] = (),
     more: Mapping[str, Sequence[Any]] | None = None,
     with_base: bool = False,
-    asked: Mapping[str, str] | None = None,
+    subjects: Mapping[str, str] | None = None,
 ) -> list[Cell]:
     """Return the cells of a grid, page by page and row by row.
 
@@ -84,15 +86,19 @@ def plan_grid(
             SVD. ``step``: steps of checkpoints, or ``final``. ``blend``: a blend's name with settings behind it, such
             as ``ties density=0.4``. ``block``: where the adapter acts alone, ``-NAME`` where it does not, or ``all``.
         with_base: add a row or column without any adapter where no weight of 0 makes one.
-        asked: for a prompt, the text that its pictures are scored against; empty means the prompt itself. A style that
-            drops colour cannot keep "a red boat", but it can keep "a boat".
+        subjects: for a prompt, the part of it that every look should keep; empty takes `subject_of`.
 
     Raises:
         UserError: an axis is unknown, missing or given twice, or a value cannot be used.
     """
     values: dict[str, Sequence[Any]] = {axis: (plain,) for axis, plain in _PLAIN.items()}
     values |= {"guidance": (template.guidance,), "steps": (template.steps,), **(more or {})}
-    values |= {"adapter": list(mixtures), "weight": list(weights), "prompt": list(prompts), "seed": list(seeds)}
+    values |= {
+        "adapter": list(mixtures),
+        "weight": list(weights),
+        "prompt": list(prompts),
+        "seed": [drawn_seed(seed) for seed in seeds],
+    }
     layout = [*rows, *columns, *pages]
     _check_axes(layout, rows, columns, values)
     fixed = {axis: found[0] for axis, found in values.items() if axis not in layout}
@@ -100,7 +106,9 @@ def plan_grid(
     for page in _combinations(pages, values, mixtures, with_base=with_base):
         for row in _combinations(rows, values, mixtures, with_base=with_base):
             for column in _combinations(columns, values, mixtures, with_base=with_base):
-                cell = _cell({**fixed, **page, **row, **column}, (page, row, column), mixtures, values, template, asked)
+                cell = _cell(
+                    {**fixed, **page, **row, **column}, (page, row, column), mixtures, values, template, subjects
+                )
                 cells.setdefault((cell.page, cell.row, cell.column), cell)  # every adapter's base is one and the same
     return list(cells.values())
 
@@ -111,7 +119,7 @@ def _cell(
     mixtures: Mixtures,
     values: Mapping[str, Sequence[Any]],
     template: PictureRequest,
-    asked: Mapping[str, str] | None,
+    subjects: Mapping[str, str] | None,
 ) -> Cell:
     bare = any(value is None for value in point.values())  # `_combinations` marks the base so
     shares = {} if bare else _shares(point, mixtures)
@@ -126,7 +134,7 @@ def _cell(
         column,
         _label(look_point, mixtures, values, bare=bare or not shares),
         request,
-        (asked or {}).get(request.prompt, request.prompt),
+        (subjects or {}).get(request.prompt) or subject_of(request.prompt),
         page,
         str(point["base"]),
         setting,

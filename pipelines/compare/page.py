@@ -62,8 +62,10 @@ def grid_html(
         f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head>\n<body><h1>{html.escape(title)}</h1>"
         f"<p>{html.escape(facts)} · judge {html.escape(judge_name(judge))}</p>\n{means_table(summaries)}"
         "<p>Means over prompts and seeds; ± is the half-width of the 95 % interval over seeds (Student's t), which one "
-        "seed does not have. Prompt kept is the share of the base's CLIP-T; it is empty where the base's own is below "
-        "0.05. Style arrived: 0 % is the base, 100 % the style's own training pictures.</p>"
+        "seed does not have. Subject kept is by CLIP-T of the prompts' subjects, which stand under the pictures: 100 % "
+        "is the base's own pictures, 0 % is what the judge gives things that are not there; it is empty where the "
+        "judge does not see the subjects in the base's pictures. CLIP-T of the whole prompt also asks for what a style "
+        "may drop, such as colours. Style arrived: 0 % is the base, 100 % the style's own training pictures.</p>"
         f"<p>As tables: {tables}</p>\n{''.join(sections)}</body></html>\n"
     )
 
@@ -72,10 +74,12 @@ def means_table(summaries: Sequence[LookSummary]) -> str:
     """Return the means of every look as an HTML table."""
     styles = sorted({name for summary in summaries for name in summary.style_scores})
     shares, scores = [f"{name} arrived" for name in styles], [f"CLIP-I {name}" for name in styles]
-    heads = ["look", "prompt kept", *shares, "CLIP-T", *scores, "pictures", "seeds"]
+    heads = ["look", "subject kept", *shares, "CLIP-T subject", "CLIP-T prompt", *scores, "pictures", "seeds"]
     lines = []
     for item in summaries:
-        line = [item.label, _percent(item.prompt_kept), *(_percent(item.style_shares.get(name)) for name in styles)]
+        kept = _percent(item.subject_kept, item.kept_half_width)
+        line = [item.label, kept, *(_percent(item.style_shares.get(name)) for name in styles)]
+        line.append(_with_interval(item.subject_score, item.subject_half_width))
         line.append(_with_interval(item.prompt_score, item.prompt_half_width))
         for name in styles:
             line.append(_with_interval(item.style_scores[name], item.style_half_widths.get(name, math.nan)))
@@ -102,7 +106,7 @@ def _section(page: str, scored: Sequence[ScoredCell], beside: Beside) -> str:
 def _figure(item: ScoredCell, file: str) -> str:
     width_px, height_px = item.picture.size
     alt = f"{item.cell.row}, {item.cell.column}"
-    scores = [f"CLIP-T {item.prompt_score:.3f}"]
+    scores = [f"CLIP-T {item.cell.subject} {item.subject_score:.3f}"]
     scores += [f"CLIP-I {name} {score:.3f}" for name, score in item.style_scores.items()]
     lines = "".join(f"<span>{html.escape(text)}</span>" for text in scores)
     return (
@@ -120,11 +124,12 @@ def _link(file: str, label: str) -> str:
     return f"<a href='{_url(file)}'>{html.escape(label)}</a>"
 
 
-def _percent(share: float | None) -> str:
+def _percent(share: float | None, half_width: float = math.nan) -> str:
     if share is None or not math.isfinite(share):
         return ""
     whole = round(100 * share)
-    return f"{'−' * (whole < 0)}{abs(whole)}\u00a0%"
+    width = f" ± {round(100 * half_width)}\u00a0%" if math.isfinite(half_width) else ""
+    return f"{'−' * (whole < 0)}{abs(whole)}\u00a0%{width}"
 
 
 def _with_interval(value: float, half_width: float) -> str:

@@ -11,6 +11,7 @@ from torch import Tensor
 from pipelines.attach import Attachments
 from pipelines.compare.grid import Cell
 from pipelines.compare.store import PictureStore
+from pipelines.compare.subject import THINGS, things_not_in
 from pipelines.generate import generate
 from pipelines.judge import Judge, own_style_score, share_of_style, style_scores
 from pipelines.live import LiveRecipes
@@ -19,8 +20,8 @@ from pipelines.live import LiveRecipes
 _T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131, 2.120,
       2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042)  # fmt: skip
 _NORMAL = 1.960
-_LEAST_BASE_PROMPT_SCORE = 0.05
-"""CLIP-T is a cosine: a share of one near 0 says nothing, and of a negative one it says the opposite."""
+_LEAST_SEEN = 0.05
+"""Where the judge gives the base's own pictures no more CLIP-T than things that are not there, no share can be told."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,13 @@ class ScoredCell:
     cell: Cell
     picture: Image.Image
     prompt_score: float
-    """CLIP-T of the text that was asked for."""
+    """CLIP-T of the whole prompt, which a style may contradict."""
     style_scores: Mapping[str, float]
     """CLIP-I to each adapter's own training pictures, by adapter."""
+    subject_score: float
+    """CLIP-T of the subject."""
+    absent_score: float
+    """Median CLIP-T of things that the prompt does not name: what the judge gives whatever is not there."""
 
 
 @dataclass(frozen=True)
@@ -41,19 +46,25 @@ class LookSummary:
 
     label: str
     prompt_score: float
-    """Mean CLIP-T."""
-    prompt_kept: float | None
-    """Mean CLIP-T as a share of the base's; empty without a base in the grid, and where its own is below 0.05."""
+    """Mean CLIP-T of the whole prompts."""
+    subject_score: float
+    """Mean CLIP-T of the subjects."""
+    subject_kept: float | None
+    """How much of the subjects is left: 1 is the base's own pictures, 0 is what the judge gives things that are not
+    there. Empty without a base in the grid, and where the judge sees nothing of the subjects in the base's pictures."""
     style_scores: Mapping[str, float]
     """Mean CLIP-I by adapter."""
     style_shares: Mapping[str, float]
     """How much of each style arrived: 0 is the base, 1 is the style's own pictures; empty without a base, and not a
     number when the references cannot tell."""
-    prompt_change: float | None = None
-    """Mean CLIP-T less the base's; empty without a base in the grid."""
+    subject_change: float | None = None
+    """Mean CLIP-T of the subjects less the base's; empty without a base in the grid."""
     seeds: int = 1
     pictures: int = 1
     prompt_half_width: float = math.nan
+    subject_half_width: float = math.nan
+    kept_half_width: float = math.nan
+    """Of `subject_kept`; differences from the base's picture of the same prompt and seed are taken first."""
     style_half_widths: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -108,7 +119,9 @@ def score_cells(
 ) -> list[ScoredCell]:
     """Score drawn pictures."""
     embeddings = judge.embed_pictures(pictures)
-    prompt_scores = judge.prompt_scores(embeddings, [cell.asked for cell in cells])
+    prompt_scores = judge.prompt_scores(embeddings, [cell.request.prompt for cell in cells])
+    subject_scores = judge.prompt_scores(embeddings, [cell.subject for cell in cells])
+    absent = embeddings @ judge.embed_texts([f"{'an' if thing[0] in 'aeiou' else 'a'} {thing}" for thing in THINGS]).T
     by_style = {name: style_scores(embeddings, rows) for name, rows in references.items()}
     return [
         ScoredCell(
@@ -116,6 +129,8 @@ def score_cells(
             pictures[number],
             float(prompt_scores[number]),
             {name: float(scores[number]) for name, scores in by_style.items()},
+            float(subject_scores[number]),
+            float(absent[number, list(things_not_in(f"{cell.request.prompt} {cell.subject}"))].median()),
         )
         for number, cell in enumerate(cells)
     ]
@@ -139,26 +154,35 @@ def _summary(
     label: str, group: Sequence[ScoredCell], base: Sequence[ScoredCell] | None, references: Mapping[str, Tensor]
 ) -> LookSummary:
     styles = {name: _mean([item.style_scores[name] for item in group]) for name in references}
-    prompt = _mean([item.prompt_score for item in group])
+    subject = _mean([item.subject_score for item in group])
     shares: dict[str, float] = {}
     kept = change = None
+    kept_width = math.nan
     if base is not None:
         for name in references:
             own, plain = own_style_score(references[name]), _mean([item.style_scores[name] for item in base])
             shares[name] = share_of_style(styles[name], plain, own)
-        base_prompt = _mean([item.prompt_score for item in base])
-        change = prompt - base_prompt
-        kept = prompt / base_prompt if base_prompt >= _LEAST_BASE_PROMPT_SCORE else None
+        shown = _mean([item.subject_score for item in base])
+        change, seen = subject - shown, shown - _mean([item.absent_score for item in base])
+        if seen >= _LEAST_SEEN:
+            kept = 1 + change / seen
+            beside = {(item.cell.request.prompt, item.cell.request.seed): item.subject_score for item in base}
+            places = [(item.cell.request.prompt, item.cell.request.seed) for item in group]
+            changes = [item.subject_score - beside.get(at, shown) for item, at in zip(group, places, strict=True)]
+            kept_width = _half_width_over_seeds(group, changes) / seen
     return LookSummary(
         label,
-        prompt,
+        _mean([item.prompt_score for item in group]),
+        subject,
         kept,
         styles,
         shares,
-        prompt_change=change,
+        subject_change=change,
         seeds=len({item.cell.request.seed for item in group}),
         pictures=len(group),
         prompt_half_width=_half_width_over_seeds(group, [item.prompt_score for item in group]),
+        subject_half_width=_half_width_over_seeds(group, [item.subject_score for item in group]),
+        kept_half_width=kept_width,
         style_half_widths={
             name: _half_width_over_seeds(group, [item.style_scores[name] for item in group]) for name in references
         },

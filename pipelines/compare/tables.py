@@ -17,7 +17,7 @@ def grid_csv(scored: Sequence[ScoredCell], judge: Judge) -> str:
     axes = [axis for axis in LOOK_AXES if axis != "blend" and any(axis in item.cell.axes for item in scored)]
     writer = csv.writer(buffer, lineterminator="\n")
     heads = ["page", "row", "column", "look", *axes, "base", "prompt", "seed", "steps", "guidance", "adapters", "blend"]
-    writer.writerow([*heads, "asked", "clip_t", *(f"clip_i:{name}" for name in styles), "judge"])
+    writer.writerow([*heads, "subject", "subject_clip_t", "clip_t", *(f"clip_i:{name}" for name in styles), "judge"])
     for item in scored:
         request, cell = item.cell.request, item.cell
         weights = dict(request.weights)
@@ -29,9 +29,9 @@ def grid_csv(scored: Sequence[ScoredCell], judge: Judge) -> str:
         places = [cell.page, cell.row, cell.column, cell.look, *(cell.axes.get(axis, "") for axis in axes)]
         asked = [cell.base, request.prompt, request.seed, request.steps, f"{request.guidance:g}"]
         adapters = " ".join(f"{name}:{weight:g}" for name, weight in weights.items())
-        scores = [item.prompt_score, *(item.style_scores[name] for name in styles)]
+        scores = [item.subject_score, item.prompt_score, *(item.style_scores[name] for name in styles)]
         written = [f"{score:.4f}" for score in scores]
-        writer.writerow([*places, *asked, adapters, blend, cell.asked, *written, judge_name(judge)])
+        writer.writerow([*places, *asked, adapters, blend, cell.subject, *written, judge_name(judge)])
     return buffer.getvalue()
 
 
@@ -52,13 +52,21 @@ def judge_name(judge: Judge) -> str:
 
 def _means(summaries: Sequence[LookSummary]) -> tuple[list[str], list[list[str]]]:
     styles = sorted({name for summary in summaries for name in summary.style_scores})
-    heads = ["look", "pictures", "seeds", "clip_t", "clip_t ±", "prompt kept"]
+    heads = ["look", "pictures", "seeds", "subject kept", "subject kept ±", "subject_clip_t", "subject_clip_t ±"]
+    heads += ["clip_t", "clip_t ±"]
     for name in styles:
         heads += [f"clip_i:{name}", f"clip_i:{name} ±", f"style:{name}"]
     lines = []
     for item in summaries:
-        line = [item.label, str(item.pictures), str(item.seeds), f"{item.prompt_score:.4f}"]
-        line += [_shown(item.prompt_half_width), _shown(item.prompt_kept)]
+        line = [
+            item.label,
+            str(item.pictures),
+            str(item.seeds),
+            _shown(item.subject_kept),
+            _shown(item.kept_half_width),
+        ]
+        line += [f"{item.subject_score:.4f}", _shown(item.subject_half_width)]
+        line += [f"{item.prompt_score:.4f}", _shown(item.prompt_half_width)]
         for name in styles:
             line += [f"{item.style_scores[name]:.4f}", _shown(item.style_half_widths.get(name))]
             line.append(_shown(item.style_shares.get(name)))

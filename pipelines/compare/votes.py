@@ -17,6 +17,7 @@ from typing import Literal
 from PIL import Image
 
 from pipelines.compare.index import Entry
+from trainers.data.plain_text import plain_values
 from trainers.errors import UserError
 from trainers.storage import write_text
 
@@ -98,7 +99,8 @@ def read_votes(folder: Path) -> list[Vote]:
     if not path.is_file():
         return []
     try:
-        return [Vote(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines() if line]
+        lines = path.read_text(encoding="utf-8").split("\n")  # no other line end: prompts may hold such
+        return [Vote(**plain_values(json.loads(line), f"The votes in {path}")) for line in lines if line]
     except (ValueError, TypeError) as error:
         raise UserError(f"The votes in {path} cannot be read: {error}. Mend or remove the file.") from error
 

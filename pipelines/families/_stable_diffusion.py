@@ -14,7 +14,9 @@ from torch import Tensor, nn
 
 from pipelines.families._leaves import leaf_targets
 from pipelines.families._picture_targets import TARGETS, host_targets
+from pipelines.weight_files import variant_of
 from trainers.errors import UserError
+from trainers.wording import nearest_multiples
 
 # Without a floor, steps of pure noise weigh nothing under zero terminal SNR, and they decide the ground's brightness.
 _LOSS_WEIGHT_FLOOR = 0.1
@@ -90,9 +92,12 @@ class StableDiffusion(ABC):
 
     def noise_shape(self, width_px: int, height_px: int) -> tuple[int, int, int]:
         step = self._pipeline.vae_scale_factor * 2 ** (len(self.unet.config.block_out_channels) - 1)
-        if width_px % step or height_px % step or min(width_px, height_px) < step:
+        wrong = {side: px for side, px in (("width", width_px), ("height", height_px)) if px < step or px % step}
+        if wrong:
+            near = " and ".join(f"{side} {nearest_multiples(px, step)}" for side, px in wrong.items())
             raise UserError(
-                f"The size {width_px} x {height_px} px cannot be drawn; width and height must be multiples of {step}."
+                f"The size {width_px} x {height_px} px cannot be drawn: this base draws multiples of {step} px. Take "
+                f"{near}."
             )
         factor = self._pipeline.vae_scale_factor
         return int(self.unet.config.in_channels), height_px // factor, width_px // factor
@@ -105,6 +110,19 @@ def names_pipeline(folder: Path, pipeline: str) -> bool:
     except (OSError, ValueError):
         return False
     return isinstance(index, dict) and index.get("_class_name") == pipeline
+
+
+def read_part(model: Any, folder: Path, **options: Any) -> Any:
+    """Load one model of a base from its folder, from safetensors alone, of whatever variant there is.
+
+    Raises:
+        UserError: the folder is missing, or holds no weights that are read.
+    """
+    if not folder.is_dir():
+        raise UserError(
+            f"The base has no folder {folder.name}. Fetch the whole model: its model_index.json asks for it."
+        )
+    return model.from_pretrained(folder, use_safetensors=True, variant=variant_of(folder), **options)
 
 
 def unet_widths(unet: Any) -> dict[str, int]:

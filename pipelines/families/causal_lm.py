@@ -15,6 +15,7 @@ from torch import nn
 from pipelines.families._family import Family, LoadedBase
 from pipelines.families._language import language_targets
 from pipelines.fingerprint import fingerprint_of_folder
+from pipelines.weight_files import variant_of
 from trainers.errors import UserError
 
 PART = "language_model"
@@ -57,6 +58,7 @@ class CausalLanguageModel:
             trust_remote_code=with_code,
             local_files_only=True,
             use_safetensors=True,
+            variant=variant_of(folder),
             dtype=dtype,
             attn_implementation="sdpa" if not with_code else None,
         )

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from pipelines.families._family import Family, LoadedBase
-from pipelines.families._stable_diffusion import StableDiffusion, names_pipeline, unet_widths
+from pipelines.families._stable_diffusion import StableDiffusion, names_pipeline, read_part, unet_widths
 from pipelines.families._words import numbers_as_text, split_numbers, tokenise
 from pipelines.fingerprint import fingerprint_of_folder
 from trainers.errors import UserError
@@ -37,11 +37,9 @@ class StableDiffusion1(StableDiffusion):
         self.device, self.dtype = device, dtype
         self.fingerprint = fingerprint_of_folder(folder, ("unet", "text_encoder", "vae"))
         self.tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
-        self.text_encoder = CLIPTextModel.from_pretrained(folder / "text_encoder", use_safetensors=True, dtype=dtype)
-        unet = UNet2DConditionModel.from_pretrained(folder, subfolder="unet", use_safetensors=True, torch_dtype=dtype)
-        self.autoencoder = AutoencoderKL.from_pretrained(
-            folder, subfolder="vae", use_safetensors=True, torch_dtype=dtype
-        )
+        self.text_encoder = read_part(CLIPTextModel, folder / "text_encoder", dtype=dtype)
+        unet = read_part(UNet2DConditionModel, folder / "unet", torch_dtype=dtype)
+        self.autoencoder = read_part(AutoencoderKL, folder / "vae", torch_dtype=dtype)
         self.unet = unet
         self.settle(folder)
         self._pipeline = StableDiffusionPipeline(

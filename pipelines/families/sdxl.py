@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from pipelines.families._family import Family, LoadedBase
-from pipelines.families._stable_diffusion import StableDiffusion, names_pipeline, unet_widths
+from pipelines.families._stable_diffusion import StableDiffusion, names_pipeline, read_part, unet_widths
 from pipelines.families._words import numbers_as_text, split_numbers, tokenise
 from pipelines.fingerprint import fingerprint_of_folder
 from trainers.errors import UserError
@@ -39,17 +39,15 @@ class StableDiffusionXL(StableDiffusion):
         self.name = name
         self.device, self.dtype = device, dtype
         self.fingerprint = fingerprint_of_folder(folder, (*_PARTS, "vae"))
-        options: dict[str, Any] = {"use_safetensors": True, "dtype": dtype}
-        first = CLIPTextModel.from_pretrained(folder / "text_encoder", **options)
-        second = CLIPTextModelWithProjection.from_pretrained(folder / "text_encoder_2", **options)
+        first = read_part(CLIPTextModel, folder / "text_encoder", dtype=dtype)
+        second = read_part(CLIPTextModelWithProjection, folder / "text_encoder_2", dtype=dtype)
         self.text_encoders: dict[str, Any] = {"text_encoder": first, "text_encoder_2": second}
         self.tokenizers = {
             "text_encoder": CLIPTokenizer.from_pretrained(folder / "tokenizer"),
             "text_encoder_2": CLIPTokenizer.from_pretrained(folder / "tokenizer_2"),
         }
-        options = {"use_safetensors": True, "torch_dtype": dtype}
-        self.unet = UNet2DConditionModel.from_pretrained(folder, subfolder="unet", **options)
-        self.autoencoder = AutoencoderKL.from_pretrained(folder, subfolder="vae", **options)
+        self.unet = read_part(UNet2DConditionModel, folder / "unet", torch_dtype=dtype)
+        self.autoencoder = read_part(AutoencoderKL, folder / "vae", torch_dtype=dtype)
         self.settle(folder)
         self._targets["text_encoder"] = _without_last_layer(first, self._targets["text_encoder"])
         self._pipeline = StableDiffusionXLPipeline(

@@ -87,16 +87,3 @@ class Merge:
         if size:
             self.loss = max(self.loss, float((rounded.double() - exact).norm()) / size)
         return rounded
-
-
-def weight_files(folder: Path) -> list[Path]:
-    """Return a component's .safetensors files; of several number formats the plain one.
-
-    Raises:
-        UserError: there is none.
-    """
-    files = sorted(folder.glob("*.safetensors"))
-    plain = [file for file in files if ".fp16." not in file.name and ".non_ema." not in file.name]
-    if not files:
-        raise UserError(f"The base's folder {folder.name} holds no .safetensors file.")
-    return plain or files

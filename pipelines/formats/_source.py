@@ -14,6 +14,7 @@ from pipelines.formats._eight_bit import widened
 from pipelines.formats._other_models import is_adapter_key, other_model
 from trainers.adapter_gate import CONFIG_NAME, TENSORS_NAME, tensor_problems
 from trainers.card import CARD_NAME
+from trainers.data.plain_text import plain_values
 from trainers.errors import UserError, raise_problems
 from trainers.file_kinds import file_kind
 from trainers.storage import read_json
@@ -117,9 +118,13 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 
 def json_of(text: str | None) -> Any:
-    """Return the value of a JSON text from a file's metadata, None where it is none."""
+    """Return the value of a JSON text from a file's metadata, None where it is none.
+
+    Raises:
+        UserError: a text in it is not plain.
+    """
     try:
-        return json.loads(text) if text else None
+        return plain_values(json.loads(text), "The file's metadata") if text else None
     except (ValueError, RecursionError):
         return None
 

@@ -11,10 +11,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pipelines.formats._checkpoint import Merge, weight_files
+from pipelines.formats._checkpoint import Merge
 from pipelines.formats._format import Export, Format
 from pipelines.formats._metadata import modelspec_metadata
 from pipelines.formats._names import text_path
+from pipelines.weight_files import weight_files
 from trainers.errors import UserError
 from trainers.tensor_files import write_tensors
 

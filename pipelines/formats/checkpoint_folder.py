@@ -3,8 +3,9 @@
 import shutil
 from pathlib import Path
 
-from pipelines.formats._checkpoint import Merge, weight_files
+from pipelines.formats._checkpoint import Merge
 from pipelines.formats._format import Export, Format
+from pipelines.weight_files import weight_files
 from trainers.card import AdapterCard
 from trainers.errors import UserError
 from trainers.storage import new_folder

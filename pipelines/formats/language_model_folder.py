@@ -4,9 +4,10 @@ import json
 import shutil
 from pathlib import Path
 
-from pipelines.formats._checkpoint import Merge, weight_files
+from pipelines.formats._checkpoint import Merge
 from pipelines.formats._format import Export, Format
 from pipelines.formats.checkpoint_folder import readme_of
+from pipelines.weight_files import weight_files
 from trainers.errors import UserError
 from trainers.storage import new_folder, write_json
 from trainers.tensor_files import write_tensors

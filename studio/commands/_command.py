@@ -17,6 +17,8 @@ class Command:
     add_arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], int | None]
     """Returns the exit code; nothing means 0."""
+    loads: bool = True
+    """Whether it loads torch and the model libraries before it can say anything, which takes seconds."""
 
 
 def add_library(parser: argparse.ArgumentParser) -> None:

@@ -47,4 +47,4 @@ def _run(options: argparse.Namespace) -> None:
     serve(library, address, open_socket(address), tell)
 
 
-COMMAND = Command("app", "Open the studio in the browser.", _add_arguments, _run)
+COMMAND = Command("app", "Open the studio in the browser.", _add_arguments, _run, loads=False)

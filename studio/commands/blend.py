@@ -1,7 +1,6 @@
 """``studio blend``: combine adapters into one, by the exact sum or another blend, and prove the file."""
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from studio.commands._command import Command, add_base, add_library, add_sampling, library_of
@@ -9,6 +8,8 @@ from studio.layer_tables import Column, add_layers, layer_table, span
 from studio.library import Library, parse_adapters
 from studio.report import Terminal
 from trainers.errors import UserError
+from trainers.names import composed
+from trainers.paths import path_of
 from trainers.wording import count_of, listed
 
 _BLENDING = ("blend", "setting", "part_weight", "blocks", "seed", "dtype", "file")
@@ -49,7 +50,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUES",
         help="weights by block: 17, 26, 12 or 20 values, or IN05:0.5,down_blocks.1:0.2,default:1; may be repeated",
     )
-    parser.add_argument("--seed", type=int, help="seed of blends that draw at random (default 0)")
+    parser.add_argument("--seed", type=int, help="seed of blends that draw at random (default 0; -1 draws one)")
     dtypes, files = ("float32", "float16", "bfloat16"), ("auto", "lora", "whole")
     parser.add_argument("--dtype", choices=dtypes, help="number format of the file (default float32)")
     parser.add_argument("--file", choices=files, help="form of the file (default auto)")
@@ -58,7 +59,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     search = parser.add_argument_group("search", "find the weights by drawing and scoring, each trial kept")
     search.add_argument("--search", type=int, metavar="TRIALS", help="how many weights to try")
     search.add_argument("--prompt", action="append", default=[], dest="prompts", metavar="PROMPT", help="to draw with")
-    search.add_argument("--seeds", default="0", help="seeds, with commas (default 0)")
+    search.add_argument("--seeds", default="0", help="seeds, with commas (default 0; -1 draws one)")
     search.add_argument(
         "--goal",
         default="",
@@ -89,7 +90,7 @@ def _run(options: argparse.Namespace) -> None:
             (*_BLENDING, "search", "layers"),
             "cannot be used with --without, which leaves the others as they are.",
         )
-        folder = take_out(library, options.adapters[0], options.without, options.name)
+        folder = take_out(library, options.adapters[0], composed(options.without), options.name)
         print(f"{options.without!r} is taken out of {options.adapters[0]!r}, the others bit for bit: {folder}")
         return
     recipe = _recipe(options)
@@ -148,7 +149,7 @@ def _recipe(options: argparse.Namespace) -> Any:
         if options.adapters:
             raise UserError(f"--recipe names the adapters; leave {' '.join(options.adapters)} away, or edit the file.")
         _refuse(options, _BLENDING, "cannot be used with --recipe, which says it all; edit the file.")
-        return read_recipe(Path(options.recipe).expanduser())
+        return read_recipe(path_of(options.recipe))
     if not options.adapters:
         raise UserError("There is nothing to blend. Give adapters as NAME:WEIGHT, or --recipe FILE.")
     weights = parse_adapters(options.adapters)
@@ -156,6 +157,7 @@ def _recipe(options: argparse.Namespace) -> Any:
     for flag, key, read in (("part_weight", "parts", _named), ("blocks", "blocks", _blocks)):
         for text in getattr(options, flag):
             name, found, given = text.partition("=")
+            name = name if name in inputs else composed(name)
             if not found or name not in inputs:
                 raise UserError(
                     f"--{flag.replace('_', '-')} {text!r} must begin with one of {', '.join(inputs)} and '='."

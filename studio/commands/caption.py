@@ -8,10 +8,12 @@ from types import FrameType
 
 from studio.commands._command import Command, add_library, library_of
 from studio.datasets import free_run_name
+from studio.proposals import proposed
 from studio.report import Terminal
 from studio.run_kinds import run_kinds
 from studio.runs import create_run, discard_unstarted, execute, find_run
 from trainers.errors import UserError
+from trainers.names import name_of
 
 _KIND = "captions"
 _OWN_SHAPE = ("kind", "overwrite")
@@ -44,7 +46,7 @@ def _run(options: argparse.Namespace) -> int:
                 f"{' and '.join(missing)} must be given, as in: studio caption --data pictures --model "
                 "blip-image-captioning-base."
             )
-        values.setdefault("name", free_run_name(library, f"captions-{Path(values['data']).name}"))
+        values.setdefault("name", free_run_name(library, f"captions-{name_of(Path(values['data']).resolve().name)}"))
         run = create_run(library, run_kinds()[_KIND].parse({"kind": _KIND, **values}))
     stop = threading.Event()
 
@@ -63,7 +65,7 @@ def _run(options: argparse.Namespace) -> int:
         for number, handler in before.items():
             signal.signal(number, handler)
     if folder is None:
-        print(f"Go on with: studio caption --resume {run.name}")
+        print(f"Go on with: {proposed(['caption', '--resume', run.name], library)}")
         return 130
     return 0
 

@@ -3,12 +3,13 @@
 import argparse
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from studio.commands._command import Command, add_base, add_library, add_sampling, library_of
+from studio.proposals import proposed
 from studio.report import Terminal
 from trainers.errors import UserError
+from trainers.paths import path_of
 
 if TYPE_CHECKING:
     from pipelines.recipe import Recipe
@@ -29,6 +30,15 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     repeated = "may be repeated"
     parser.add_argument("--prompt", action="append", required=True, dest="prompts", metavar="PROMPT", help=repeated)
     parser.add_argument(
+        "--subject",
+        action="append",
+        default=[],
+        dest="subjects",
+        metavar="TEXT",
+        help="what every look should keep of a prompt, such as 'a boat': one for each prompt, or one for all; without "
+        "it the prompt's first phrase without colours",
+    )
+    parser.add_argument(
         "--adapter",
         action="append",
         default=[],
@@ -45,7 +55,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights", default="0,0.5,1", help="factors on every adapter; 0 is the base (default 0,0.5,1)"
     )
-    parser.add_argument("--seeds", default="0", help="seeds, with commas (default 0)")
+    parser.add_argument("--seeds", default="0", help="seeds, with commas (default 0; -1 draws one)")
     axes = parser.add_argument_group("more axes")
     axes.add_argument(
         "--blend",
@@ -77,7 +87,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    out = Path(options.out).expanduser()
+    out = path_of(options.out)
     if out.suffix.lower() != ".png":
         raise UserError(f"--out {str(out)!r} must be a .png file.")
     if out.is_dir():
@@ -88,6 +98,7 @@ def _run(options: argparse.Namespace) -> None:
         if given
     }
 
+    from pipelines.prompt_notes import note_sentences
     from studio.comparing import comparison_costs, run_comparison
     from studio.comparison_plan import GridOptions, axis_values
     from studio.session import find_judge, open_session
@@ -98,6 +109,7 @@ def _run(options: argparse.Namespace) -> None:
             more[axis] = axis_values(axis, text, f"--{what}")
     grid = GridOptions(
         prompts=options.prompts,
+        subjects=options.subjects,
         adapters=options.adapter,
         mixtures=options.mix,
         weights=axis_values("weight", options.weights, "--weights"),
@@ -115,7 +127,10 @@ def _run(options: argparse.Namespace) -> None:
     )
     plan = grid.comparison(out)
     judge = find_judge(options.judge, options.base, options.device)
+    asked = {f"prompt {prompt!r}": prompt for prompt in options.prompts} | {"negative prompt": options.negative_prompt}
     with Terminal() as report:
+        for sentence in note_sentences(asked):
+            report.say(sentence)
 
         def session(
             base: str, adapters: Sequence[str], recipes: "Sequence[Recipe]"
@@ -136,7 +151,7 @@ def _run(options: argparse.Namespace) -> None:
             return
         for path in run_comparison(plan, judge, report, session, on_cost=lambda cost: report.say(cost.sentence())):
             report.say(f"{path}")
-        report.say(f"Vote blindly on it: studio vote {plan.folder}")
+        report.say(f"Vote blindly on it: {proposed(['vote', str(plan.folder)])}")
 
 
 COMMAND = Command(

@@ -1,11 +1,11 @@
 """``studio convert``: turn an adapter file into another format, without the library."""
 
 import argparse
-from pathlib import Path
 
 from studio.commands._command import Command, add_base
 from studio.commands._matches import counted
 from studio.commands.export import add_writing, told
+from trainers.paths import path_of
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,9 +23,9 @@ def _run(options: argparse.Namespace) -> None:
     from pipelines.exporting import convert
 
     base = load_base(options.base, device=options.device, precision=options.precision)
-    out = Path(options.out).expanduser()
+    out = path_of(options.out)
     imported, exported = convert(
-        Path(options.path).expanduser(),
+        path_of(options.path),
         options.format,
         out,
         base,

@@ -2,10 +2,12 @@
 
 import argparse
 import time
-from pathlib import Path
 
 from studio.commands._command import Command
+from studio.library import Library
+from studio.proposals import proposed
 from studio.report import Terminal
+from trainers.paths import path_of
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,22 +21,25 @@ def _run(options: argparse.Namespace) -> None:
     from studio.resources import peak_memory_bytes
 
     started = time.monotonic()
-    out = Path(options.out).expanduser()
+    out = path_of(options.out)
     with Terminal() as report:
         result = run_demo(out, report, steps=options.steps, device=options.device)
     minutes, seconds = divmod(round(time.monotonic() - started), 60)
     print()
     print("\n".join(result.table))
-    print("(0 % is the base, 100 % the style's own pictures; prompt kept: CLIP-T of its noun, against the base)")
+    print("(0 % is the base, 100 % the style's own pictures; of the subject, 100 % is the base, by CLIP-T of its noun)")
     print(f"\nDone in {minutes} min {seconds} s, {peak_memory_bytes() / 2**30:.1f} GiB of memory at most.")
     print(f"Look at   {result.grid}")
     print(f"Numbers   {result.scores}")
-    library = result.library.folder
+    library = Library(result.library.folder.resolve())
     print("\nNext:")
-    print(f'  studio generate "a blue fish, night" --adapter {STYLES[0]}:0.8 --library {library} --out fish.png')
-    print(f"  studio blend {STYLES[0]}:0.6 {STYLES[1]}:0.6 --name {BLEND}-strong --library {library}")
-    print("  studio train --data FOLDER_OF_YOUR_PICTURES --name my-style")
-    print(f"  studio app --library {library}    (the same in the browser)")
+    for words in (
+        ["generate", "a blue fish, night", "--adapter", f"{STYLES[0]}:0.8", "--out", "fish.png"],
+        ["blend", f"{STYLES[0]}:0.6", f"{STYLES[1]}:0.6", "--name", f"{BLEND}-strong"],
+        ["train", "--data", "FOLDER_OF_YOUR_PICTURES", "--name", "my-style"],
+    ):
+        print(f"  {proposed(words, library)}")
+    print(f"  {proposed(['app'], library)}    (the same in the browser)")
 
 
 COMMAND = Command(

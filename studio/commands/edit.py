@@ -1,10 +1,10 @@
 """``studio edit``: change what an adapter or a file says about itself; its tensors stay bit for bit."""
 
 import argparse
-from pathlib import Path
 
 from studio.commands._command import Command, add_library, library_of
 from trainers.errors import UserError
+from trainers.paths import path_of
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,8 +28,8 @@ def _run(options: argparse.Namespace) -> None:
     pairs = dict(_pair(text) for text in options.set)
     if not (pairs or options.remove or options.trigger is not None or options.preview):
         raise UserError("Nothing to change. Give --trigger, --set, --remove or --preview.")
-    path = Path(options.target).expanduser()
-    picture = Path(options.preview).expanduser() if options.preview else None
+    path = path_of(options.target)
+    picture = path_of(options.preview) if options.preview else None
 
     from studio.editing import edit_adapter, edit_file
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from studio.commands._command import Command, add_library, library_of
 from studio.porting import WRITABLE, export_adapter
+from trainers.paths import path_of
 from trainers.wording import count_of
 
 _MUCH_LOST = 0.001
@@ -35,7 +36,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> None:
     from pipelines.formats import find_format
 
-    out = Path(options.out).expanduser()
+    out = path_of(options.out)
     exported = export_adapter(
         library_of(options),
         options.name,

@@ -1,12 +1,12 @@
 """``studio extract``: what a fine-tuned model learned, as an adapter of the model that it came from."""
 
 import argparse
-from pathlib import Path
 
 from studio.commands._command import Command, add_base, add_library, library_of
 from studio.commands.resize import add_size, table
 from studio.layer_tables import add_layers
 from trainers.errors import UserError
+from trainers.paths import path_of
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +20,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    if Path(options.tuned).expanduser().is_file():
+    if path_of(options.tuned).is_file():
         raise UserError(
             f"{options.tuned} is a single file; studio extract takes a folder in diffusers layout (model_index.json), "
             "which diffusers' conversion scripts make of one."

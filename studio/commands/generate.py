@@ -8,6 +8,7 @@ from studio.commands._command import Command, add_base, add_library, add_samplin
 from studio.library import parse_adapters
 from studio.report import Terminal
 from trainers.errors import UserError
+from trainers.paths import path_of
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +34,13 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--text-base", default="pocket-lm", metavar="BASE", help="language model of --expand (default pocket-lm)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of the first picture (default 0)")
+    parser.add_argument(
+        "--merge",
+        action="store_true",
+        help="add the adapters into the base's weights while drawing: the same pictures but for rounding, in the "
+        "base's own time for each",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the first picture (default 0; -1 draws one)")
     parser.add_argument("--count", type=int, default=1, help="pictures, with seeds counting up (default 1)")
     parser.add_argument("--out", default="picture.png", metavar="FILE", help="PNG file (default picture.png)")
     parser.add_argument("--width", type=int, metavar="PX", help="default: the base's own size")
@@ -52,17 +59,21 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    paths = _paths(Path(options.out).expanduser(), options.count)
+    paths = _paths(path_of(options.out), options.count)
     weights = parse_adapters(options.adapter)
     if options.recipe and weights:
         raise UserError("Give --adapter or --recipe, not both; a recipe names its adapters itself.")
+    if options.merge and not weights:
+        raise UserError("--merge is for adapters that --adapter names; leave it out. A recipe is merged as it is.")
 
     from pipelines.generate import PictureRequest, generate
+    from pipelines.merging_pays import merging_pays
     from pipelines.picture_file import write_picture
+    from pipelines.prompt_notes import note_sentences
     from pipelines.recipe import read_recipe
     from studio.session import open_session
 
-    recipe = read_recipe(Path(options.recipe).expanduser()) if options.recipe else None
+    recipe = read_recipe(path_of(options.recipe)) if options.recipe else None
     names = list(weights) if recipe is None else [item.adapter for item in recipe.active()]
     prompt, expansion = options.prompt, None
     if options.expand is not None:
@@ -95,12 +106,19 @@ def _run(options: argparse.Namespace) -> None:
         ) as session,
     ):
         session.attachments.drop_blocks(dict(options.drop_blocks))
-        for sentence in session.attachments.prompt_notes(prompt, weights):
+        asked = {"prompt": prompt, "negative prompt": options.negative_prompt}
+        for sentence in (*note_sentences(asked), *session.attachments.prompt_notes(prompt, weights)):
             report.say(sentence)
+        if not options.merge and merging_pays(options.count, weights) and session.attachments.can_merge(weights):
+            report.say(
+                f"Note: the adapters cost time at each step of {options.count} pictures. --merge adds them into the "
+                "base's weights while drawing, which is quicker, and the pictures are the same but for rounding."
+            )
         pictures = generate(
             session.attachments,
             requests,
             recipes=session.recipes,
+            merged=options.merge,
             on_step=lambda done, total: report.progress("drawing", done, total),
         )
         for number, picture in pictures:
@@ -131,7 +149,7 @@ def _expanded(options: argparse.Namespace, names: list[str]) -> tuple[str, dict[
 def _dropped(text: str) -> tuple[str, int]:
     part, _, count = text.partition("=")
     if not part or not count.isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} cannot be read; write PART=N, such as unet=4")
+        raise argparse.ArgumentTypeError(f"{text!r} cannot be read. Write PART=N, such as unet=4.")
     return part, int(count)
 
 

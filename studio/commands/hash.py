@@ -1,9 +1,9 @@
 """``studio hash``: the hashes by which programs and sites know a file."""
 
 import argparse
-from pathlib import Path
 
 from studio.commands._command import Command
+from trainers.paths import path_of
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,7 +14,7 @@ def _run(options: argparse.Namespace) -> None:
     from pipelines.formats._header import hashes_of
 
     for name in options.files:
-        path = Path(name).expanduser()
+        path = path_of(name)
         hashes = hashes_of(path)
         print(path.name)
         print(f"  content {hashes.content}  (sshs_model_hash; Civitai AutoV3 {hashes.content[:12]})")

@@ -1,11 +1,11 @@
 """``studio import``: bring an adapter from another program into the library."""
 
 import argparse
-from pathlib import Path
 
 from studio.commands._command import Command, add_base, add_library, library_of
 from studio.commands._matches import counted
-from studio.porting import import_adapter, usable_name
+from studio.porting import import_adapter, name_from
+from trainers.paths import path_of
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,14 +19,15 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    path = Path(options.path).expanduser()
+    path = path_of(options.path)
     library = library_of(options)
-    folder = library.new_adapter_folder(options.name or usable_name(path))
+    name = options.name or name_from(path)
+    library.new_adapter_folder(name)
 
     from pipelines.bases import load_base
 
     base = load_base(options.base, device=options.device, precision=options.precision)
-    arrived = import_adapter(library, path, folder.name, base, allow_unmatched=options.allow_unmatched)
+    arrived = import_adapter(library, path, name, base, allow_unmatched=options.allow_unmatched)
     imported = arrived.imported
     for line in counted(imported.format.title, imported.matched, imported.unmatched, base.name):
         print(line)

@@ -6,6 +6,7 @@ from pathlib import Path
 from studio.commands._command import Command, add_library, library_of
 from studio.layer_tables import add_layers
 from trainers.errors import UserError
+from trainers.paths import path_of
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +35,7 @@ def _run(options: argparse.Namespace) -> None:
     found = inspect_adapters(options.adapters, adapters, base, every_layer=options.layers)
     print("\n".join([*found.lines, *found.notes]))
     if options.out:
-        out = Path(options.out).expanduser()
+        out = path_of(options.out)
         write_bytes(out, png_bytes(found.picture))
         print(f"Heat map: {out}")
 

@@ -1,9 +1,10 @@
 """``studio list``: the adapters of the library."""
 
 import argparse
+from pathlib import Path
 
 from studio.commands._command import Command, add_library, library_of
-from studio.library import Library, adapter_size_bytes, open_run_names
+from studio.library import adapter_size_bytes
 from studio.measure_step import size
 from studio.runs import Run
 from trainers.card import AdapterCard, read_card
@@ -13,9 +14,9 @@ from trainers.errors import UserError
 def _run(options: argparse.Namespace) -> None:
     library = library_of(options)
     rows, broken = [], []
-    for name in library.names():
+    for name, folder in library.adapters().items():
         try:
-            rows.append(_row(library, name))
+            rows.append(_row(name, folder))
         except UserError as error:
             broken.append(f"adapter {name}: broken: {error}")
     if rows:
@@ -25,9 +26,9 @@ def _run(options: argparse.Namespace) -> None:
     elif not broken:
         print(f"No adapters in {library.folder} yet. Train one with 'studio train', or see 'studio demo'.")
     print("\n".join(broken), end="\n" if broken else "")
-    for name in open_run_names(library):
+    for name, folder in library.runs().items():
         try:
-            state = Run(library.runs_folder / name, library).state()
+            state = Run(folder, library).state()
         except UserError as error:
             print(f"run {name}: broken: {error}")
             continue
@@ -35,8 +36,7 @@ def _run(options: argparse.Namespace) -> None:
             print(f"run {name}: {state.get('status')}, step {state.get('step', 0)} of {state.get('total', 'unknown')}")
 
 
-def _row(library: Library, name: str) -> tuple[str, ...]:
-    folder = library.adapters_folder / name
+def _row(name: str, folder: Path) -> tuple[str, ...]:
     card = read_card(folder)
     return (
         name,
@@ -53,4 +53,4 @@ def _made(card: AdapterCard) -> str:
     return ", ".join(f"{part}: {plan.method}" for part, plan in card.parts.items())
 
 
-COMMAND = Command("list", "List the adapters of the library.", add_library, _run)
+COMMAND = Command("list", "List the adapters of the library.", add_library, _run, loads=False)

@@ -15,4 +15,4 @@ def _run(options: argparse.Namespace) -> None:
         print(line)
 
 
-COMMAND = Command("remove", "Remove an adapter and its run from the library.", _add_arguments, _run)
+COMMAND = Command("remove", "Remove an adapter and its run from the library.", _add_arguments, _run, loads=False)

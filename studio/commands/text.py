@@ -12,11 +12,13 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     for command in discover(studio.text_commands, "COMMAND").values():
         subparser = commands.add_parser(command.name, help=command.help, description=command.help)
         command.add_arguments(subparser)
-        subparser.set_defaults(run_text=command.run)
+        subparser.set_defaults(run_text=command.run, loads=command.loads)
 
 
 def _run(options: argparse.Namespace) -> int | None:
     return options.run_text(options)
 
 
-COMMAND = Command("text", "Train, chat with, compare and look at adapters of language models.", _add_arguments, _run)
+COMMAND = Command(
+    "text", "Train, chat with, compare and look at adapters of language models.", _add_arguments, _run, loads=False
+)

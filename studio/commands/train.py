@@ -19,4 +19,4 @@ def _run(options: argparse.Namespace) -> int:
     return train_from_options(options, _TRAINING)
 
 
-COMMAND = Command("train", "Learn an adapter from a folder of pictures.", _add_arguments, _run)
+COMMAND = Command("train", "Learn an adapter from a folder of pictures.", _add_arguments, _run, loads=False)

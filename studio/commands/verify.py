@@ -1,9 +1,9 @@
 """``studio verify``: whether an adapter file is sound, what it holds, and what of it a base has."""
 
 import argparse
-from pathlib import Path
 
 from studio.commands._command import Command, add_library, library_of
+from trainers.paths import path_of
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,7 +15,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    given = Path(options.target).expanduser()
+    given = path_of(options.target)
     path = given if given.exists() else library_of(options).find(options.target)
 
     from pipelines.bases import load_base

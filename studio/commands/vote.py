@@ -1,11 +1,11 @@
 """``studio vote``: choose blindly between pairs of a drawn grid; the votes are preference pairs for later training."""
 
 import argparse
-from pathlib import Path
 from typing import get_args
 
 from studio.commands._command import Command
 from trainers.errors import UserError
+from trainers.paths import path_of
 
 _KEYS = {"l": "left", "r": "right", "t": "tie"}
 
@@ -13,13 +13,13 @@ _KEYS = {"l": "left", "r": "right", "t": "tie"}
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", help="the -cells folder that studio compare wrote")
     parser.add_argument("--count", type=int, default=20, help="pairs to vote on (default 20); 0 only shows the tally")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the order and the sides (default 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the order and the sides (default 0; -1 draws one)")
 
 
 def _run(options: argparse.Namespace) -> None:
     if options.count < 0:
         raise UserError(f"--count {options.count} must be 0 or more; 0 only shows the tally.")
-    folder = Path(options.folder).expanduser()
+    folder = path_of(options.folder)
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder. Give the -cells folder that studio compare wrote.")
 

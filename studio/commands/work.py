@@ -30,4 +30,4 @@ def _run(options: argparse.Namespace) -> int:
     return 0 if execute(run, Quiet(), stop.is_set, requests_stand=True) else 130
 
 
-COMMAND = Command("work", "Do what is left of a run, as the app's queue does.", _add_arguments, _run)
+COMMAND = Command("work", "Do what is left of a run, as the app's queue does.", _add_arguments, _run, loads=False)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from trainers.data.plain_text import plain_values
 from trainers.errors import UserError
 
 _LAST = ("done", "failed", "cancelled")
@@ -45,8 +46,9 @@ class Engine:
         """Hand in a job; it waits behind those that were handed in before.
 
         Raises:
-            UserError: the process cannot be started.
+            UserError: the process cannot be started, or a text in the arguments is not plain.
         """
+        plain_values(arguments, "What was asked")
         with self._lock:
             process = self._ensure()
             ticket = Ticket(next(self._numbers), job, arguments, process)

@@ -8,14 +8,14 @@ from typing import Any
 
 from PIL import Image
 
-from studio.datasets import datasets_folder, unused_picture_name
+from studio.datasets import dataset_folder, unused_picture_name
 from studio.engine._job import Event, Job
 from studio.engine.workbench import Workbench
-from trainers.card import check_name
 from trainers.data.captions import caption_in, read_captions, write_captions
 from trainers.data.listing import BESIDE, SUFFIXES, composed, list_folder
 from trainers.data.pictures import FORMATS, open_picture
 from trainers.errors import UserError
+from trainers.paths import path_of
 from trainers.storage import TEMPORARY_PREFIX, disk_errors, sha256_of_file
 
 _LIMIT_FILES = 5_000
@@ -36,7 +36,7 @@ def _run(workbench: Workbench, arguments: Mapping[str, Any]) -> Iterator[Event]:
 
     Yields ``{"event": "result", "added": [[name, original name]…], "refused": [sentence…], "notes": [sentence…]}``.
     """
-    folder = datasets_folder(workbench.library) / check_name(str(arguments["dataset"]))
+    folder = dataset_folder(workbench.library, str(arguments["dataset"]))
     if not folder.is_dir():
         raise UserError(f"There is no dataset {arguments['dataset']!r}. Make it first.")
     listing = list_folder(folder, may_be_empty=True)
@@ -45,7 +45,7 @@ def _run(workbench: Workbench, arguments: Mapping[str, Any]) -> Iterator[Event]:
             f"The dataset {arguments['dataset']!r} has folders with repeats ({', '.join(listing.repeats)}), which "
             "would not be read beside pictures of its own. Add to another dataset."
         )
-    given, refused, notes = _sorted_out([Path(str(path)).expanduser() for path in arguments["files"]])
+    given, refused, notes = _sorted_out([path_of(str(path)) for path in arguments["files"]])
     there = {sha256_of_file(picture.path): picture.name for picture in listing.pictures}
     added: list[list[str]] = []
     for number, item in enumerate(given, start=1):

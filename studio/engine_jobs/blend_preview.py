@@ -11,6 +11,7 @@ from pipelines.picture_file import write_picture
 from pipelines.recipe import Recipe, parse_recipe
 from studio.engine._job import Event, Job
 from studio.engine.workbench import Workbench
+from trainers.seeds import drawn_seed
 
 _FOLDER = "previews"
 _KEPT = 200
@@ -27,7 +28,7 @@ def _run(workbench: Workbench, arguments: Mapping[str, Any]) -> Iterator[Event]:
     check_same_base([workbench.library.card(name.partition("@")[0]) for name in names])
     common: dict[str, Any] = {
         "prompt": str(arguments["prompt"]),
-        "seed": int(arguments.get("seed") or 0),
+        "seed": drawn_seed(int(arguments.get("seed") or 0)),
         "steps": int(arguments.get("steps") or 8),
         "guidance": float(arguments.get("guidance", 5.0)),
     }

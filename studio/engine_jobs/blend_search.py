@@ -9,6 +9,7 @@ from studio.engine._job import Event, Job
 from studio.engine.workbench import Workbench
 from studio.searching import PROMPT, Search, best_of, check_searchable, trials_file
 from trainers.errors import raise_problems
+from trainers.seeds import drawn_seed
 
 
 def _run(workbench: Workbench, arguments: Mapping[str, Any]) -> Iterator[Event]:
@@ -20,7 +21,7 @@ def _run(workbench: Workbench, arguments: Mapping[str, Any]) -> Iterator[Event]:
     recipe = parse_recipe(arguments["recipe"])
     names = check_searchable(recipe)
     prompts = [str(prompt) for prompt in arguments["prompts"] if str(prompt).strip()]
-    seeds = [int(seed) for seed in arguments.get("seeds") or [0]]
+    seeds = [drawn_seed(int(seed)) for seed in arguments.get("seeds") or [0]]
     count = int(arguments["trials"])
     wanted = {str(name): float(goal) for name, goal in (arguments.get("goals") or {}).items()}
     problems = [] if prompts else ["it has no prompt to draw with"]

@@ -10,7 +10,7 @@ from studio.run_views import views_of
 
 def _run(workbench: Workbench, arguments: Mapping[str, Any]) -> Iterator[Event]:
     """Arguments: settings. Yields one ``result`` with ``yaml``, ``command`` and ``python``."""
-    yield {"event": "result", **views_of(arguments["settings"])}
+    yield {"event": "result", **views_of(arguments["settings"], workbench.library)}
 
 
 JOB = Job("check_run", _run)

@@ -15,6 +15,7 @@ from studio.engine._job import Event, Job
 from studio.engine.workbench import Workbench
 from studio.session import Session
 from trainers.errors import UserError
+from trainers.seeds import drawn_seed
 from trainers.storage import write_json
 
 _AXES_OF_THEIR_OWN = {"prompt": "prompts", "adapter": "adapters", "weight": "weights", "seed": "seeds"}
@@ -71,7 +72,7 @@ def _values(axis: str, given: Any, what: str) -> list[Any]:
         return axis_values(axis, given, what)
     if not isinstance(given, list):
         raise UserError(f"{what} {given!r} must be a list, or a text with commas.")
-    return list(dict.fromkeys(given))
+    return list(dict.fromkeys(map(drawn_seed, given) if axis == "seed" else given))
 
 
 JOB = Job("compare", _run)

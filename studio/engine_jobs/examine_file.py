@@ -2,25 +2,25 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from studio.engine._job import Event, Job
 from studio.engine.workbench import Workbench
 from studio.examining import examine
-from studio.porting import usable_name
+from studio.porting import name_from
+from trainers.paths import path_of
 
 
 def _run(workbench: Workbench, arguments: Mapping[str, Any]) -> Iterator[Event]:
     """Arguments: path, base, device, precision. Yields ``{"event": "result", …}`` with the fields of `Examination`."""
-    path = Path(str(arguments["path"])).expanduser()
+    path = path_of(str(arguments["path"]))
     base = workbench.bare(
         str(arguments.get("base") or "pocket"),
         str(arguments.get("device") or "auto"),
         str(arguments.get("precision") or "auto"),
     )
     found = asdict(examine(path, base))
-    yield {"event": "result", "suggested_name": usable_name(path), "family": base.family, **found}
+    yield {"event": "result", "suggested_name": name_from(path), "family": base.family, **found}
 
 
 JOB = Job("examine_file", _run)

@@ -10,7 +10,7 @@ from pipelines.formats import find_format
 from studio.engine._job import Event, Job
 from studio.engine.workbench import Workbench
 from studio.porting import export_adapter
-from trainers.card import check_name
+from trainers.names import check_name, folder_name
 from trainers.storage import disk_errors
 
 
@@ -25,7 +25,7 @@ def _run(workbench: Workbench, arguments: Mapping[str, Any]) -> Iterator[Event]:
     number.unlink()
     number.mkdir()
     try:
-        out = number / (name if chosen.is_folder else f"{name}.safetensors")
+        out = number / (folder_name(name) if chosen.is_folder else f"{folder_name(name)}.safetensors")
         workbench.progress("exporting", 0, 1)
         exported = export_adapter(
             workbench.library,

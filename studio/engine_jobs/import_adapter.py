@@ -1,12 +1,12 @@
 """Bring another program's adapter file into the library."""
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from studio.engine._job import Event, Job
 from studio.engine.workbench import Workbench
 from studio.porting import import_adapter
+from trainers.paths import path_of
 
 
 def _run(workbench: Workbench, arguments: Mapping[str, Any]) -> Iterator[Event]:
@@ -21,7 +21,7 @@ def _run(workbench: Workbench, arguments: Mapping[str, Any]) -> Iterator[Event]:
     )
     arrived = import_adapter(
         workbench.library,
-        Path(str(arguments["path"])).expanduser(),
+        path_of(str(arguments["path"])),
         str(arguments["name"]),
         base,
         allow_unmatched=bool(arguments.get("allow_unmatched")),

@@ -10,6 +10,7 @@ from pipelines.text_generate import TextRequest, stream_texts
 from studio.engine._job import Event, Job
 from studio.engine.workbench import Workbench
 from trainers.errors import UserError
+from trainers.seeds import drawn_seed
 
 _ROLES = ("system", "user", "assistant")
 
@@ -52,7 +53,7 @@ def _request(column: Mapping[str, Any], arguments: Mapping[str, Any]) -> TextReq
         prompt=messages[-1]["content"] if plain else "",
         messages=() if plain else tuple(messages),
         plain=plain,
-        seed=int(arguments.get("seed") or 0),
+        seed=drawn_seed(int(arguments.get("seed") or 0)),
         weights={str(name): float(weight) for name, weight in (column.get("weights") or {}).items()},
         temperature=float(arguments.get("temperature") or 0.0),
         top_p=float(arguments.get("top_p") or 1.0),

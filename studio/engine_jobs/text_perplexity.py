@@ -14,9 +14,10 @@ def _run(workbench: Workbench, arguments: Mapping[str, Any]) -> Iterator[Event]:
     """Arguments: data (file of texts, or folder with held_out.jsonl), columns (each with title and weights), base,
     device, precision.
 
-    Yields ``{"event": "measured", "title", "tokens", "loss", "perplexity"}`` for each column.
+    Yields ``{"event": "measured", "title", "tokens", "loss", "perplexity", "notes"}`` for each column; the notes say
+    what of the texts is passed over.
     """
-    rows = read_held_out(str(arguments["data"]))
+    data = read_held_out(str(arguments["data"]))
     columns = [(str(column["title"]), dict(column["weights"])) for column in arguments["columns"]]
     session = workbench.text_session(
         str(arguments.get("base") or POCKET_LANGUAGE),
@@ -29,13 +30,14 @@ def _run(workbench: Workbench, arguments: Mapping[str, Any]) -> Iterator[Event]:
         def told(done: int, total: int, number: int = number, title: str = title) -> None:
             workbench.progress("measuring", number * total + done, len(columns) * total, title)
 
-        found = perplexity(session.attachments, rows, weights, on_batch=told)
+        found = perplexity(session.attachments, data.rows, weights, on_batch=told)
         yield {
             "event": "measured",
             "title": title,
             "tokens": found.tokens,
             "loss": found.loss,
             "perplexity": found.value,
+            "notes": [*data.notes(), *found.notes],
         }
 
 

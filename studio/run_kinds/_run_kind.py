@@ -54,8 +54,8 @@ class RunKind:
     they stand)."""
     tried_in: str = ""
     """Name of the tab in which the result is tried; empty where there is none."""
-    tried_by: Callable[[Path], str] | None = None
-    """The result's folder -> the command that tries it; None where there is none."""
+    tried_by: Callable[[Any, "Library"], str] | None = None
+    """The run's settings and the library with its result -> the command that tries it; None where there is none."""
     examples: Sequence[str] = ()
     """The groups of example data that it can learn from, such as ``styles``: folders of `examples/`."""
     command: str = ""

@@ -2,15 +2,17 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from studio.library import Library
 from studio.run_control import Control
 from studio.run_kinds._run_kind import Forecast, RunKind
-from trainers.card import check_name
+from trainers.data.plain_text import plain_values
 from trainers.errors import UserError, problem_sentence, raise_problems
+from trainers.names import check_name, composed
+from trainers.paths import path_of
 
 if TYPE_CHECKING:
     from studio.runs import Journal, Run
@@ -22,7 +24,7 @@ class CaptionConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: Literal["captions"] = "captions"
-    name: str = Field(description="Name of the run.")
+    name: Annotated[str, AfterValidator(composed)] = Field(description="Name of the run.")
     data: str = Field(description="Folder of pictures that get captions.")
     model: str = Field(
         min_length=1, description="Captioning model: a folder or hub id of a BLIP model with .safetensors weights."
@@ -39,6 +41,7 @@ class CaptionConfig(BaseModel):
 
 
 def _parse(values: Mapping[str, Any]) -> CaptionConfig:
+    plain_values(values, "The captioning's settings")
     try:
         config = CaptionConfig.model_validate(dict(values))
     except ValidationError as error:
@@ -52,9 +55,9 @@ def _parse(values: Mapping[str, Any]) -> CaptionConfig:
 def _prepare(config: CaptionConfig, library: Library) -> CaptionConfig:
     from studio.datasets import check_writable
 
-    data = Path(config.data).expanduser().resolve()
+    data = path_of(config.data).resolve()
     check_writable(data)
-    model = Path(config.model).expanduser()
+    model = path_of(config.model)
     chosen = str(model.resolve()) if model.is_dir() else config.model
     return config.model_copy(update={"data": str(data), "model": chosen})
 
@@ -69,8 +72,8 @@ def _forecast(config: CaptionConfig, library: Library) -> Forecast:
     problems: list[str] = []
     notes: list[str] = []
     try:
-        check_writable(Path(config.data).expanduser().resolve())
-        told = read_captions(list_folder(Path(config.data).expanduser()))
+        check_writable(path_of(config.data).resolve())
+        told = read_captions(list_folder(path_of(config.data)))
         found = told.by_name
         notes += told.notes
         kept = 0 if config.overwrite else sum(caption.is_written for caption in found.values())

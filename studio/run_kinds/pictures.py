@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from studio.library import Library
+from studio.proposals import proposed
 from studio.run_control import Control
 from studio.run_kinds._run_kind import Forecast, RunKind
-from trainers.card import read_card
 from trainers.config import PartConfig, RunConfig, parse_config
+from trainers.errors import UserError
 from trainers.methods import find_method
+from trainers.paths import path_of
 
 if TYPE_CHECKING:
     from studio.runs import Journal, Run
@@ -24,10 +26,10 @@ _PARTS = ("unet", "text_encoder", "text_encoder_2")
 def _parts_of_base(base: str) -> list[str]:
     """Return the parts whose folders a base has; all of them where the name leads to no folder here."""
     shipped = Path(str(importlib.resources.files("pipelines"))) / "pocket" / "base"  # pipelines.bases imports torch
-    folder = shipped if base == "pocket" else Path(base).expanduser()
     try:
+        folder = shipped if base == "pocket" else path_of(base)
         found = [part for part in _PARTS if (folder / part).is_dir()]
-    except (OSError, ValueError):  # half a path that is still being typed
+    except (OSError, ValueError, UserError):  # half a path that is still being typed
         found = []
     return found or list(_PARTS)
 
@@ -38,9 +40,9 @@ def _parse(values: Mapping[str, Any]) -> RunConfig:
 
 def prepare_training(config: Any, library: Library, *, folders: tuple[str, ...] = ("base",)) -> Any:
     """Return a training's settings with absolute paths, and adapters that a method builds on as folders."""
-    changes = {"data": str(Path(config.data).expanduser().resolve())}
+    changes = {"data": str(path_of(config.data).resolve())}
     for name in folders:
-        place = Path(getattr(config, name)).expanduser()
+        place = path_of(getattr(config, name))
         if getattr(config, name) not in _RESERVED and place.is_dir():
             changes[name] = str(place.resolve())
     return config.model_copy(update={**changes, "parts": _with_folders(config.parts, library)})
@@ -73,9 +75,10 @@ def _work(run: "Run", journal: "Journal", control: Control) -> Path | None:
     return work(run, journal, control)
 
 
-def _tried_by(adapter: Path) -> str:
-    prompt = ", ".join([*read_card(adapter).triggers, "a red boat, sea"])
-    return f'studio generate "{prompt}" --adapter {adapter.name} --out boat.png'
+def _tried_by(config: RunConfig, library: Library) -> str:
+    prompt = ", ".join([*library.card(config.name).triggers, "a red boat, sea"])
+    words = ["generate", prompt, "--adapter", config.name, "--out", "boat.png"]
+    return proposed(words, library, base=config.base, usual_base="pocket")
 
 
 RUN_KIND = RunKind(

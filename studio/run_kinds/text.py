@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from studio.library import Library
+from studio.proposals import proposed
 from studio.run_control import Control
 from studio.run_kinds._run_kind import Forecast, RunKind
 from studio.run_kinds.pictures import prepare_training
-from trainers.card import read_card
 from trainers.config import parse_config
+from trainers.paths import path_of
 from trainers.stages import stage_settings
-from trainers.text_config import PART, TextConfig
+from trainers.text_config import PART, POCKET_LANGUAGE, TextConfig
 
 if TYPE_CHECKING:
     from studio.runs import Journal, Run
@@ -28,7 +29,7 @@ def _prepare(config: TextConfig, library: Library) -> TextConfig:
         kept = kept.model_copy(update={"stage_settings": settings})
     if kept.validation is None:
         return kept
-    return kept.model_copy(update={"validation": str(Path(kept.validation).expanduser().resolve())})
+    return kept.model_copy(update={"validation": str(path_of(kept.validation).resolve())})
 
 
 def _forecast(config: TextConfig, library: Library) -> Forecast:
@@ -43,13 +44,17 @@ def _work(run: "Run", journal: "Journal", control: Control) -> Path | None:
     return work(run, journal, control)
 
 
-def _tried_by(adapter: Path) -> str:
-    head = read_card(adapter).head
+def _tried_by(config: TextConfig, library: Library) -> str:
+    head = library.card(config.name).head
     if head is None:
-        return f'studio text chat --adapter {adapter.name} --prompt "Tell me a story."'
-    if head.kind == "reward":
-        return f'studio text score --adapter {adapter.name} --prompt "How are you?" --answer "Very well."'
-    return f'studio text classify --adapter {adapter.name} "It was a quiet morning."'
+        words = ["chat", "--prompt", "Tell me a story."]
+    elif head.kind == "reward":
+        words = ["score", "--prompt", "How are you?", "--answer", "Very well."]
+    else:
+        words = ["classify", "It was a quiet morning."]
+    code = ["--trust-remote-code"] if config.trust_remote_code else []
+    words = ["text", words[0], "--adapter", config.name, *words[1:], *code]
+    return proposed(words, library, base=config.base, usual_base=POCKET_LANGUAGE)
 
 
 RUN_KIND = RunKind(

@@ -109,7 +109,7 @@ class _Saying:
         view = {"recipe": recipe, **shown}
         self.newest.ask(request.session_hash or "", view_key(view))
         names = [item["adapter"] for item in recipe["inputs"]]
-        line = command_line(recipe, now["name"] or "mix")
+        line = command_line(recipe, now["name"] or "mix", self.desk.library, (now["base"] or "").strip())
         quiet = gr.HTML("", visible=False)
         return [view, recipe_text(recipe), line, quiet, now, gr.Dropdown(choices=names, **which)]
 

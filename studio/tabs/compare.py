@@ -16,6 +16,7 @@ from studio.web.desk import Desk, told
 from studio.web.first_opening import first_opening
 from studio.web.kept_form import keep_form
 from studio.web.progress_line import loading_line, problem_line, progress_line
+from studio.web.prompt_words import prompt_notes_said
 from studio.web.tickets import Tickets
 from studio.web.voting import place_voting
 from trainers.errors import UserError
@@ -54,9 +55,11 @@ TEXTS = {
     "compare.means": ("Means over prompts and seeds", "各提示詞與種子的平均"),
     "compare.means_help": (
         "Judge: `{judge}`. ± is the half-width of the 95 % interval over seeds. Share of a style: 0 is the base, 1 the "
-        "style's own pictures. Share of the prompt: 1 is as much as the base keeps.",
+        "style's own pictures. Share of the subject: 1 is the base's own pictures, 0 is what the judge gives things "
+        "that are not there. The whole prompt also asks for what a style may drop, such as colours.",
         "評審模型：`{judge}`。± 為跨種子 95 % 信賴區間的半寬。風格的比例：0 為基礎模型，1 為該風格自身的圖片。"
-        "提示詞的比例：1 表示與基礎模型相同。",
+        "主體的比例：1 為基礎模型自身的圖片，0 為評審模型給不存在之物的分數。"
+        "整段提示詞也包含風格可能捨棄的內容，例如顏色。",
     ),
     "compare.cells": ("All cells", "所有格子"),
     "compare.files": ("Files: sheets, tables, and a page to keep", "檔案：網格圖、表格，以及可保存的網頁"),
@@ -162,6 +165,8 @@ class _Handlers:
         notes: list[str] = [self._say(request, said)] if said else []
         try:
             arguments = CompareForm.arguments(values)
+            asked = (*str(arguments["prompts"]).splitlines(), arguments["negative_prompt"])
+            notes += prompt_notes_said(partial(self._say, request), asked)
             yield self._answer(progress_line(self._say(request, "shared.loading")), notes)
             for event in self._tickets.run(request, "compare", {**arguments, "cost_only": cost_only}):
                 if line := loading_line(event):
@@ -231,8 +236,12 @@ def _api(desk: Desk) -> None:
         with_base: bool = True,
         base: str = "pocket",
         judge: str = "auto",
+        subjects: list[str] | None = None,
     ) -> tuple[list[str], Any]:
-        """Draw and score a grid; `more` is axis -> values. Returns the files, and the means with their heads first."""
+        """Draw and score a grid; `more` is axis -> values, `subjects` what to keep of each prompt.
+
+        Returns the files, and the means with their heads first.
+        """
         given: dict[str, Any] = {
             "weights": weights,
             "seeds": seeds,
@@ -241,6 +250,7 @@ def _api(desk: Desk) -> None:
             "pages": pages,
             "more": more,
             "mixtures": mixtures,
+            "subjects": subjects,
         }
         with told():
             arguments: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
@@ -256,7 +266,8 @@ def _api(desk: Desk) -> None:
     ]
     outputs = [gr.File(visible=False, file_count="multiple"), gr.JSON(visible=False)]
     hidden = gr.Button(visible=False)
-    hidden.click(compare, [*listed, *plain], outputs, api_name="compare", concurrency_limit=16)
+    inputs = [*listed, *plain, gr.JSON(visible=False)]
+    hidden.click(compare, inputs, outputs, api_name="compare", concurrency_limit=16)
 
 
 TAB = Tab("compare", 20, _build, TEXTS)

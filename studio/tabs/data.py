@@ -19,6 +19,7 @@ from studio.web.first_opening import first_opening
 from studio.web.progress_line import problem_line, progress_line
 from trainers.data.captions import write_captions
 from trainers.errors import UserError
+from trainers.paths import path_of
 
 # Keys for the whole tab: they press the buttons, which do the work.
 _KEYS = """
@@ -117,7 +118,7 @@ def _looking(desk: Desk, shelf: Shelf, *, quietly: bool = False) -> Any:
     """Return the handler that opens a folder, or looks at it again, and fills the whole tab."""
 
     def look(folder: str, request: gr.Request) -> Iterator[dict[Any, Any]]:
-        wanted = str(Path(folder).expanduser()) if (folder or "").strip() else ""
+        wanted = str(path_of(folder)) if (folder or "").strip() else ""
         if not wanted:
             if quietly:
                 yield {shelf.status: gr.skip()}

@@ -16,6 +16,7 @@ from studio.web.generate_form import GenerateForm
 from studio.web.generate_gallery import drawn_chosen, listed_chosen, results
 from studio.web.kept_form import keep_form
 from studio.web.progress_line import loading_line, problem_line, progress_line
+from studio.web.prompt_words import prompt_notes_said
 from studio.web.tickets import Tickets
 from trainers.errors import UserError
 
@@ -39,6 +40,12 @@ TEXTS = {
         "The prompt lacks {words}, the trigger of {name}; without it the adapter may do little.",
         "提示詞缺少 {name} 的觸發詞 {words}；少了它，轉接器的效果可能不明顯。",
     ),
+    "generate.merging_pays": (
+        "Adapters cost time at each step. For {count} pictures, “Merge into the base while drawing” in More settings "
+        "is quicker, and the pictures are the same but for rounding.",
+        "轉接器在每一步都要花時間。繪製 {count} 張圖片時，勾選更多設定中的「繪製時併入基礎模型」較快，"
+        "除了捨入誤差外圖片相同。",
+    ),
     "generate.first": (
         "Write a prompt and press Draw. The pictures appear here, and stay in today's pictures below.",
         "輸入提示詞後按「繪製」。圖片會顯示在這裡，並保留在下方的「今日圖片」。",
@@ -48,7 +55,7 @@ TEXTS = {
     "generate.use": ("Use these settings", "套用這些設定"),
     "generate.to_compare": ("Compare these adapters", "比較這些轉接器"),
     "generate.to_blend": ("Blend these adapters", "混合這些轉接器"),
-    "generate.from_png": ("Settings from a PNG", "從 PNG 讀取設定"),
+    "generate.from_picture": ("Settings from a picture", "從圖片讀取設定"),
     "generate.recalled": ("Used: {used}.", "已套用：{used}。"),
     "generate.not_used": ("Not used: {what}.", "未套用：{what}。"),
     "generate.recall": ("What was read", "讀取結果"),
@@ -63,7 +70,9 @@ def _build(desk: Desk) -> None:
     with gr.Row():
         with gr.Column(min_width=320, scale=5):
             form = GenerateForm(desk.library, words)
-            recall = gr.UploadButton(words("generate.from_png"), file_types=[".png"], size="sm")
+            recall = gr.UploadButton(
+                words("generate.from_picture"), file_types=[".png", ".jpg", ".jpeg", ".webp"], size="sm"
+            )
             recalled = gr.Textbox(label=words("generate.recall"), interactive=False, visible=False)
             with gr.Row():
                 _send_to(desk, form)
@@ -170,12 +179,16 @@ def _drawer(desk: Desk, tickets: Tickets) -> Any:
         try:
             arguments = GenerateForm.wanted(values).arguments()
             drawn.notes += _trigger_notes(desk, request, arguments)
+            asked = (arguments["prompt"], arguments["negative_prompt"])
+            drawn.notes += prompt_notes_said(partial(words.say, request), asked)
             yield shown(progress_line(words.say(request, "shared.loading")))
             for event in tickets.run(request, "generate", arguments):
                 drawn.take(event)
                 if event["event"] == "waiting" and event["ahead"]:
                     line = progress_line(words.say(request, "shared.waiting", ahead=event["ahead"]))
                     yield [line, *[gr.skip()] * 6]
+                elif event["event"] == "merging_pays":
+                    drawn.notes.append(words.say(request, "generate.merging_pays", count=event["count"]))
                 elif event["event"] == "progress":
                     said = words.say(request, "generate.drawing", done=event["done"], total=event["total"])
                     yield [progress_line(said, event["done"], event["total"]), *[gr.skip()] * 6]
@@ -273,22 +286,27 @@ def _api(desk: Desk, form: GenerateForm) -> None:
         height_px: int | None = None,
         base: str = "pocket",
         beside_base: bool = False,
+        merge: bool = False,
     ) -> list[str]:
-        """Draw pictures; `adapters` is name -> weight, and with `beside_base` the base's pictures come last."""
-        size = (width_px, height_px)
+        """Draw pictures; `adapters` is name -> weight, and with `beside_base` the base's pictures come last.
+
+        With `merge` the adapters are in the base's weights while it draws: quicker for several pictures.
+        """
+        more = (width_px, height_px, base, beside_base, merge)
         with told():
             rows = list((adapters or {}).items())
-            asked = Wanted(prompt, negative_prompt, seed, False, count, steps, guidance, *size, base, beside_base, rows)
+            asked = Wanted(prompt, negative_prompt, seed, False, count, steps, guidance, *more, rows)
             events = desk.engine.run("generate", asked.arguments())
             return [str(Path(event["path"])) for event in events if event["event"] == "picture"]
 
     hidden = gr.Button(visible=False)
     files = gr.File(visible=False, file_count="multiple")
     size = [gr.Number(None, visible=False, precision=0) for _ in range(2)]
+    flags = [gr.Checkbox(False, visible=False) for _ in range(2)]
     inputs = [form.prompt, gr.JSON(visible=False), form.seed, form.steps, form.guidance, form.negative, form.count]
     hidden.click(
         generate,
-        [*inputs, *size, form.base, gr.Checkbox(False, visible=False)],
+        [*inputs, *size, form.base, *flags],
         files,
         api_name="generate",
         concurrency_limit=16,

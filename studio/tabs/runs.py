@@ -22,8 +22,8 @@ from studio.web.run_panel import RunPanel, nearest
 from studio.web.run_texts import TEXTS
 from studio.web.tables import filled, text_table
 from studio.web.words import reader_language
-from trainers.card import check_name
 from trainers.errors import UserError
+from trainers.names import check_name
 
 _TRIED_IN = ("generate", "text")
 """Tabs in which results are tried; a run's kind says which."""

@@ -15,6 +15,7 @@ from studio.web.desk import Desk, told
 from studio.web.field_texts import kind_title
 from studio.web.form import Form, with_method, with_variant
 from studio.web.memory import browser_memory
+from studio.web.progress_line import progress_line
 from studio.web.run_api import place_endpoints, queue_run
 from studio.web.run_report import forecast_html, problems_html
 from trainers.errors import UserError
@@ -187,7 +188,7 @@ def _build(desk: Desk) -> None:
                     yield text, before, gr.skip(), gr.skip()
             if before == settings:
                 name = queue_run(desk, settings)
-                said = f'<p role="status">{words.say(request, "train.queued", name=name)}</p>'
+                said = progress_line(words.say(request, "train.queued", name=name))
                 yield said, None, name, gr.Button(visible=True)
 
         add.click(

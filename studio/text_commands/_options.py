@@ -1,6 +1,8 @@
 """The options that several subcommands of ``studio text`` share."""
 
 import argparse
+import sys
+from collections.abc import Iterable
 
 from studio.commands._command import add_library
 
@@ -18,11 +20,17 @@ def add_text_base(parser: argparse.ArgumentParser) -> None:
     add_library(parser)
 
 
+def say_notes(notes: Iterable[str]) -> None:
+    """Tell what is passed over, where it does not get into what the command gives."""
+    for note in notes:
+        print(f"Note: {note}", file=sys.stderr)
+
+
 def add_writing(parser: argparse.ArgumentParser) -> None:
     """Add the options of writing a text."""
     parser.add_argument("--temperature", type=float, default=0.0, help="0 (default) takes the likeliest token")
     parser.add_argument("--top-p", type=float, default=1.0, help="draw from the likeliest of this probability only")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the drawing (default 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the drawing (default 0; -1 draws one)")
     parser.add_argument("--maximum-tokens", type=int, default=256, help="longest answer in tokens (default 256)")
     parser.add_argument("--stop", action="append", default=[], metavar="TEXT", help="end at this text; repeatable")
     parser.add_argument("--system", default="", metavar="TEXT", help="what stands before the chat")

@@ -9,6 +9,7 @@ from studio.commands._command import Command, library_of
 from studio.library import parse_adapters
 from studio.report import Terminal
 from studio.text_commands._options import add_text_base, add_writing
+from trainers.data.plain_text import plain_text
 from trainers.errors import UserError
 
 
@@ -54,10 +55,13 @@ def _talk(session: Any, options: argparse.Namespace, weights: dict[str, float]) 
     messages = _begun(options)
     while True:
         try:
-            asked = input("> ")
+            asked = plain_text(input("> "), "The line")
         except EOFError:
             print()
             return
+        except (UnicodeDecodeError, UserError):
+            print("The line is not plain text (a broken character). Write it again, as UTF-8.", file=sys.stderr)
+            continue
         if not asked.strip():
             messages = _begun(options)
             continue

@@ -2,12 +2,13 @@
 
 import argparse
 import sys
-from pathlib import Path
 
 from studio.commands._command import Command, library_of
 from studio.report import Terminal
-from studio.text_commands._options import add_text_base
+from studio.text_commands._options import add_text_base, say_notes
+from trainers.data.plain_text import plain_text
 from trainers.errors import UserError
+from trainers.paths import path_of
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,12 +23,13 @@ def _run(options: argparse.Namespace) -> None:
     from trainers.data.texts import HELD_OUT, read_texts
     from trainers.stages.classify import class_table
 
-    texts = [line for line in sys.stdin.read().splitlines() if line] if options.texts == ["-"] else options.texts
+    texts = _read_lines() if options.texts == ["-"] else options.texts
     if bool(options.data) == bool(texts):
         raise UserError("Give either texts or --data.")
-    data = read_texts(Path(options.data).expanduser(), HELD_OUT) if options.data else None
+    data = read_texts(path_of(options.data), HELD_OUT, ("classification", "text")) if options.data else None
     if data is not None and data.form.name not in ("classification", "text"):
         raise UserError(f"{data.path} holds {data.form.title}; texts, with labels or without, are needed.")
+    say_notes(data.notes() if data is not None else ())
     with (
         Terminal() as report,
         open_head(
@@ -55,6 +57,14 @@ def _run(options: argparse.Namespace) -> None:
         print("\n".join(class_table(reader.labels, best, wanted)))
         right = sum(one == other for one, other in zip(best, wanted, strict=True))
         print(f"accuracy: {right / len(rows):.1%} ({right} of {len(rows)} texts)")
+
+
+def _read_lines() -> list[str]:
+    try:
+        lines = [line for line in sys.stdin.read().split("\n") if line.strip()]
+    except UnicodeDecodeError as error:
+        raise UserError("The input is not plain text (a broken character). Write it as UTF-8.") from error
+    return [plain_text(line, f"Line {number} of the input") for number, line in enumerate(lines, 1)]
 
 
 COMMAND = Command("classify", "Call texts by the classes that an adapter learned.", _add_arguments, _run)

@@ -7,7 +7,7 @@ from typing import Any
 
 from studio.commands._command import Command, library_of
 from studio.report import Terminal
-from studio.text_commands._options import add_text_base, add_writing
+from studio.text_commands._options import add_text_base, add_writing, say_notes
 from trainers.errors import UserError
 
 
@@ -50,9 +50,11 @@ def _run(options: argparse.Namespace) -> None:
             session,
             columns,
             _requests(options),
-            held_out=held_out,
+            held_out=held_out.rows if held_out is not None else None,
             on_progress=lambda done, total: report.progress("comparing", done, total),
         )
+    if held_out is not None and found.perplexities is not None:
+        say_notes((*held_out.notes(), *found.perplexities[0].notes))
     print(_markdown(options.prompts, found) if options.markdown else _plain(options.prompts, found))
 
 

@@ -5,11 +5,13 @@ from pathlib import Path
 
 from studio.commands._command import Command, library_of
 from studio.library import parse_adapters
+from studio.proposals import proposed
 from studio.report import Terminal
-from studio.text_commands._options import add_text_base
+from studio.text_commands._options import add_text_base, say_notes
 from trainers.errors import UserError
+from trainers.paths import path_of
 from trainers.rewards import rewards
-from trainers.text_config import USUAL_BATCH
+from trainers.text_config import POCKET_LANGUAGE, USUAL_BATCH
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +35,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--temperature", type=float, default=1.0, help="of the sampling (default 1)")
     parser.add_argument("--maximum-tokens", type=int, default=64, help="longest answer in tokens (default 64)")
     parser.add_argument("--rows", type=int, metavar="N", help="the first N prompts only")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the sampling (default 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the sampling (default 0; -1 draws one)")
     add_text_base(parser)
 
 
@@ -58,7 +60,9 @@ def _run(options: argparse.Namespace) -> None:
         one.with_argument(lambda reward, said: str(library.find(said)) if reward.is_adapter else said)
         for one in (parse_rewards(options.rewards) if options.rewards else ())
     ]
-    rows = prompts_of(read_texts(Path(options.data).expanduser()).rows[: options.rows])
+    data = read_texts(path_of(options.data))
+    say_notes(data.notes())
+    rows = prompts_of(data.rows[: options.rows])
     weights = parse_adapters(options.adapters)
     where = {
         "device": options.device,
@@ -92,7 +96,10 @@ def _run(options: argparse.Namespace) -> None:
         f"each time, between {found.undecided} pairs the judge saw no difference."
     )
     size = min(USUAL_BATCH, len(found.pairs))
-    print(f"Train on them: studio text train --stage dpo --data {options.out} --batch-size {size} --name my-preference")
+    words = ["text", "train", "--stage", "dpo", "--data", options.out, "--batch-size", str(size)]
+    code = ["--trust-remote-code"] if options.trust_remote_code else []
+    name = ["--name", "my-preference"]
+    print(f"Train on them: {proposed([*words, *name, *code], library, base=options.base, usual_base=POCKET_LANGUAGE)}")
 
 
 def _rubric(text: str) -> str:

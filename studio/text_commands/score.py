@@ -1,12 +1,14 @@
 """``studio text score``: what a reward adapter gives answers."""
 
 import argparse
-from pathlib import Path
 
 from studio.commands._command import Command, library_of
 from studio.report import Terminal
-from studio.text_commands._options import add_text_base
+from studio.text_commands._options import add_text_base, say_notes
 from trainers.errors import UserError
+from trainers.paths import path_of
+
+_ANSWERED = ("preference", "messages", "prompt_completion", "alpaca")
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,13 +23,15 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     from studio.text_heads import open_head  # torch and the model libraries
+    from trainers.data.passed_over import passed_over
     from trainers.data.texts import HELD_OUT, read_texts
 
     if bool(options.data) == bool(options.prompt and options.answers):
         raise UserError("Give either --prompt with at least one --answer, or --data.")
-    data = read_texts(Path(options.data).expanduser(), HELD_OUT) if options.data else None
-    if data is not None and data.form.name not in ("preference", "messages", "prompt_completion", "alpaca"):
+    data = read_texts(path_of(options.data), HELD_OUT, _ANSWERED) if options.data else None
+    if data is not None and data.form.name not in _ANSWERED:
         raise UserError(f"{data.path} holds {data.form.title}; answers to prompts are needed.")
+    say_notes(data.notes() if data is not None else ())
     with (
         Terminal() as report,
         open_head(
@@ -55,6 +59,10 @@ def _run(options: argparse.Namespace) -> None:
             print(f"accuracy: {right / len(pairs):.1%} ({right} of {len(pairs)} pairs)")
         else:
             rows = [row for row in data.rows if row.messages[-1]["role"] == "assistant"]
+            others = [row.where for row in data.rows if row.messages[-1]["role"] != "assistant"]
+            say_notes(passed_over({"chats that do not end in an answer": others}))
+            if not rows:
+                raise UserError(f"No chat of {data.path} ends in an answer, so there is nothing to rate.")
             found = reader.score([(row.messages[:-1], row.messages[-1]["content"]) for row in rows])
             for row, value in zip(rows, found, strict=True):
                 print(f"{value:+.3f}  {row.where}")

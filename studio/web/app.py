@@ -9,6 +9,7 @@ from studio.engine.client import Engine
 from studio.library import Library
 from studio.queue import RunQueue
 from studio.tabs import Tab, tabs
+from studio.web import prompt_words
 from studio.web.desk import Desk
 from studio.web.words import Words
 
@@ -45,7 +46,7 @@ def build_app(library: Library, engine: Engine, found: Mapping[str, Tab] | None 
         found: the tabs; all of `studio.tabs` unless given.
     """
     shown = tabs() if found is None else found
-    words = Words(_TEXTS, *(tab.texts for tab in shown.values()))
+    words = Words(_TEXTS, prompt_words.TEXTS, *(tab.texts for tab in shown.values()))
     desk = Desk(library, RunQueue(library), engine, words)
     with gr.Blocks(title="Adapter Studio", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
         gr.Markdown(words("app.head"), elem_classes="studio-head")

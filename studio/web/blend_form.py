@@ -5,13 +5,14 @@ as in a recipe's input), ``blend``, ``settings``, ``seed``, ``dtype``, ``file``,
 besides and the page has no field for. It is plain JSON, so the browser keeps it; nothing here loads a model library.
 """
 
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
 
 from pipelines.blocks import ALL_OTHERS, LISTS
+from studio.library import Library
+from studio.proposals import proposed
 from trainers.errors import UserError
 
 MOST_ROWS = 8
@@ -84,10 +85,15 @@ def recipe_text(recipe: Mapping[str, Any]) -> str:
     return str(yaml.safe_dump(dict(recipe), sort_keys=False, allow_unicode=True))
 
 
-def command_line(recipe: Mapping[str, Any], name: str) -> str:
-    """Return the command that makes the same blend, ready for a shell."""
+def command_line(recipe: Mapping[str, Any], name: str, library: Library | None = None, base: str = "") -> str:
+    """Return the command that makes the same blend, ready for a shell.
+
+    Args:
+        library: where the adapters lie, if not where commands look by themselves.
+        base: the base, where one is named.
+    """
     if any(item.get("schedule") or item.get("hash") for item in recipe["inputs"]) or recipe.get("base"):
-        return f"studio blend --recipe recipe.yaml --name {shlex.quote(name)}"
+        return proposed(["blend", "--recipe", "recipe.yaml", "--name", name], library, base=base)
     words = [f"{item['adapter']}:{item.get('weight', 1.0):g}" for item in recipe["inputs"]]
     by_part = [f"{part}={blend}" for part, blend in recipe.get("part_blends", {}).items()]
     if recipe.get("blend") or by_part:
@@ -105,7 +111,7 @@ def command_line(recipe: Mapping[str, Any], name: str) -> str:
     for key in ("seed", "dtype", "file"):
         if key in recipe:
             words += [f"--{key}", str(recipe[key])]
-    return shlex.join(["studio", "blend", *words, "--name", name])
+    return proposed(["blend", *words, "--name", name], library, base=base)
 
 
 def block_names(

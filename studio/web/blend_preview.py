@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -12,6 +13,7 @@ from studio.web.blend_tools import Bench
 from studio.web.desk import Desk
 from studio.web.newest import Newest
 from studio.web.progress_line import problem_line, progress_line
+from studio.web.prompt_words import prompt_notes_said
 from trainers.errors import UserError
 
 _QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
@@ -89,7 +91,9 @@ def wire_preview(bench: Bench, preview: Preview, newest: Newest, opened: Any) ->
                     return
                 if event["event"] == "picture":
                     formula = " + ".join(f"{i.get('weight', 1):g}·{i['adapter']}" for i in view["recipe"]["inputs"])
-                    yield event["path"], progress_line(words.say(request, "blend.drawn", formula=formula))
+                    said = [words.say(request, "blend.drawn", formula=formula)]
+                    said += prompt_notes_said(partial(words.say, request), [view["prompt"]])
+                    yield event["path"], progress_line("\n".join(said))
                 elif line := bench.said(event, request):
                     yield gr.skip(), line
         except UserError as error:

@@ -11,6 +11,7 @@ from studio.web.blend_tools import Bench, proof_table, recipe_in
 from studio.web.desk import Desk
 from studio.web.progress_line import problem_line, progress_line
 from trainers.errors import UserError
+from trainers.seeds import seed_from
 
 _QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
@@ -86,7 +87,7 @@ def search_arguments(name: str, trials: int, steps: int, seeds: str, prompts: st
         UserError: seeds or goals cannot be read.
     """
     try:
-        numbers = [int(seed) for seed in seeds.split(",")]
+        numbers = [seed_from(seed) for seed in seeds.split(",")]
     except ValueError as error:
         raise UserError(
             f"The seeds {seeds!r} cannot be read. Write whole numbers with commas, such as 0,1,2."

@@ -37,10 +37,18 @@ TEXTS = {
         "可多選；名稱可含 {method}、{rank} 或 {step}",
     ),
     "compare.prompts": ("Prompts, one a line", "提示詞，每行一個"),
+    "compare.subjects": ("Subjects, one a line", "主體，每行一個"),
+    "compare.subjects_info": (
+        "What every look should keep of each prompt, such as a boat; empty: its first phrase without colours",
+        "每段提示詞應保留的內容，例如 a boat；留空則取其第一個片語並去除顏色",
+    ),
     "compare.weights": ("Weights", "權重"),
     "compare.weights_info": ("With commas; 0 is the base", "以逗號分隔；0 即基礎模型"),
     "compare.seeds": ("Seeds", "種子"),
-    "compare.seeds_info": ("With commas; two or more give intervals", "以逗號分隔；兩個以上才有信賴區間"),
+    "compare.seeds_info": (
+        "With commas; two or more give intervals, -1 draws one",
+        "以逗號分隔；兩個以上才有信賴區間，-1 為隨機",
+    ),
     "compare.rows": ("Along the rows", "列"),
     "compare.columns": ("Along the columns", "欄"),
     "compare.pages": ("One page each", "分頁"),
@@ -59,7 +67,7 @@ TEXTS = {
     **{f"compare.axis_{axis}_info": text for axis, text in _HELP.items()},
 }
 _KEYS = (
-    *("adapters", "prompts", "weights", "seeds", "rows", "columns", "pages", "with_base", "mixtures"),
+    *("adapters", "prompts", "weights", "seeds", "rows", "columns", "pages", "with_base", "mixtures", "subjects"),
     *("steps", "guidance", "negative_prompt", "base", "judge"),
 )
 
@@ -98,6 +106,7 @@ class CompareForm:
         with_base = gr.Checkbox(True, label=words("compare.with_base"))
         with gr.Accordion(words("compare.more_axes"), open=False):
             mixtures = gr.Textbox("", label=words("compare.mixtures"), info=words("compare.mixtures_info"), lines=2)
+            subjects = gr.Textbox("", label=words("compare.subjects"), info=words("compare.subjects_info"), lines=2)
             self.more = [
                 gr.Textbox(
                     "",
@@ -119,6 +128,7 @@ class CompareForm:
                 )
         self.inputs = [
             *(self.adapters, self.prompts, weights, seeds, rows, columns, pages, with_base, mixtures),
+            subjects,
             *(steps, guidance, negative, base, judge),
             *self.more,
         ]
@@ -142,6 +152,7 @@ class CompareForm:
         if not found["adapters"] and not str(found["mixtures"]).strip():
             raise UserError("No adapter is chosen. Choose at least one, or write a mixture under 'More axes'.")
         found["mixtures"] = [line.strip() for line in str(found["mixtures"]).splitlines() if line.strip()]
+        found["subjects"] = [line.strip() for line in str(found["subjects"]).rstrip().splitlines()]
         more = dict(zip(MORE_AXES, values[len(_KEYS) :], strict=True))
         return {
             **found,

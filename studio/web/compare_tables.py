@@ -7,8 +7,13 @@ HEADS: Mapping[str, tuple[str, str]] = {
     "compare.head_look": ("Drawn with", "繪製方式"),
     "compare.head_pictures": ("Pictures", "張數"),
     "compare.head_seeds": ("Seeds", "種子數"),
-    "compare.head_clip_t": ("Fits the prompt (CLIP-T)", "符合提示詞（CLIP-T）"),
-    "compare.head_prompt_kept": ("Share of the prompt kept", "保留的提示詞比例"),
+    "compare.head_subject_kept": ("Share of the subject kept", "保留的主體比例"),
+    "compare.head_subject_clip_t": ("Fits the subject (CLIP-T)", "符合主體（CLIP-T）"),
+    "compare.head_clip_t": ("Fits the whole prompt (CLIP-T)", "符合整段提示詞（CLIP-T）"),
+    "compare.head_prompt_kept": (  # of comparisons drawn before subjects were scored
+        "Share of the whole prompt (old; Start measures anew)",
+        "整段提示詞的比例（舊版；按「開始」重新評分）",
+    ),
     "compare.head_clip_i": ("Like {name} (CLIP-I)", "與 {name} 的相似度（CLIP-I）"),
     "compare.head_style": ("Share of the style {name}", "{name} 風格的比例"),
     "compare.head_page": ("Page", "分頁"),
@@ -27,6 +32,7 @@ HEADS: Mapping[str, tuple[str, str]] = {
     "compare.head_guidance": ("Guidance", "引導強度"),
     "compare.head_adapters": ("All adapters", "所有轉接器"),
     "compare.head_blend": ("Blend", "混合方式"),
+    "compare.head_subject": ("Subject that is scored", "評分用的主體"),
     "compare.head_asked": ("Prompt that is scored", "評分用的提示詞"),
 }
 Say = Callable[..., str]

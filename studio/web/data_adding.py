@@ -6,11 +6,12 @@ from typing import Any
 
 import gradio as gr
 
-from studio.datasets import copy_dataset, new_dataset, usable_name
+from studio.datasets import copy_dataset, new_dataset
 from studio.web.data_shelf import Shelf
 from studio.web.dataset_view import dataset_choices, own_dataset
 from studio.web.desk import Desk, told
 from trainers.errors import UserError
+from trainers.names import name_of, usable_name
 
 _QUIET: Mapping[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 _ENDINGS = [".png", ".jpg", ".jpeg", ".webp", ".txt", ".caption"]
@@ -47,7 +48,7 @@ def build_adding(desk: Desk, shelf: Shelf, choice: gr.Dropdown, look: Callable[.
         with told():
             if not opened:
                 raise UserError("No dataset is open, so there is nothing to copy. Choose one first.")
-            folder = copy_dataset(desk.library, Path(opened), _wanted(name or usable_name(Path(opened).name)))
+            folder = copy_dataset(desk.library, Path(opened), _wanted(name or _name_of(opened)))
             return [gr.Dropdown(choices=dataset_choices(desk.library), value=str(folder)), str(folder), ""]
 
     def added(opened: str, uploads: list[str] | None, path: str, request: gr.Request) -> Iterator[list[Any]]:
@@ -78,6 +79,10 @@ def build_adding(desk: Desk, shelf: Shelf, choice: gr.Dropdown, look: Callable[.
     add.click(
         added, [shelf.opened, files, path], [outcome, files, path], api_visibility="private", show_progress="minimal"
     ).success(look, [shelf.opened], shelf.outputs, api_visibility="private", show_progress="minimal")
+
+
+def _name_of(folder: str) -> str:
+    return usable_name(name_of(Path(folder).name), "dataset")
 
 
 def _wanted(name: str) -> str:

@@ -19,6 +19,7 @@ from studio.web.tables import filled, text_table
 from trainers.data.captions import captions_of
 from trainers.data.likeness import LIKELY_BITS
 from trainers.errors import UserError
+from trainers.names import name_of
 
 _QUIET: Mapping[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 _CHANGES = ("data.name", "data.before", "data.after")
@@ -139,7 +140,7 @@ def _build_captioning(desk: Desk, shelf: Shelf, look: Callable[..., Any]) -> Non
     ) -> list[Any]:
         with told():
             _check_open(folder)
-            name = free_run_name(desk.library, f"captions-{Path(folder).name}")
+            name = free_run_name(desk.library, f"captions-{name_of(Path(folder).name)}")
             values = {
                 "kind": "captions",
                 "name": name,
@@ -150,7 +151,7 @@ def _build_captioning(desk: Desk, shelf: Shelf, look: Callable[..., Any]) -> Non
             words_around = {"prefix": prefix, "beginning": beginning, "overwrite": overwrite}
             run = create_run(desk.library, run_kinds()["captions"].parse({**values, **words_around}))
             desk.queue.add(run.name)
-            return [words.say(request, "data.queued", name=name), name, gr.Timer(active=True)]
+            return [words.say(request, "data.queued", name=plain_markdown(name)), name, gr.Timer(active=True)]
 
     def watch(name: str, request: gr.Request) -> Any:
         told_now, works = _state_told(desk.library, name, words, request)
@@ -168,18 +169,18 @@ def _works(library: Library, name: str) -> bool:
     """Return whether a run waits or works, so that its state will change."""
     if name not in open_run_names(library):
         return False
-    return Run(library.runs_folder / name, library).status() in ("created", "running")
+    return Run(library.run_folder(name), library).status() in ("created", "running")
 
 
 def _state_told(library: Library, name: str, words: Any, request: gr.Request) -> tuple[str, bool]:
     if name not in open_run_names(library):
         return "", False
-    run = Run(library.runs_folder / name, library)
+    run = Run(library.run_folder(name), library)
     status, state = run.status(), run.state()
     said = words.say(
         request,
         "data.captioning",
-        name=name,
+        name=plain_markdown(name),
         status=status,
         step=state.get("step", 0),
         total=state.get("total", 0),

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from studio.datasets import dataset_names, datasets_folder, example_datasets
+from studio.datasets import dataset_folder, dataset_names, datasets_folder, example_datasets
 from studio.engine.client import Engine
 from studio.library import Library
 from studio.long_captions import surely_long_notes
@@ -12,6 +12,8 @@ from studio.picture_index import Known, PictureIndex
 from trainers.data.captions import Caption, read_captions
 from trainers.data.likeness import Pair, near_duplicates
 from trainers.data.listing import list_folder
+from trainers.names import name_of
+from trainers.paths import path_of
 from trainers.wording import listed
 
 PER_PAGE = 60
@@ -107,12 +109,12 @@ def _is_empty(library: Library, folder: str) -> bool:
 
 def own_dataset(library: Library, folder: str) -> str:
     """Return the name of the studio's dataset that a folder is; empty when it is none."""
-    place = Path(folder).expanduser().resolve()
+    place = path_of(folder).resolve()
     inside = place.parent == datasets_folder(library).resolve() and place.is_dir()
-    return place.name if folder and inside else ""
+    return name_of(place.name) if folder and inside else ""
 
 
 def dataset_choices(library: Library) -> list[tuple[str, str]]:
     """Return (label, folder) of all datasets that the studio knows, one's own first."""
-    own = [(name, str(datasets_folder(library) / name)) for name in dataset_names(library)]
+    own = [(name, str(dataset_folder(library, name))) for name in dataset_names(library)]
     return own + [(name, str(folder)) for name, folder in example_datasets().items()]

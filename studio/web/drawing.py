@@ -11,6 +11,7 @@ from typing import Any
 from pipelines.picture_file import read_settings
 from studio.library import Library
 from trainers.errors import UserError, raise_problems
+from trainers.seeds import drawn_seed
 
 _LIMIT_COUNT = 64
 _HISTORY = 60
@@ -33,6 +34,7 @@ class Wanted:
     height_px: float | None
     base: str
     beside_base: bool
+    merge: bool
     adapters: Sequence[tuple[str | None, float | None]]
 
     def arguments(self) -> dict[str, Any]:
@@ -58,7 +60,7 @@ class Wanted:
         return {
             "prompt": self.prompt or "",
             "negative_prompt": self.negative_prompt or "",
-            "seed": secrets.randbelow(2**32) if self.random_seed else int(self.seed or 0),
+            "seed": secrets.randbelow(2**32) if self.random_seed else drawn_seed(int(self.seed or 0)),
             "count": int(self.count),
             "steps": int(self.steps),
             "guidance": float(self.guidance),
@@ -66,6 +68,7 @@ class Wanted:
             "height_px": int(self.height_px) if self.height_px else None,
             "base": (self.base or "").strip() or "pocket",
             "beside_base": bool(self.beside_base),
+            "merge": bool(self.merge),
             "weights": weights,
         }
 

@@ -74,11 +74,10 @@ SORTS = ("newest", "name", "size", "base", "score")
 
 def entries_of(library: Library) -> list[Entry]:
     """Return every adapter of the library, those with a broken card too."""
-    return [_entry(library, name) for name in library.names()]
+    return [_entry(name, folder) for name, folder in library.adapters().items()]
 
 
-def _entry(library: Library, name: str) -> Entry:
-    folder = library.adapters_folder / name
+def _entry(name: str, folder: Path) -> Entry:
     previews = sorted(path for path in (folder / "previews").glob("*") if path.suffix.lower() in _PICTURES)
     try:
         card, problem = read_card(folder), ""

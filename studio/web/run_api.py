@@ -7,8 +7,8 @@ import gradio as gr
 
 from studio.run_watch import find_row, run_rows
 from studio.web.desk import Desk, told
-from trainers.card import check_name
 from trainers.errors import unknown
+from trainers.names import check_name
 
 
 def queue_run(desk: Desk, settings: Mapping[str, Any]) -> str:

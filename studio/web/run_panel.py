@@ -4,9 +4,9 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 from typing import Any
 
+from studio.datasets import free_run_name
 from studio.library import Library
 from studio.measure_step import duration
 from studio.metrics import MetricsShelf
@@ -43,7 +43,7 @@ class RunPanel:
     @property
     def run(self) -> Run:
         """The run."""
-        return Run(self.library.runs_folder / self.row.name, self.library)
+        return Run(self.library.run_folder(self.row.name), self.library)
 
     def stamp(self) -> tuple[Any, ...]:
         """Return what changes with what there is to show."""
@@ -106,11 +106,7 @@ class RunPanel:
         Raises:
             UserError: they cannot be read.
         """
-        taken = {path.name for place in (self.library.runs_folder, self.library.adapters_folder) for path in _in(place)}
-        number = 2
-        while f"{self.row.name}-{number}" in taken:
-            number += 1
-        return {**settings_of(self.run), "name": f"{self.row.name}-{number}"}
+        return {**settings_of(self.run), "name": free_run_name(self.library, self.row.name)}
 
     def tried_in(self) -> str:
         """Return the tab in which the result is tried; empty where there is none."""
@@ -134,7 +130,7 @@ class RunPanel:
 
     def _metrics(self, beside: Sequence[str]) -> Mapping[str, Any]:
         names = dict.fromkeys([self.row.name, *beside])
-        return {name: self.shelf.of(self.library.runs_folder / name) for name in names}
+        return {name: self.shelf.of(self.library.run_folder(name)) for name in names}
 
 
 def evenly(items: Sequence[int], most: int) -> list[int]:
@@ -147,7 +143,3 @@ def evenly(items: Sequence[int], most: int) -> list[int]:
 def nearest(steps: Sequence[int], wanted: float) -> int:
     """Return the step with samples that is nearest to a place on the slider; 0 without any."""
     return min(steps, key=lambda step: abs(step - wanted), default=0) if wanted < math.inf else max(steps, default=0)
-
-
-def _in(folder: Path) -> list[Path]:
-    return list(folder.iterdir()) if folder.is_dir() else []

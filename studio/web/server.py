@@ -148,6 +148,7 @@ def _guarded_app(library: Library, engine: Engine, address: Address) -> Any:
     from studio.web.entrance import Entrance
     from studio.web.guard import Guard
     from studio.web.look import CSS, HEAD, theme
+    from studio.web.plain_requests import PlainRequests
     from studio.web.served_files import ServedFiles
 
     with building_quickly():
@@ -182,4 +183,4 @@ def _guarded_app(library: Library, engine: Engine, address: Address) -> Any:
     host = f"[{address.host}]" if ":" in address.host else address.host
     inner = Entrance(app, address.user, address.password, address.port) if address.password else app
     served = ServedFiles((desk.outputs, uploads), pictures)
-    return Guard(inner, {*_LOOPBACK, host, *address.names}, address.port, served.serves)
+    return Guard(PlainRequests(inner), {*_LOOPBACK, host, *address.names}, address.port, served.serves)

@@ -1,6 +1,5 @@
 """The Text tab's view of a data set: rows as training sees them, lengths, and the way to a run on it."""
 
-import re
 import shutil
 from collections.abc import Iterator, Mapping
 from html import escape
@@ -16,6 +15,7 @@ from studio.web.progress_line import notes_html, problem_line, progress_line
 from studio.web.text_rows import histogram_html, rows_html
 from studio.web.text_words import TEXTS
 from trainers.errors import UserError
+from trainers.names import folder_name, name_of, usable_name
 from trainers.stages import stage_names
 from trainers.storage import disk_errors
 from trainers.text_config import POCKET_LANGUAGE, USUAL_BATCH
@@ -40,7 +40,7 @@ def keep_upload(desk: Desk, path: str) -> str:
         number = max((int(own.name) for own in place.iterdir() if own.name.isdigit()), default=0) + 1
         folder = place / f"{number:06d}"
         folder.mkdir()
-        name = re.sub(r"[^A-Za-z0-9._-]+", "-", upload.stem).strip("-.")[:60] or "texts"
+        name = folder_name(usable_name(upload.stem[:60], "texts"))
         return str(shutil.copyfile(upload, folder / f"{name}{upload.suffix.lower()}"))
 
 
@@ -134,8 +134,8 @@ class TextData:
     ) -> Mapping[str, Any]:
         settings = text_settings(base, data, stage, length, whole_chat=whole)
         place = Path(str(data))
-        name = re.sub(r"[^A-Za-z0-9-]+", "-", place.stem if place.suffix else place.name).strip("-").lower()
-        named = {"name": f"my-{name or 'texts'}", "batch_size": USUAL_BATCH}
+        name = usable_name(name_of(place.stem if place.suffix else place.name)[:60], "texts").lower()
+        named = {"name": f"my-{name}", "batch_size": USUAL_BATCH}
         return {"config": {"kind": "text", **settings, **named}}
 
 

@@ -12,6 +12,7 @@ from studio.web.text_columns import BASE, SHOWN, Column, columns_of
 from studio.web.text_words import TEXTS
 from studio.web.weight_rows import WeightRows, pairs
 from studio.web.words import Words
+from trainers.seeds import drawn_seed
 from trainers.text_config import POCKET_LANGUAGE
 
 _FIELDS = (
@@ -42,7 +43,7 @@ class TextForm:
             info=words("text.columns_info"),
         )
         with gr.Row():
-            self.seed = gr.Number(0, label=words("shared.seed"), precision=0, minimum=0, min_width=110)
+            self.seed = gr.Number(0, label=words("shared.seed"), precision=0, minimum=-1, min_width=110)
             self.new_seed = gr.Checkbox(False, label=words("text.new_seed"), min_width=140)
         with gr.Row():
             self.temperature = gr.Number(
@@ -93,7 +94,7 @@ class TextForm:
         """Return how is written: arguments of the job `text_chat`, with a new seed where one is wished for."""
         return {
             "base": str(values["base"] or POCKET_LANGUAGE),
-            "seed": secrets.randbelow(_SEEDS) if values["new_seed"] else int(values["seed"] or 0),
+            "seed": secrets.randbelow(_SEEDS) if values["new_seed"] else drawn_seed(int(values["seed"] or 0)),
             "temperature": values["temperature"] or 0.0,
             "top_p": 1.0 if values["top_p"] is None else values["top_p"],
             "maximum_tokens": values["maximum_tokens"] or 0,

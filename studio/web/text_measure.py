@@ -68,7 +68,7 @@ def build_measure(desk: Desk, form: TextForm) -> None:
         except UserError as error:
             yield problem_line(str(error)), gr.skip()
             return
-        lines = [words.say(request, "shared.done"), note_on(found, partial(words.say, request))]
+        lines = [words.say(request, "shared.done"), note_on(found, partial(words.say, request)), *found[0]["notes"]]
         yield progress_line("\n".join(filter(None, lines))), gr.skip()
 
     def take_back(request: gr.Request) -> Any:

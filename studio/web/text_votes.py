@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from studio.library import Library
+from trainers.data.plain_text import plain_values
 from trainers.errors import UserError
 from trainers.storage import disk_errors, write_text
 
@@ -71,7 +72,12 @@ def pair_of(turn: Mapping[str, Any], better: str | None, worse: str | None) -> d
 
 
 def keep_vote(library: Library, base: str, pair: Mapping[str, Any]) -> int:
-    """Add a pair to the base's file; return how many it holds now."""
+    """Add a pair to the base's file; return how many it holds now.
+
+    Raises:
+        UserError: a text in it is not plain, or the file cannot be written.
+    """
+    plain_values(pair, "The pair")
     path = votes_file(library, base)
     path.parent.mkdir(parents=True, exist_ok=True)
     with disk_errors(path), open(path, "a", encoding="utf-8") as stream:  # one write, so that two pages can vote

@@ -145,7 +145,7 @@ def test_intervals_are_over_seeds() -> None:
     picture = Image.new("RGB", (4, 4))
     scores = {(0, "p"): 0.1, (0, "q"): 0.3, (1, "p"): 0.5, (1, "q"): 0.9}
     cells = plan_grid({"a": {"a": 1.0}}, [1.0], ["p", "q"], [0, 1], TEMPLATE)
-    scored = [ScoredCell(c, picture, scores[c.request.seed, c.request.prompt], {"a": 0.5}) for c in cells]
+    scored = [ScoredCell(c, picture, scores[c.request.seed, c.request.prompt], {"a": 0.5}, 0.2, 0.0) for c in cells]
     (summary,) = summarise(scored, {"a": torch.eye(3)})
     assert (summary.seeds, summary.pictures) == (2, 4)
     assert summary.prompt_score == pytest.approx(0.45)

@@ -9,13 +9,11 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from pipelines.blocks import block_of, check_names, group_of, layers_per_block, weights_by_layer
 from pipelines.compare.heat_map import Measure, draw_heat_map, value_colour
 from pipelines.compare.sheet import fit_text, sheet_font
 from pipelines.deltas import DenseDelta, LowRankDelta
 from pipelines.interference import compare_adapters, effective_rank, measure_adapter, rank_for
 from studio.inspecting import ONE_MEASURES, TWO_MEASURES
-from trainers.errors import UserError
 
 
 def low_rank(seed: int, shape: tuple[int, ...], rank: int) -> LowRankDelta:
@@ -76,50 +74,6 @@ def test_ranks_and_energies_of_one_adapter() -> None:
     assert sum(room.share for room in rooms.values()) == pytest.approx(1)
     assert rooms["b"].effective == pytest.approx(8)
     assert rooms["a"].size == pytest.approx(float(loud.dense().norm()))
-
-
-@pytest.mark.parametrize(
-    ("path", "block", "group"),
-    [
-        ("conv_in", "IN00", "conv_in"),
-        ("down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q", "IN01", "down_blocks.0"),
-        ("down_blocks.0.downsamplers.0.conv", "IN03", "down_blocks.0"),
-        ("down_blocks.2.attentions.1.proj_in", "IN08", "down_blocks.2"),
-        ("down_blocks.3.resnets.1.conv1", "IN11", "down_blocks.3"),
-        ("mid_block.attentions.0.proj_in", "M00", "mid_block"),
-        ("up_blocks.0.resnets.0.conv1", "OUT00", "up_blocks.0"),
-        ("up_blocks.1.attentions.0.proj_in", "OUT03", "up_blocks.1"),
-        ("up_blocks.1.upsamplers.0.conv", "OUT05", "up_blocks.1"),
-        ("up_blocks.3.attentions.2.proj_out", "OUT11", "up_blocks.3"),
-        ("time_embedding.linear_1", "BASE", "time_embedding"),
-    ],
-)
-def test_layers_lie_in_the_blocks_that_webui_users_know(path: str, block: str, group: str) -> None:
-    assert block_of("unet", path) == block
-    assert group_of("unet", path) == group
-
-
-def test_values_by_block_reach_their_layers() -> None:
-    path = "down_blocks.2.attentions.1.transformer_blocks.0.attn1.to_q"  # IN08
-    assert layers_per_block([path]) == 2
-    for count, place in ((17, 6), (26, 9), (12, 4), (20, 9)):
-        values = [0.0] * count
-        values[place] = 0.75
-        assert weights_by_layer(values, "unet", [path], 2, what="it") == {path: 0.75}
-    values = [0.5, *[0.0] * 16]
-    assert weights_by_layer(values, "text_encoder", ["layers.0.q"], 2, what="it") == {"layers.0.q": 0.5}
-    named = {"down_blocks": 0.1, "down_blocks.2": 0.2, "IN08": 0.3, "default": 0.4}
-    assert weights_by_layer(named, "unet", [path, "mid_block.x"], 2, what="it") == {path: 0.2, "mid_block.x": 0.4}
-    with pytest.raises(UserError, match="IN06, which 17 values do not cover"):
-        weights_by_layer([1.0] * 17, "unet", ["down_blocks.1.downsamplers.0.conv"], 2, what="it")
-
-
-@pytest.mark.parametrize("name", ["IN99", "M00", "mid_blockk", "down_block", "text"])
-def test_a_block_that_no_part_has_is_named(name: str) -> None:
-    layers = [("unet", "down_blocks.2.attentions.1.to_q"), ("text_encoder", "layers.0.q_proj")]
-    check_names(["IN08", "BASE", "layers", "down_blocks.2", "default"], layers, 2, what="it")
-    with pytest.raises(UserError, match=rf"'{name}' fits no layer. There are BASE, IN08, and down_blocks.2, layers.0"):
-        check_names(["IN08", name], layers, 2, what="it")
 
 
 def test_the_font_has_every_letter_of_the_heat_map() -> None:

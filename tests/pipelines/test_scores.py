@@ -152,27 +152,32 @@ def test_cells_are_scored_by_their_own_prompt_and_means_are_means(
     scored: tuple[list[ScoredCell], dict[str, torch.Tensor]], judge: Judge
 ) -> None:
     items, references = scored
-    low = min(item.prompt_score for item in items)
+    low = min(item.subject_score for item in items)
     for item in items:
         embedded = judge.embed_pictures([item.picture])
         expected = float(judge.prompt_scores(embedded, [item.cell.request.prompt])[0])
         assert item.prompt_score == pytest.approx(expected, abs=1e-4)
+        assert item.subject_score == pytest.approx(expected, abs=1e-4)  # "a boat" is all subject
         assert item.style_scores["a"] == pytest.approx(float((embedded @ references["a"].T).mean()), abs=1e-4)
-    items = [dataclasses.replace(item, prompt_score=item.prompt_score - low + 0.1) for item in items]
+    items = [dataclasses.replace(item, subject_score=item.subject_score - low + 0.1, absent_score=0.0)
+             for item in items]  # fmt: skip
     base, styled = summarise(items, references)
     assert (base.label, styled.label) == (BASE_LABEL, "a 1")
     plain, adapted = ([item for item in items if item.cell.look == label] for label in (BASE_LABEL, "a 1"))
     assert base.style_scores["a"] == pytest.approx(np.mean([item.style_scores["a"] for item in plain]))
     assert styled.prompt_score == pytest.approx(np.mean([item.prompt_score for item in adapted]))
+    subjects = [np.mean([item.subject_score for item in own]) for own in (plain, adapted)]
+    assert styled.subject_score == pytest.approx(subjects[1])
+    assert styled.subject_kept == pytest.approx(subjects[1] / subjects[0])
     assert base.style_shares["a"] == pytest.approx(0)
-    assert base.prompt_kept == pytest.approx(1)
+    assert base.subject_kept == pytest.approx(1)
     real = own_style_score(references["a"])
     moved = styled.style_scores["a"] - base.style_scores["a"]
     assert styled.style_shares["a"] == pytest.approx(moved / (real - base.style_scores["a"]))
     without_base = summarise([item for item in items if item.cell.look != BASE_LABEL], references)[0]
     assert without_base.style_shares == {}
-    assert without_base.prompt_kept is None
-    assert without_base.prompt_change is None
+    assert without_base.subject_kept is None
+    assert without_base.subject_change is None
 
 
 @pytest.mark.parametrize("base_score", [-0.05, 0.0, 0.04])
@@ -180,15 +185,17 @@ def test_a_base_that_shows_nothing_of_the_prompt_gives_no_share(
     scored: tuple[list[ScoredCell], dict[str, torch.Tensor]], base_score: float
 ) -> None:
     items = [
-        dataclasses.replace(item, prompt_score=base_score if item.cell.look == BASE_LABEL else 0.1)
+        dataclasses.replace(
+            item, subject_score=base_score + 0.15 if item.cell.look == BASE_LABEL else 0.25, absent_score=0.15
+        )
         for item in scored[0]
     ]
     base, styled = summarise(items, scored[1])
-    assert (base.prompt_kept, styled.prompt_kept) == (None, None)
-    assert styled.prompt_change == pytest.approx(0.1 - base_score)
-    assert summary_lines(styled)[-1] == "CLIP-T 0.100"
+    assert (base.subject_kept, styled.subject_kept) == (None, None)
+    assert styled.subject_change == pytest.approx(0.1 - base_score)
+    assert summary_lines(styled)[-1] == "CLIP-T 0.250"
     assert prompt_share(styled) > prompt_share(base) == pytest.approx(1)
-    worse = dataclasses.replace(styled, prompt_change=-0.2)
+    worse = dataclasses.replace(styled, subject_change=-0.2)
     assert 0 < prompt_share(worse) < 1
 
 
@@ -216,6 +223,8 @@ def test_the_table_has_a_line_per_cell_and_names_its_judge(
     for row, item in zip(rows, items, strict=True):
         assert (row["row"], row["column"]) == (item.cell.row, item.cell.column)
         assert float(row["clip_t"]) == pytest.approx(item.prompt_score, abs=1e-4)
+        assert float(row["subject_clip_t"]) == pytest.approx(item.subject_score, abs=1e-4)
+        assert row["subject"] == row["prompt"]
         assert float(row["clip_i:a"]) == pytest.approx(item.style_scores["a"], abs=1e-4)
         assert row["judge"] == f"tiny-judge:{judge.fingerprint[:12]}"
         assert (row["seed"], row["steps"], row["guidance"]) == ("1", "2", "3")
@@ -232,8 +241,8 @@ def test_the_page_escapes_what_it_shows_and_gives_shares_in_percent(
     items = [dataclasses.replace(item, cell=cell) for item, cell in zip(items, cells, strict=True)]
     base, styled = summarise(items, references)
     summaries = [
-        dataclasses.replace(base, prompt_kept=1.0),
-        dataclasses.replace(styled, prompt_kept=-0.004, style_shares={"a": -0.514}),
+        dataclasses.replace(base, subject_kept=1.0),
+        dataclasses.replace(styled, subject_kept=-0.004, kept_half_width=0.034, style_shares={"a": -0.514}),
     ]
     files = [f"{wild}-{number}.png" for number in range(len(items))]
     beside = Beside(files, {"p": f"{wild}.png"}, {wild: "t.csv"})
@@ -243,7 +252,7 @@ def test_the_page_escapes_what_it_shows_and_gives_shares_in_percent(
     assert set(reader.tags).isdisjoint({"i", "script"})
     assert [unquote(file) for file in reader.sources] == files
     assert reader.texts.count(wild) >= 4 + len(items)
-    assert "0\u00a0%" in reader.texts
+    assert "0\u00a0% ± 3\u00a0%" in reader.texts
     assert "−51\u00a0%" in reader.texts
     assert "100\u00a0%" in reader.texts
     assert "http" not in page
@@ -257,4 +266,4 @@ def test_one_reference_alone_gives_scores_and_no_share(
     assert math.isnan(summary.style_shares["a"])
     assert column_notes(items, [summary, summarise(items, references)[0]])["a 1"] == summary_lines(summary)
     assert len(summary_lines(summary)) == 1
-    assert sheet_cells(items)[0].lines[0] == f"CLIP-T {items[0].prompt_score:.3f}"
+    assert sheet_cells(items)[0].lines[0] == f"CLIP-T a boat {items[0].subject_score:.3f}"

@@ -61,7 +61,7 @@ def test_blend_takes_settings_blocks_parts_and_recipes(options: list[str], tmp_p
     recipe = read_recipe(folder / "recipe.yaml")
     assert (recipe.blend, recipe.settings, recipe.dtype) == ("ties", {"density": 0.4, "rank": 4}, "float16")
     assert main(["blend", "t", "--without", "one", "--name", "rest"]) == 2
-    assert "studio blend two:0.4 --name rest." in capsys.readouterr().err
+    assert "studio blend two:0.4 --name rest" in capsys.readouterr().err
     assert main(["blend", "--recipe", str(folder / "recipe.yaml"), "--name", "again", *options]) == 0
     same = [
         (tmp_path / f"library/adapters/{name}/unet/adapter_model.safetensors").read_bytes() for name in ("t", "again")
@@ -124,10 +124,10 @@ def test_the_proof_is_printed_by_block_or_by_layer(options: list[str], capsys: C
             {
                 "inputs": [{"adapter": "a", "wieght": 1, "blocks": "x", "schedule": {"stpo": 1}}],
                 "blned": "x",
-                "seed": -1,
+                "seed": -2,
             },
             [
-                "seed = -1: at least 0 is expected; raise it",
+                "seed = -2: at least -1 is expected; raise it",
                 "inputs.0.blocks = 'x': should be a list of weights, or names",
                 "inputs.0.schedule.stpo: setting 'stpo' is unknown. Did you mean 'stop'",
                 "inputs.0.wieght: setting 'wieght' is unknown. Did you mean 'weight'?",

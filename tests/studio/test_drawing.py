@@ -32,6 +32,7 @@ def _wanted(**changed: object) -> Wanted:
         "height_px": None,
         "base": " ",
         "beside_base": True,
+        "merge": False,
         "adapters": [("one", 0.5), (None, 1.0), ("", None), ("two", -20)],
     }
     return Wanted(**{**values, **changed})  # type: ignore[arg-type]

@@ -59,7 +59,7 @@ def test_a_full_disk_keeps_the_old_picture(library: Library, tiny_base: Path, tm
 def test_a_bug_keeps_its_traceback_and_exits_with_one(tmp_path: Path) -> None:
     script = (
         "import sys, studio.commands.list as command; "
-        "command.open_run_names = lambda library: 1 / 0; "
+        "command.print = lambda *_: 1 / 0; "
         "from studio.cli import main; sys.exit(main(['list']))"
     )
     environment = {**os.environ, "STUDIO_LIBRARY": str(tmp_path)}

@@ -51,21 +51,21 @@ def test_import_export_convert_verify(
     assert "2 in text_encoder" in said
     assert "3 in unet" in said
     assert "0 did not" in said
-    adapter = read_adapter(library / "adapters/my-style")
+    adapter = read_adapter(library / "adapters/my style=21")
     assert adapter.card.triggers == ("zqx",)
-    assert str(tmp_path) not in (library / "adapters/my-style/adapter.json").read_text()
+    assert str(tmp_path) not in (library / "adapters/my style=21/adapter.json").read_text()
     assert largest_difference(live_deltas(base, adapter), content) < EXACT
     assert main(["import", str(path), *at]) == 2  # the name is taken
-    assert "has an adapter 'my-style' already" in capsys.readouterr().err
+    assert "has an adapter 'my style!' already" in capsys.readouterr().err
 
     out = tmp_path / "out.safetensors"
-    assert main(["export", "my-style", "--format", "kohya", "--out", str(out)]) == 0  # no base is needed
+    assert main(["export", "my style!", "--format", "kohya", "--out", str(out)]) == 0  # no base is needed
     assert "5 modules read back and compared" in capsys.readouterr().out
-    assert main(["export", "my-style", "--format", "kohya", "--out", str(out)]) == 2
+    assert main(["export", "my style!", "--format", "kohya", "--out", str(out)]) == 2
     assert "exists already" in capsys.readouterr().err
-    assert main(["export", "my-style", "--format", "comfyui", "--out", str(tmp_path / "c.safetensors")]) == 2
+    assert main(["export", "my style!", "--format", "comfyui", "--out", str(tmp_path / "c.safetensors")]) == 2
     assert "--base" in capsys.readouterr().err
-    assert main(["export", "my-style", "--format", "kohia", "--out", str(tmp_path / "c.safetensors")]) == 2
+    assert main(["export", "my style!", "--format", "kohia", "--out", str(tmp_path / "c.safetensors")]) == 2
     assert "Did you mean 'kohya'" in capsys.readouterr().err
     assert main(["convert", str(out), str(tmp_path / "c.safetensors"), "--format", "comfyui", *at]) == 0
     assert any(key.startswith("diffusion_model.") for key in load_file(tmp_path / "c.safetensors"))
@@ -85,7 +85,7 @@ def test_import_export_convert_verify(
     told_of_the_base = {"metrics.json", "training.json", "vae/decoder_training.json", "vae/README.md"}
     for name in ("README.md", *told_of_the_base):
         (own_base / name).write_text("{}")
-    arguments = ["export", "my-style", "--format", "checkpoint_folder", "--out", str(merged), "--base", str(own_base)]
+    arguments = ["export", "my style!", "--format", "checkpoint_folder", "--out", str(merged), "--base", str(own_base)]
     assert main(arguments) == 0
     said = capsys.readouterr().out
     assert "Merged 5 modules; rounding took up to 0.00% of a delta." in said
@@ -98,7 +98,7 @@ def test_import_export_convert_verify(
     there = {str(file.relative_to(own_base)) for file in own_base.rglob("*") if file.is_file()}
     assert copied == there - told_of_the_base
     said = (merged / "README.md").read_text()
-    assert "- my-style, weight 1" in said
+    assert "- my style!, weight 1" in said
     assert base.name in said
 
 

@@ -171,7 +171,7 @@ def test_two_processes_never_work_in_one_run(stopped: Run, capsys: pytest.Captur
 
 def test_a_name_that_is_taken_is_refused_and_says_how_to_go_on(stopped: Run) -> None:
     before = content_of(stopped.library.folder)
-    with pytest.raises(UserError, match=r"There is a run 'style' already \(stopped\)\. Continue it with"):
+    with pytest.raises(UserError, match=r"There is a run 'style' already \(stopped\)\. Choose another --name"):
         create_run(stopped.library, stopped.config())
     assert content_of(stopped.library.folder) == before
 

@@ -139,25 +139,30 @@ def test_a_disk_that_is_too_small_is_a_problem(free: int) -> None:
 @pytest.mark.parametrize(
     ("kind", "head", "command"),
     [
-        ("pictures", None, 'studio generate "neon, a red boat, sea" --adapter mine --out boat.png'),
-        ("text", None, 'studio text chat --adapter mine --prompt "Tell me a story."'),
-        ("text", "reward", 'studio text score --adapter mine --prompt "How are you?" --answer "Very well."'),
-        ("text", "classes", 'studio text classify --adapter mine "It was a quiet morning."'),
+        ("pictures", None, "studio generate 'neon, a red boat, sea' --adapter 'my style' --out boat.png"),
+        ("text", None, "studio text chat --adapter 'my style' --prompt 'Tell me a story.'"),
+        ("text", "reward", "studio text score --adapter 'my style' --prompt 'How are you?' --answer 'Very well.'"),
+        ("text", "classes", "studio text classify --adapter 'my style' 'It was a quiet morning.'"),
     ],
 )
 def test_what_was_trained_is_tried_by_a_command_that_fits(
-    tmp_path: Path, kind: str, head: str | None, command: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, head: str | None, command: str
 ) -> None:
-    """Whichever command resumed the run."""
+    """Whichever command resumed the run; on the usual base and in the usual library, and on and in others."""
     card = {
-        "name": "mine",
+        "name": "my style",
         "base": {"name": "any", "family": "sd15", "fingerprint": "0" * 64, "widths": {}},
         "parts": {},
         "triggers": ["neon"],
         "head": {"kind": head, "part": "language_model"} if head else None,
     }
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / CARD_NAME).write_text(json.dumps(card))
-    tried_by = run_kinds()[kind].tried_by
+    library = Library(tmp_path / "my library")
+    library.adapter_folder("my style").mkdir(parents=True)
+    (library.adapter_folder("my style") / CARD_NAME).write_text(json.dumps(card))
+    tried_by, parse = run_kinds()[kind].tried_by, run_kinds()[kind].parse
     assert tried_by is not None
-    assert tried_by(tmp_path / "mine") == command
+    monkeypatch.setenv("STUDIO_LIBRARY", str(library.folder))
+    assert tried_by(parse({"data": "d", "name": "my style"}), library) == command
+    monkeypatch.delenv("STUDIO_LIBRARY")
+    said = tried_by(parse({"data": "d", "name": "my style", "base": "/my bases/x"}), library)
+    assert said == f"{command} --base '/my bases/x' --library '{library.folder}'"

@@ -170,7 +170,7 @@ def test_perplexities_are_those_of_the_formula(
     assert [event["title"] for event in events] == ["base", "1·one"]
     with attached(text_base, {"one": library.read("one")}) as attachments:
         for event, column in zip(events, columns, strict=True):
-            found = perplexity(attachments, read_held_out(str(texts)), column["weights"])  # type: ignore[arg-type]
+            found = perplexity(attachments, read_held_out(str(texts)).rows, column["weights"])  # type: ignore[arg-type]
             assert (event["tokens"], event["perplexity"]) == (found.tokens, pytest.approx(math.exp(event["loss"])))
             assert event["loss"] == pytest.approx(found.loss, rel=1e-6)
 

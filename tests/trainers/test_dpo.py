@@ -132,9 +132,10 @@ def test_what_cannot_be_learned_is_refused(start: Start) -> None:
         start(stage_settings={"beta": 0})
     with pytest.raises(UserError, match="packing = True is for single texts"):
         start(packing=True)
-    with pytest.raises(UserError, match=r"4 answers are gone|answers are gone with their ends"):
-        start(
-            [TextRow("l", messages=({**USER, "content": "x" * 40},), chosen="a", rejected="b"), *ROWS],
-            max_length=30,
-            cut_long=True,
-        )
+    long = TextRow("line 9", messages=({**USER, "content": "x" * 40},), chosen="a", rejected="b")
+    with pytest.raises(UserError, match="Cut to 30 tokens, no row has anything left to learn from"):
+        start([long], max_length=30, cut_long=True)
+    task = start([long, *ROWS], max_length=30, cut_long=True).task
+    assert task.notes[1] == "Passed over: rows with nothing left to learn from, once they are cut: 1 (line 9)."  # type: ignore[attr-defined]
+    assert "line 9" not in [row.where for row in task.prompts(9)]  # type: ignore[attr-defined]
+    assert len(task.examples) == 2 * len(ROWS)  # type: ignore[attr-defined]

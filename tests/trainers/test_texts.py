@@ -67,9 +67,9 @@ def test_columns_that_are_not_read_are_named(tmp_path: Path) -> None:
             ['{"text": "a"}', '{"text": " "}', '{"text": 3}'],
             r"2 of 3 rows(.|\n)*line 2: text is empty(.|\n)*line 3: text must be",
         ),
-        ([json.dumps({"messages": CHAT[:1]})], "x.jsonl line 1 has no assistant turn"),
-        ([json.dumps({"messages": [{"role": "bot", "content": "x"}]})], "turn 1 has the role 'bot'"),
-        ([json.dumps({"messages": [{"from": "bot"}]})], "turn 1 of messages must have role and content"),
+        ([json.dumps({"messages": [{"role": "poet", "content": "x"}]})], "turn 1 has the role 'poet'"),
+        ([json.dumps({"messages": [{"from": "gpt"}]})], "turn 1: content must be a text, not null"),
+        ([json.dumps({"messages": [{"content": "x"}]})], "turn 1 of messages must have role and content"),
         ([json.dumps({"messages": []})], "messages must be a list of turns"),
         (['{"text": "a", "label": 0.5}'], "label must be a word or a whole number, not 0.5"),
         (['{"prompt": "a", "chosen": "b", "rejected": "b"}'], "chosen and rejected are the same"),
@@ -96,7 +96,7 @@ def test_other_kinds_of_files(tmp_path: Path) -> None:
         ("three", "a.txt line 5"),
     ]
     for name, content, said in (
-        ("b.json", "{}", "must be a list of rows"),
+        ("b.json", "{}", "b.json line 1 has the columns none, which is no known form"),
         ("b.json", "[\n1", "b.json line 2 is not JSON"),
         ("b.csv", "text,label\nahoy\n", "b.csv line 2 has 1 cells, and the header names 2"),
         ("b.csv", "text,label\nahoy,a,b\n", "b.csv line 2 has 3 cells"),
@@ -183,7 +183,7 @@ def test_long_rows_are_refused_counted_and_cut(text_base: TextBase) -> None:
     found = encode_rows(rows, encode, cut_long=True, **options)
     assert [len(one.numbers) for one in found.rows] == [3, 10, 10]
     assert found.lengths == (3, 21, 31)
-    assert "2 of 3 rows were cut to 10 tokens; 32 of 55" in found.notes(10)[0]
+    assert "2 of 3 rows were cut to 10 tokens (x line 2, x line 3); 32 of 55" in found.notes(10)[0]
 
 
 def test_rows_whose_answers_are_cut_away_are_left_out_and_counted(text_base: TextBase) -> None:
@@ -193,7 +193,7 @@ def test_rows_whose_answers_are_cut_away_are_left_out_and_counted(text_base: Tex
     encode = ChatEncoder(text_base.tokenizer).encode
     found = encode_rows([long, short], encode, **options)
     assert found.places == ("x line 2",)
-    assert found.left_out == 1
-    assert "1 row is left out" in found.notes(12)[1]
+    assert found.kept == (1,)
+    assert found.notes(12)[1] == "Passed over: rows with nothing left to learn from, once they are cut: 1 (x line 1)."
     with pytest.raises(UserError, match="no row has anything left to learn from"):
         encode_rows([long], encode, **options)

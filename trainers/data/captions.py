@@ -11,6 +11,7 @@ from pathlib import Path
 from trainers.data.encoding import UTF_8, read_text
 from trainers.data.listing import BESIDE, Listing, PictureFile, Place, composed, list_folder
 from trainers.data.metadata import Table, read_table
+from trainers.data.plain_text import not_plain
 from trainers.errors import UserError, raise_problems
 from trainers.storage import write_text
 from trainers.wording import count_and_name, count_of, listed
@@ -259,4 +260,4 @@ def _checked(text: str, name: str, source: str) -> str:
 
 
 def _cannot_be_read_well(caption: str) -> bool:
-    return "\0" in caption or len(caption) > LIMIT_CAPTION_CHARACTERS
+    return bool(not_plain(caption)) or len(caption) > LIMIT_CAPTION_CHARACTERS

@@ -11,6 +11,7 @@ from typing import Any
 
 from trainers.data.encoding import read_text
 from trainers.data.listing import composed
+from trainers.data.plain_text import plain_text
 from trainers.errors import UserError
 from trainers.wording import listed
 
@@ -91,6 +92,8 @@ def read_table(path: Path) -> Table:
         name, caption = row[_NAME], row[column]
         if not isinstance(name, str) or not isinstance(caption, str):
             raise _odd(path, number, json.dumps(row, ensure_ascii=False))
+        plain_text(name, f"{path.name} line {number}: file_name")
+        plain_text(caption, f"{path.name} line {number}: {name}")
         if captions.setdefault(name, caption) != caption:
             raise UserError(f"{path}, line {number}: {name} has another caption in an earlier line. Keep one of them.")
         unused |= dict.fromkeys(str(key) for key in row if key not in (_NAME, column))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from trainers.data.chat import ChatEncoder, Encoded, Encodings, encode_rows
+from trainers.data.chat_template import Tools
 from trainers.data.texts import Message, TextRow
 from trainers.errors import UserError
 
@@ -18,29 +19,29 @@ def encode_pairs(
 ) -> tuple[list[Pair], Encodings]:
     """Return the pairs, and what was found in encoding their answers: chosen, rejected, chosen …
 
+    A pair of which one answer is cut away is left out whole.
+
     Raises:
-        UserError: rows are too long and may not be cut, or are cut before their answers.
+        UserError: rows are too long and may not be cut, or nothing is left.
     """
     both = [replace(row, text=answer) for row in rows for answer in (row.chosen, row.rejected)]
     found = encode_rows(
         both,
-        lambda row: encode_answer(encoder, row.messages, row.text, row.where),
+        lambda row: encode_answer(encoder, row.messages, row.text, row.where, row.tools),
         max_length=max_length,
         cut_long=cut_long,
         context_tokens=context_tokens,
+        together=len(MARKS),
     )
-    if found.left_out:
-        raise UserError(
-            f"Cut to {max_length} tokens, {found.left_out} answers are gone with their ends. Raise --max-length."
-        )
     return list(zip(found.rows[::2], found.rows[1::2], strict=True)), found
 
 
-def encode_answer(encoder: ChatEncoder, messages: Sequence[Message], answer: str, where: str) -> Encoded:
+def encode_answer(
+    encoder: ChatEncoder, messages: Sequence[Message], answer: str, where: str, tools: Tools = ()
+) -> Encoded:
     """Return a prompt with one answer; that answer alone is learned from, not what the assistant said before."""
-    whole = encoder.chat((*messages, {"role": "assistant", "content": answer}), where)
-    before = len(encoder.prompt(messages, where))
-    return Encoded(whole.numbers, tuple(own and n >= before for n, own in enumerate(whole.trained)))
+    chat = (*messages, {"role": "assistant", "content": answer})
+    return encoder.chat(chat, where, not_learned=range(len(messages)), tools=tools)
 
 
 def refuse_packing(packing: bool) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from trainers.data.texts import read_texts
 from trainers.errors import UserError
+from trainers.paths import path_of
 from trainers.rewards._reward import Answered, Rate, Reward
 from trainers.voice_judge import VoiceJudge
 
@@ -16,7 +17,7 @@ _FORMS = ("messages", "prompt_completion", "alpaca")
 
 
 def _build(argument: str, role: object) -> Rate:
-    own = Path(argument).expanduser().resolve()
+    own = path_of(argument).resolve()
     examples = {own.name: _said(own)}
     for other in sorted(path for path in own.parent.iterdir() if path.is_dir() and path != own):
         if (other / "train.jsonl").is_file() and (said := _said(other, other_voice=True)):

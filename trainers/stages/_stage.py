@@ -67,6 +67,14 @@ class TextTask(Task, Protocol):
         """Return what the adapter's card says of its head, None where it has none."""
         ...
 
+    def about_held_out(self, rows: "Sequence[TextRow]") -> Sequence[str]:
+        """Return what a user should know of other rows that are measured: what is cut or passed over, a sentence each.
+
+        Raises:
+            UserError: they cannot be measured.
+        """
+        ...
+
     def report(self, rows: "Sequence[TextRow]") -> Sequence[str]:
         """Return lines that are told at the end of what was found on other rows; mostly none."""
         ...
@@ -91,6 +99,9 @@ class NotingTask(QuietTask):
     def noted(self) -> Mapping[str, float]:
         found, self._notes = self._notes or {}, None
         return {name: sum(values) / len(values) for name, values in found.items()}
+
+    def about_held_out(self, rows: "Sequence[TextRow]") -> Sequence[str]:
+        return ()
 
     def report(self, rows: "Sequence[TextRow]") -> Sequence[str]:
         return ()

@@ -100,6 +100,9 @@ class ClassifyTask(HeadedTask):
     def prompts(self, count: int) -> list[TextRow]:
         return list(self._rows[:count])
 
+    def about_held_out(self, rows: Sequence[TextRow]) -> Sequence[str]:
+        return self._encode(rows, cut_long=True).notes(self._max_length)
+
     def validate(self, rows: Sequence[TextRow]) -> Mapping[str, float]:
         scores, wanted = self._scores(rows), self._numbers(rows)
         accuracy = float((scores.argmax(1) == wanted).double().mean())

@@ -43,10 +43,10 @@ class PreferenceTask(WritingTask):
         self.config = config
         self.settings = settings
         self.role = role
-        self._rows = rows
         self._encoder = ChatEncoder(role.tokenizer)
         self._max_length = config.length_for(role.context_tokens)
         self._pairs, found = self._encode(rows, cut_long=config.cut_long)
+        self._rows = [rows[number // len(MARKS)] for number in found.kept[:: len(MARKS)]]
         self.examples: Sequence[Encoded] = [one for pair in self._pairs for one in pair]
         self.places: Sequence[str] = found.places
         self.lengths: Sequence[int] = found.lengths
@@ -73,8 +73,11 @@ class PreferenceTask(WritingTask):
         }
 
     def prompts(self, count: int) -> list[TextRow]:
-        found = {str(row.messages): TextRow(row.where, messages=row.messages) for row in self._rows}
+        found = {str(row.messages): TextRow(row.where, messages=row.messages, tools=row.tools) for row in self._rows}
         return list(found.values())[:count]
+
+    def about_held_out(self, rows: Sequence[TextRow]) -> Sequence[str]:
+        return self._encode(rows, cut_long=True)[1].notes(self._max_length)
 
     @torch.no_grad()
     def validation_loss(self, rows: Sequence[TextRow]) -> float:

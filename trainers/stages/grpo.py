@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,12 +11,14 @@ from torch import Tensor
 from trainers.data.chat import ChatEncoder, Encoded
 from trainers.data.order import data_order, mixed_seed
 from trainers.data.pairs import refuse_packing
+from trainers.data.passed_over import passed_over
 from trainers.data.texts import TextRow
 from trainers.data.token_batches import IGNORED, TokenBatch, pad_right
 from trainers.decoding import sample_rows
 from trainers.errors import UserError
 from trainers.objectives.group_policy import group_advantages, group_policy
 from trainers.objectives.next_token import token_losses
+from trainers.paths import path_of
 from trainers.rewards import Answered, Rate, Reward, WeightedReward, build_rewards, parse_rewards
 from trainers.roles import LanguageModel
 from trainers.stages._stage import VALIDATION, Stage, StageSettings, WritingTask
@@ -25,6 +26,7 @@ from trainers.text_config import TextConfig
 from trainers.tuners.live_weights import without_adapters
 
 _EVALUATION_ROWS = 16
+_LONG = "prompts that leave no room for an answer"
 
 
 class GrpoSettings(StageSettings):
@@ -63,7 +65,7 @@ class GrpoSettings(StageSettings):
         def full(reward: Reward, argument: str) -> str:
             if reward.is_adapter:
                 return folder_of(argument)
-            return str(Path(argument).expanduser().resolve()) if reward.is_path else argument
+            return str(path_of(argument).resolve()) if reward.is_path else argument
 
         kept = [str(one.with_argument(full)) for one in parse_rewards(self.rewards)]
         return {**super().prepared(folder_of), "rewards": kept}
@@ -95,13 +97,12 @@ class GroupPolicyTask(WritingTask):
         self.config, self.settings, self.role = config, settings, role
         self._encoder = ChatEncoder(role.tokenizer)
         self._max_length = config.length_for(role.context_tokens)
-        self._rows = prompts_of(rows)
-        self._prompts = [self._encoder.prompt(row.messages, row.where) for row in self._rows]
+        found = [(row, self._encoder.beginning(row)) for row in prompts_of(rows)]
+        self._rows, self._prompts, longer = self._fitting(found)
         self.examples: Sequence[Encoded] = [Encoded(tuple(one), (False,) * len(one)) for one in self._prompts]
         self.places: Sequence[str] = [row.where for row in self._rows]
-        self.lengths: Sequence[int] = [len(one) for one in self._prompts]
-        self.notes: Sequence[str] = []
-        self._refuse_long(self._prompts, self.places)
+        self.lengths: Sequence[int] = [len(prompt) for _, prompt in found]
+        self.notes: Sequence[str] = passed_over({_LONG: longer})
         self._rewards = parse_rewards(settings.rewards)
         # What the data lack for a reward is told now, before anything is attached.
         self._try([one for one in self._rewards if not one.reward.is_adapter])
@@ -149,16 +150,19 @@ class GroupPolicyTask(WritingTask):
     def prompts(self, count: int) -> list[TextRow]:
         return list(self._rows[:count])
 
+    def about_held_out(self, rows: Sequence[TextRow]) -> Sequence[str]:
+        _, _, longer = self._fitting([(row, self._encoder.beginning(row)) for row in prompts_of(rows)])
+        return passed_over({_LONG: longer})
+
     @torch.no_grad()
     def validate(self, rows: Sequence[TextRow]) -> Mapping[str, float]:
         """Return the mean reward of one sampled answer to each prompt, with the same draws every time."""
-        asked = prompts_of(rows)
+        asked, _, _ = self._fitting([(row, self._encoder.beginning(row)) for row in prompts_of(rows)])
         generator = torch.Generator().manual_seed(mixed_seed(self.config.seed, "validation"))
         values: list[float] = []
         for start in range(0, len(asked), _EVALUATION_ROWS):
             chosen = asked[start : start + _EVALUATION_ROWS]
-            prompts = [self._encoder.prompt(row.messages, row.where) for row in chosen]
-            self._refuse_long(prompts, [row.where for row in chosen])
+            prompts = [self._encoder.beginning(row) for row in chosen]
             values += self._rated(chosen, self._sample(prompts, generator))
         mean = sum(values) / len(values)
         return {VALIDATION: -mean, "validation_reward": mean}
@@ -240,7 +244,9 @@ class GroupPolicyTask(WritingTask):
 
     def _rated(self, rows: Sequence[TextRow], answers: Sequence[Sequence[int]]) -> list[float]:
         assert self._rate is not None, "prepare comes first"
-        texts = self.role.tokenizer.batch_decode([list(one) for one in answers], skip_special_tokens=True)
+        texts = self.role.tokenizer.batch_decode(
+            [list(one) for one in answers], skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
         return self._rate(
             [
                 Answered(row.messages, text.strip(), row.columns, row.where)
@@ -256,16 +262,24 @@ class GroupPolicyTask(WritingTask):
         logits = self.role.model(**batch.arguments(), use_cache=False).logits
         return -token_losses(logits / self.settings.temperature, batch.labels)
 
-    def _refuse_long(self, prompts: Sequence[Sequence[int]], places: Sequence[str]) -> None:
+    def _fitting(self, found: Sequence[tuple[TextRow, list[int]]]) -> tuple[list[TextRow], list[list[int]], list[str]]:
+        """Return the prompts that leave room for an answer, in words and in tokens, and where the others stand.
+
+        Raises:
+            UserError: there are others, and they may not be left out; or there is nothing else.
+        """
         room = self._max_length - self.settings.maximum_tokens
-        longer = [number for number, prompt in enumerate(prompts) if len(prompt) > room]
-        if longer:
-            longest = max(longer, key=lambda number: len(prompts[number]))
+        longer = [(row, prompt) for row, prompt in found if len(prompt) > room]
+        if longer and (not self.config.cut_long or len(longer) == len(found)):
+            row, longest = max(longer, key=lambda one: len(one[1]))
             raise UserError(
-                f"{len(longer)} of {len(prompts)} prompts are longer than {room} tokens, the longest has "
-                f"{len(prompts[longest])} ({places[longest]}); {self._max_length} are read with the answer's "
-                f"{self.settings.maximum_tokens}. Shorten them, lower maximum_tokens, or raise --max-length."
+                f"{len(longer)} of {len(found)} prompts are longer than {room} tokens, the longest has "
+                f"{len(longest)} ({row.where}); {self._max_length} are read with the answer's "
+                f"{self.settings.maximum_tokens}. Shorten them, lower maximum_tokens, raise --max-length, or give "
+                "--cut-long to leave them out."
             )
+        fitting = [(row, prompt) for row, prompt in found if len(prompt) <= room]
+        return [row for row, _ in fitting], [prompt for _, prompt in fitting], [row.where for row, _ in longer]
 
 
 def prompts_of(rows: Sequence[TextRow]) -> list[TextRow]:
@@ -278,11 +292,11 @@ def prompts_of(rows: Sequence[TextRow]) -> list[TextRow]:
     for row in rows:
         answered = bool(row.messages) and row.messages[-1]["role"] == "assistant"
         messages = row.messages[:-1] if answered else row.messages
-        if not messages or messages[-1]["role"] != "user":
+        if not messages or messages[-1]["role"] not in ("user", "tool"):
             raise UserError(
                 f"{row.where} has no question to answer: the last turn before an answer must be the user's."
             )
-        found.append(TextRow(row.where, messages=messages, columns=row.columns))
+        found.append(TextRow(row.where, messages=messages, columns=row.columns, tools=row.tools))
     return found
 
 

@@ -7,9 +7,9 @@ from pydantic import Field
 from torch import Tensor
 
 from trainers.card import HeadCard
-from trainers.data.chat import ChatEncoder, Encoded
+from trainers.data.chat import ChatEncoder, Encoded, Encodings
 from trainers.data.order import data_order, mixed_seed
-from trainers.data.pairs import MARKS, encode_answer, encode_pairs, refuse_packing
+from trainers.data.pairs import MARKS, Pair, encode_answer, encode_pairs, refuse_packing
 from trainers.data.texts import TextRow
 from trainers.data.token_batches import pad_right
 from trainers.heads import Head, head_outputs, last_states
@@ -36,12 +36,10 @@ class RewardTask(HeadedTask):
         refuse_packing(config.packing)
         self.config = config
         self.role = role
-        self._rows = rows
         self._encoder = ChatEncoder(role.tokenizer)
         self._max_length = config.length_for(role.context_tokens)
-        self._pairs, found = encode_pairs(
-            rows, self._encoder, self._max_length, cut_long=config.cut_long, context_tokens=role.context_tokens
-        )
+        self._pairs, found = self._encode(rows, cut_long=config.cut_long)
+        self._rows = [rows[number // len(MARKS)] for number in found.kept[:: len(MARKS)]]
         self.examples: Sequence[Encoded] = found.rows
         self.places: Sequence[str] = found.places
         self.lengths: Sequence[int] = found.lengths
@@ -71,10 +69,11 @@ class RewardTask(HeadedTask):
     def prompts(self, count: int) -> list[TextRow]:
         return list(self._rows[:count])
 
+    def about_held_out(self, rows: Sequence[TextRow]) -> Sequence[str]:
+        return self._encode(rows, cut_long=True)[1].notes(self._max_length)
+
     def validate(self, rows: Sequence[TextRow]) -> Mapping[str, float]:
-        pairs, _ = encode_pairs(
-            rows, self._encoder, self._max_length, cut_long=True, context_tokens=self.role.context_tokens
-        )
+        pairs, _ = self._encode(rows, cut_long=True)
         texts = [one for pair in pairs for one in pair]
         chosen, rejected = head_outputs(self.role, self.head, texts).reshape(-1, 2).unbind(1)
         accuracy = float((chosen > rejected).float().mean())
@@ -86,11 +85,15 @@ class RewardTask(HeadedTask):
         lines: list[Mapping[str, str]] = []
         for row in shown:
             answers = (row.chosen, row.rejected)
-            encoded = [encode_answer(self._encoder, row.messages, answer, row.where) for answer in answers]
+            encoded = [encode_answer(self._encoder, row.messages, answer, row.where, row.tools) for answer in answers]
             found = head_outputs(self.role, self.head, [one.cut(self._max_length) for one in encoded])[:, 0].tolist()
             told = "\n".join(f"{value:+.2f} {answer}" for value, answer in zip(found, answers, strict=True))
             lines.append({"prompt": row.messages[-1]["content"], "answer": told})
         return lines
+
+    def _encode(self, rows: Sequence[TextRow], *, cut_long: bool) -> tuple[list[Pair], Encodings]:
+        context_tokens = self.role.context_tokens
+        return encode_pairs(rows, self._encoder, self._max_length, cut_long=cut_long, context_tokens=context_tokens)
 
 
 STAGE = Stage(

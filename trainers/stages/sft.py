@@ -26,10 +26,10 @@ class SupervisedTask(WritingTask):
     ) -> None:
         self.config = config
         self.role = role
-        self._rows = rows
         self._encoder = ChatEncoder(role.tokenizer, assistant_only=config.assistant_only)
         self._max_length = config.length_for(role.context_tokens)
         found = self._encode(rows, cut_long=config.cut_long)
+        self._rows = [rows[number] for number in found.kept]
         self.examples: Sequence[Encoded] = found.rows
         self.places: Sequence[str] = found.places
         self.lengths: Sequence[int] = found.lengths
@@ -64,14 +64,29 @@ class SupervisedTask(WritingTask):
     def prompts(self, count: int) -> list[TextRow]:
         found: dict[str, TextRow] = {}
         for row in self._rows:
-            roles = [message["role"] for message in row.messages]
-            before = row.messages[: roles.index("assistant")] if roles else ()
-            start = "" if roles else row.text[:_PROMPT_CHARACTERS].rsplit(" ", 1)[0]
-            if before or start:
-                found.setdefault(f"{before}{start}", TextRow(row.where, messages=before, text=start))
+            one = self._begun(row)
+            if not one.messages and not one.text:
+                continue
+            if len(self._encoder.beginning(one)) < self.role.context_tokens:  # else no answer has room behind it
+                found.setdefault(f"{one.messages}{one.text}", one)
             if len(found) == count:
                 break
         return list(found.values())
+
+    def _begun(self, row: TextRow) -> TextRow:
+        """Return what stands before the first learned answer, or the first words of a plain text."""
+        if not row.messages:
+            return TextRow(row.where, text=row.text[:_PROMPT_CHARACTERS].rsplit(" ", 1)[0])
+        answers = [
+            number
+            for number, turn in enumerate(row.messages)
+            if turn["role"] == "assistant" and number >= row.asked and number not in row.not_learned
+        ]
+        before = row.messages[: answers[0]] if answers else ()
+        return TextRow(row.where, messages=before, tools=row.tools)
+
+    def about_held_out(self, rows: Sequence[TextRow]) -> Sequence[str]:
+        return self._encode(rows, cut_long=True).notes(self._max_length)
 
     @torch.no_grad()
     def validation_loss(self, rows: Sequence[TextRow]) -> float:

@@ -39,7 +39,7 @@ def test_a_grid_is_costed_drawn_scored_and_voted_on(drawing: RunningApp, page: P
     (drawn,) = drawn_comparisons(drawing.library)
     means = [dict(zip(drawn.means()[0], line, strict=True)) for line in drawn.means()[1:]]
     assert [line["look"] for line in means] == ["base", "one 1"]
-    assert all(float(line["clip_t ±"]) >= 0 for line in means), "two seeds give an interval"
+    assert all(float(line["subject_clip_t ±"]) >= 0 for line in means), "two seeds give an interval"
     assert means[0]["style:one"] == "0.0000"
     expect(page.get_by_text(drawn.judge).first).to_be_visible()
 

@@ -115,6 +115,22 @@ def test_a_cancelled_drawing_does_not_go_on(drawing: RunningApp) -> None:
         engine.close()
 
 
+def test_what_a_prompt_holds_that_is_no_words_is_named_and_merging_is_offered(drawing: RunningApp, page: Page) -> None:
+    _open(page, drawing)
+    tab = page.locator("#tab-generate")
+    tab.get_by_label("Prompt", exact=True).first.fill("a red boat <lora:one:0.8>, (sea:1.3)")
+    _choose(page, 0, "one")
+    page.get_by_role("button", name="More settings").locator("visible=true").click()
+    tab.get_by_label("Pictures", exact=True).first.fill("4")
+    _steps(page, 1)
+    page.get_by_role("button", name="Draw", exact=True).click()
+    expect(page.get_by_text("Done: 8 pictures, seed 0.")).to_be_visible()
+    notes = page.get_by_label("Notes").first
+    expect(notes).to_have_value(re.compile(r"<lora:one:0\.8> is read as letters.*choose the adapter", re.DOTALL))
+    expect(notes).to_have_value(re.compile(r"\(sea:1\.3\) is read with its brackets"))
+    expect(notes).to_have_value(re.compile("For 4 pictures, “Merge into the base while drawing”"))
+
+
 def test_settings_come_back_from_pictures_and_go_to_compare(drawing: RunningApp, page: Page, tmp_path: Path) -> None:
     information = PngInfo()
     information.add_text(

@@ -12,6 +12,7 @@ from torch.nn import functional
 from trainers.adapter import KEY_PREFIX, AdapterPart, read_adapter
 from trainers.errors import UserError, raise_problems
 from trainers.method import Course, Fresh, ResolveTargets
+from trainers.paths import path_of
 from trainers.tuners import peft_bridge as bridge
 from trainers.tuners.hosts import first, hidden_input, width, with_first
 from trainers.tuners.kinds.bottleneck import KIND as BOTTLENECK
@@ -61,7 +62,7 @@ def _read(settings: Any, resolve: ResolveTargets) -> list[_Source]:
     problems: list[str] = []
     for folder in settings.adapters:
         try:
-            sources.append(_source(Path(folder).expanduser(), known))
+            sources.append(_source(path_of(folder), known))
         except UserError as error:
             problems.append(str(error))
     raise_problems("The adapters cannot be fused:", problems)
