@@ -29,9 +29,9 @@ from pipelines.families._tiny import write_chat_tokenizer
 from trainers.config import parse_config
 from trainers.data.texts import TextRow
 from trainers.loop import ADAPTER, begin, train
-from trainers.methods import _peft_bridge as bridge
 from trainers.stages import make_task
 from trainers.text_config import PART, TextConfig
+from trainers.tuners import peft_bridge as bridge
 
 METHODS = {"qlora": "QLoRA, nf4", "lora": "LoRA, bf16", "full": "full fine-tuning"}
 BATCHES = ((1, 1024), (4, 512))

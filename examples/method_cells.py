@@ -24,9 +24,9 @@ from trainers.config import RunConfig, parse_config
 from trainers.data.latents import Latents, encode_latents
 from trainers.data.pictures import read_folder
 from trainers.loop import ADAPTER, Training, begin, train, trained_parts
-from trainers.methods import _peft_bridge as bridge
 from trainers.methods import find_method, methods
 from trainers.picture_task import PictureTask
+from trainers.tuners import peft_bridge as bridge
 
 PARTS: Mapping[str, tuple[str, ...]] = {
     "text_encoder": ("text_encoder",),

@@ -29,10 +29,10 @@ from trainers.card import AdapterCard, PartCard  # noqa: E402
 from trainers.config import parse_config  # noqa: E402
 from trainers.data.texts import HELD_OUT, read_texts  # noqa: E402
 from trainers.loop import ADAPTER, Training, begin, train, trained_parts  # noqa: E402
-from trainers.methods import _peft_bridge as bridge  # noqa: E402
 from trainers.methods import find_method  # noqa: E402
 from trainers.stages import make_task  # noqa: E402
 from trainers.text_config import PART, TextConfig  # noqa: E402
+from trainers.tuners import peft_bridge as bridge  # noqa: E402
 from trainers.voice_judge import VoiceJudge, voice_texts  # noqa: E402
 
 TEXTS = HERE / "texts"

@@ -5,14 +5,15 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
+from pipelines.base_check import check_base
 from pipelines.families import LoadedBase, PictureBase
 from trainers.adapter import Adapter
 from trainers.card import AdapterCard
 from trainers.errors import UserError, raise_problems
-from trainers.methods import _peft_bridge as bridge
 from trainers.methods import methods
-from trainers.methods._merging import merge
-from trainers.methods._weighing import weigh_rows, weighs_rows
+from trainers.tuners import peft_bridge as bridge
+from trainers.tuners.live_weights import weigh_rows, weighs_rows
+from trainers.tuners.merging import merge
 
 
 @dataclass
@@ -225,31 +226,6 @@ def _unmergeable(made_by: Mapping[str, Mapping[str, str]], weights: Mapping[str,
         for part, method in made_by.get(name, {}).items()
         if weight and (found := methods().get(method)) is not None and not found.mergeable
     ]
-
-
-def check_base(base: LoadedBase, card: AdapterCard) -> None:
-    """Refuse an adapter of a base with another family or shape.
-
-    Raises:
-        UserError: naming both bases and what differs.
-    """
-    if card.base.family != base.family:
-        raise UserError(
-            f"The adapter {card.name!r} belongs to the base {card.base.name!r} of family {card.base.family!r}; "
-            f"{base.name!r} is of family {base.family!r}. Use it on the base that it was made for."
-        )
-    differing = [
-        f"{key.replace('_', ' ')} {card.base.widths.get(key, 'unknown')} instead of {value}"
-        for key, value in base.widths.items()
-        if card.base.widths.get(key) != value
-    ]
-    missing = [part for part in card.parts if part not in base.parts]
-    if differing or missing:
-        differing += [f"a part {part!r}, which {base.name!r} lacks" for part in missing]
-        raise UserError(
-            f"The adapter {card.name!r} belongs to the base {card.base.name!r}, which does not fit {base.name!r}: "
-            f"it has {', '.join(differing)}. Use it on the base that it was made for."
-        )
 
 
 def loading_notices(cards: Sequence[AdapterCard]) -> list[str]:

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from pipelines.deltas import BIAS, Delta, DenseDelta, needs_base, read_deltas
 from trainers.adapter import AdapterPart
 from trainers.errors import UserError
-from trainers.methods import _peft_bridge as bridge
 
 _SLOT = "effective"
 _CHUNK = 1024
@@ -45,6 +44,8 @@ def effective_deltas(module: nn.Module, part: AdapterPart, *, what: str) -> dict
     Raises:
         UserError: the adapter does not fit the module, or a layer is neither linear nor a convolution.
     """
+    from trainers.tuners import peft_bridge as bridge  # PEFT: seconds to import, and a LoRA needs none of it
+
     assert not getattr(module, "peft_config", {}), "the base carries an adapter already"
     deltas: dict[str, Delta] = {}
     try:

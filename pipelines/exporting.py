@@ -12,7 +12,8 @@ from typing import Any
 
 import torch
 
-from pipelines.attach import check_base, other_weights_notice
+from pipelines.attach import other_weights_notice
+from pipelines.base_check import check_base
 from pipelines.deltas import changes_words
 from pipelines.export_fitting import fitted, suited
 from pipelines.export_writing import Exported, Writing

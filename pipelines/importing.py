@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 
-from pipelines.attach import attached, check_base
+from pipelines.attach import attached
 from pipelines.base_card import base_card
+from pipelines.base_check import check_base
 from pipelines.families import LoadedBase
 from pipelines.formats import Format, Found, Source, open_source, recognise
 from pipelines.formats._format import about_base

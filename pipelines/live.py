@@ -19,7 +19,7 @@ from pipelines.mixing import AllDeltas, Mixture, read_all
 from pipelines.recipe import Recipe
 from trainers.adapter import Adapter
 from trainers.errors import UserError
-from trainers.methods import _peft_bridge as bridge
+from trainers.tuners import peft_bridge as bridge
 
 
 class WeightSwitch:

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from pipelines.attach import check_base
+from pipelines.base_check import check_base
 from pipelines.blends import find_blend
 from pipelines.blends._blend import LIVE, Address, Layer, Learning
 from pipelines.blocks import UNetLayout, check_layout, check_names, layout_of_card, layout_of_paths, weights_by_layer

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from studio.command_line import CommandLineError, CommandParser
 from trainers.data.plain_text import not_plain, shown
 from trainers.errors import UserError
+from trainers.quantiser import hide_quantiser
 from trainers.registry import discover
 from trainers.seeds import RANDOM_SEED, drawn_seed
 
@@ -31,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # bitsandbytes warns, at every start without a GPU, that it found no faster kernel to download.
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    hide_quantiser()
     for stream in (sys.stdout, sys.stderr):  # file names and models may say what a terminal cannot show
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import platformdirs
+
 from trainers.card import CARD_NAME, AdapterCard, read_card
 from trainers.data.plain_text import plain_text
 from trainers.errors import UserError, unknown
@@ -193,8 +195,7 @@ def open_library(folder: str | None) -> Library:
         if place.exists() and not place.is_dir():
             raise UserError(f"The library {place} is a file. Give a folder, with --library or STUDIO_LIBRARY.")
         return Library(place)
-    data_home = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
-    return Library(path_of(data_home) / "adapter-studio")
+    return Library(platformdirs.user_data_path("adapter-studio", appauthor=False))
 
 
 def adapter_size_bytes(folder: Path) -> int:

@@ -6,7 +6,6 @@ told by its folder's lock, which the operating system frees however the process 
 """
 
 import contextlib
-import os
 import signal
 import subprocess
 import sys
@@ -17,6 +16,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
+from studio.devices import default_device
 from studio.library import Library, open_run_names
 from studio.run_control import Request, ask, forget_requests, note_kill, note_start, started_process, was_killed
 from studio.runs import CONFIG_NAME, Run, find_run
@@ -135,8 +137,8 @@ def kill_run(library: Library, name: str) -> None:
     if not isinstance(process, int) or process <= 1:  # 0 and less would mean whole groups of processes
         return
     note_kill(run.folder)  # before it dies, so that nobody takes it for an accident
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(process, signal.SIGKILL)
+    with contextlib.suppress(psutil.NoSuchProcess):
+        psutil.Process(process).kill()
     for _ in range(100):
         if not folder_is_locked(run.folder):
             _note_killed(run)
@@ -157,7 +159,7 @@ def _note_killed(run: Run) -> None:
 def lane(device: str) -> str:
     """Return which queue a device's runs stand in: one for the CPU, one for each GPU."""
     if device == "auto":
-        return "cuda:0" if Path("/proc/driver/nvidia/version").exists() else "cpu"
+        return default_device()
     return "cuda:0" if device == "cuda" else device
 
 
@@ -245,7 +247,7 @@ class Scheduler:
         said = (run.folder / OUTPUT_NAME).read_text(encoding="utf-8", errors="replace").strip().splitlines()
         if code < 0:
             cause = f"Its process was ended by signal {-code} ({signal.Signals(-code).name})"
-            hint = ", most likely because memory ran out" if -code == signal.SIGKILL else ""
+            hint = ", most likely because memory ran out" if signal.Signals(-code).name == "SIGKILL" else ""
             run.update(status="failed", problem=f"{cause}{hint}. Resume it: it goes on from its last checkpoint.")
         else:
             run.update(status="failed", problem=said[-1] if said else f"Its process ended with code {code}.")

@@ -4,11 +4,12 @@ import contextlib
 import ctypes
 import gc
 import importlib.resources
-import resource
 import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+import psutil
 
 from trainers.errors import UserError
 
@@ -40,6 +41,10 @@ def example_folder(name: str) -> Path:
 
 def peak_memory_bytes() -> int:
     """Return the most memory that this process has held at once (resident set)."""
+    if sys.platform == "win32":
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource  # Windows has no such module
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
@@ -57,7 +62,7 @@ def reset_peak_memory() -> int:
             stream.write("5")
     except OSError:
         return peak_memory_bytes()
-    return _status_bytes("VmRSS") or peak_memory_bytes()
+    return int(psutil.Process().memory_info().rss)
 
 
 def peak_memory_since_reset_bytes() -> int:
@@ -66,12 +71,8 @@ def peak_memory_since_reset_bytes() -> int:
 
 
 def available_memory_bytes() -> int:
-    """Return the memory that programs can still take on this machine; 0 where it is not told."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), 0)
+    """Return the memory that programs can still take on this machine."""
+    return int(psutil.virtual_memory().available)
 
 
 def free_disk_bytes(folder: Path) -> int:

@@ -7,11 +7,12 @@ runs/NAME/control/started   the process that was started for it, while it loads 
 runs/NAME/control/killed    somebody ended its process on purpose
 """
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
+
+import psutil
 
 from studio.team import Team
 from trainers.processes import Processes
@@ -45,19 +46,11 @@ def started_process(run_folder: Path) -> int | None:
         if time.time() - path.stat().st_mtime > _LONGEST_START_SECONDS:
             return None
         process = int(path.read_text(encoding="utf-8"))
-        os.kill(process, 0)
-    except (OSError, ValueError, OverflowError):
+        status = psutil.Process(process).status()
+    except (OSError, ValueError, OverflowError, psutil.Error):
         return None
-    return None if _is_zombie(process) else process
-
-
-def _is_zombie(process: int) -> bool:
-    """Return whether a process has ended and only its parent has not noticed; signals still reach such a one."""
-    try:
-        facts = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:  # it has just gone, or the system has no such files
-        return False
-    return facts.rpartition(")")[2].split()[0] in ("Z", "X")
+    # A zombie has ended, and only its parent has not noticed.
+    return None if status in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD) else process
 
 
 def note_kill(run_folder: Path) -> None:

@@ -6,6 +6,8 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
+from trainers.registry import OneOf
+
 Shape = Mapping[str, Any]
 """One field: name, kind (yes_no, choice, number, text, lines or nested), optional, required, default, description,
 choices, and whether it names adapters. Plain JSON, so that it can come from another process and be kept in a file."""
@@ -22,6 +24,9 @@ def shapes_of(model: type[BaseModel]) -> list[Shape]:
 def _shape(name: str, field: Any) -> Shape:
     kind, choices, optional = _kind(field.annotation)
     extra = field.json_schema_extra if isinstance(field.json_schema_extra, Mapping) else {}
+    named = next((mark for mark in field.metadata if isinstance(mark, OneOf)), None)
+    if named is not None:
+        kind, choices = "choice", list(named.records())
     if kind == "text" and extra.get("enum"):
         kind, choices = "choice", list(extra["enum"])
     default = None if field.is_required() else field.get_default(call_default_factory=True)

@@ -11,9 +11,9 @@ from studio.runs import CONFIG_NAME, Journal, Run
 from studio.training_work import Evaluation, go_on, run_steps
 from trainers.config import config_as_yaml
 from trainers.loop import ADAPTER, begin
-from trainers.methods import _peft_bridge as bridge
 from trainers.stages import Fold, make_task
 from trainers.storage import write_json, write_text
+from trainers.tuners import peft_bridge as bridge
 
 RESULT_NAME = "folds.json"
 _MEASURES = "measures"

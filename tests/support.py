@@ -14,7 +14,7 @@ from pipelines.families import LoadedBase
 from trainers.adapter import Adapter, AdapterPart, config_as_json, write_adapter
 from trainers.card import AdapterCard, BaseCard, PartCard
 from trainers.methods import Method, find_method
-from trainers.methods import _peft_bridge as bridge
+from trainers.tuners import peft_bridge as bridge
 
 SHAPES = ("circle", "box", "line")
 COLOURS = ("red", "green", "blue", "orange")

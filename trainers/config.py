@@ -11,8 +11,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from trainers.data.plain_text import plain_values
 from trainers.errors import UserError, problem_sentence, raise_problems
+from trainers.lr_schedulers import lr_schedulers
 from trainers.methods import MethodSettings, find_method
 from trainers.names import check_name, composed
+from trainers.optimizers import optimizers
+from trainers.registry import OneOf
 from trainers.seeds import drawn_seed
 
 _HEADLINE = "The run's settings cannot be used:"
@@ -73,9 +76,9 @@ class TrainingConfig(_Frozen):
     steps: int = Field(250, ge=1, le=1_000_000, description="Number of optimiser steps.")
     batch_size: int = Field(4, ge=1, le=4096, description="Examples per step on each device.")
     accumulation: int = Field(1, ge=1, le=1024, description="Batches whose gradients are added for one step.")
-    optimiser: Literal["adamw", "sgd"] = Field("adamw", description="How gradients become steps.")
+    optimiser: Annotated[str, OneOf(optimizers)] = Field("adamw", description="How gradients become steps.")
     weight_decay: float = Field(0.01, ge=0, le=1, description="Decoupled weight decay.")
-    schedule: Literal["cosine", "linear", "constant"] = Field(
+    schedule: Annotated[str, OneOf(lr_schedulers)] = Field(
         "cosine", description="How the learning rate falls after the warm-up."
     )
     warmup_steps: int = Field(10, ge=0, description="Steps in which the learning rate rises from zero.")

@@ -20,11 +20,11 @@ from trainers.config import TrainingConfig
 from trainers.data.order import mixed_seed
 from trainers.errors import UserError
 from trainers.methods import Course, Fresh, Learner, find_method
-from trainers.methods import _peft_bridge as bridge
-from trainers.optimisers import build_optimiser, rate_factor
+from trainers.optimization import build_optimizer, learning_rate_factor
 from trainers.precision import arithmetic_of, repeatable
 from trainers.processes import ALONE, Processes
 from trainers.roles import Learnable, Task
+from trainers.tuners import peft_bridge as bridge
 
 ADAPTER = "trained"
 """The adapter's name on the modules while it is trained."""
@@ -96,7 +96,7 @@ def begin(config: TrainingConfig, task: Task, processes: Processes = ALONE) -> T
         # A head has a step size of its own, which does not follow the method's.
         factor = head.learning_rate / config.step_size(part)
         rated[part] = {**rated[part], factor: [*rated[part].get(factor, []), *head.parameters()]}
-    optimiser = build_optimiser(config, rated)
+    optimiser = build_optimizer(config, rated)
     task.prepare()
     training = Training(config, task, processes, attached, part_configs, optimiser, courses)
     with torch.no_grad():
@@ -243,7 +243,7 @@ def _rated(config: TrainingConfig, role: Learnable, part: str) -> dict[float, li
 
 
 def _set_rates(training: Training) -> dict[str, float]:
-    factor = rate_factor(training.config, training.step)
+    factor = learning_rate_factor(training.config, training.step)
     for group in training.optimiser.param_groups:
         group["lr"] = group["base_rate"] * factor
     return {group["name"]: group["lr"] for group in training.optimiser.param_groups if group["main"]}

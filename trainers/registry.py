@@ -2,13 +2,58 @@
 
 import importlib
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, TypeVar
+
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from trainers.errors import unknown
 
 _Record = TypeVar("_Record")
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """Marks a setting that is the name of a record, as in ``Annotated[str, OneOf(optimizers)]``.
+
+    Command line, form and documentation offer the names that there are when they are asked for.
+    """
+
+    records: Callable[[], Mapping[str, Any]]
+    """Gives the records by name."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._checked, handler(source))
+
+    def _checked(self, value: str) -> str:
+        names = list(self.records())
+        if value not in names:
+            quoted = [repr(name) for name in names]
+            expected = " or ".join(filter(None, [", ".join(quoted[:-1]), quoted[-1]]))
+            raise PydanticCustomError("literal_error", "Input should be {expected}", {"expected": expected})
+        return value
+
+
+@dataclass(frozen=True)
+class Late:
+    """A function or class of a module that is imported when it is first called.
+
+    Records name what is heavy in this way, so that listing them loads no model library.
+    """
+
+    place: str
+    """``package.module:name``."""
+
+    def resolve(self) -> Any:
+        """Import the module and return what is meant."""
+        module, _, name = self.place.partition(":")
+        return getattr(importlib.import_module(module), name)
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        return self.resolve()(*arguments, **named)
 
 
 def discover(package: ModuleType, record_name: str) -> dict[str, Any]:

@@ -6,7 +6,6 @@ and renamed whole.
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -15,16 +14,20 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
+
+from filelock import FileLock, Timeout
 
 from trainers.data.plain_text import plain_values
 from trainers.errors import UserError
 
 TEMPORARY_PREFIX = ".tmp-"
-_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_DISK_ERRORS = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG}  # Windows knows no quota
 _ACCESS_ERRORS = {errno.EACCES, errno.EPERM, errno.EROFS}
 _PLACE_ERRORS = {errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL}
 _LIMIT_JSON_BYTES = 64 << 20
+_PATIENCE_S = 0.3
+"""How long a lock is tried for: one who only looks whether it is held holds it for a moment."""
 
 
 @contextlib.contextmanager
@@ -154,36 +157,40 @@ def folder_lock(folder: Path) -> Iterator[None]:
     Raises:
         UserError: another process holds it.
     """
-    with open(folder / "lock", "a") as stream:
-        if not _taken(stream, fcntl.LOCK_EX):
-            raise UserError(
-                f"Another run is working in {folder}. Wait until it ends or stop it, or choose another --name."
-            )
+    lock = _lock(folder)
+    try:
+        with disk_errors(folder):
+            lock.acquire(timeout=_PATIENCE_S, poll_interval=0.03)
+    except Timeout as error:
+        raise UserError(
+            f"Another run is working in {folder}. Wait until it ends or stop it, or choose another --name."
+        ) from error
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def folder_is_locked(folder: Path) -> bool:
     """Return whether a process holds the folder's lock, now."""
-    try:
-        with open(folder / "lock") as stream:
-            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except FileNotFoundError:
+    if not (folder / "lock").exists():
         return False
-    return False
-
-
-def _taken(stream: IO[str], how: int) -> bool:
-    """Try for a lock for a moment: one who only looks whether it is held holds it for that long."""
-    for _ in range(10):
+    lock = _lock(folder)
+    for _ in range(3):  # another who only looks holds the lock for a moment, too
         try:
-            fcntl.flock(stream, how | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(0.03)
+            lock.acquire(timeout=0)
+        except Timeout:
+            time.sleep(0.002)
+        except OSError:  # a library that may only be read has no runs at work
+            return False
         else:
-            return True
-    return False
+            lock.release()
+            return False
+    return True
+
+
+def _lock(folder: Path) -> FileLock:
+    return FileLock(folder / "lock", thread_local=False)
 
 
 def _make_folder(folder: Path) -> None:
@@ -204,6 +211,8 @@ def _flush_tree(folder: Path) -> None:
 
 
 def _flush_folder(folder: Path) -> None:
+    if os.name == "nt":  # Windows opens no folders, and writes their entries through by itself
+        return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,15 +1,20 @@
 """What a blend's file states, and what it is given."""
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from pydantic import BaseModel, ConfigDict
-from torch import Tensor
 
-from pipelines.deltas import Delta, LowRankDelta
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from pipelines.deltas import Delta
+
 
 EXACT, WITH_LOSS, LIVE = "exact", "with loss", "live only"
 
@@ -42,6 +47,8 @@ class Layer:
 
     def generator(self, name: str) -> torch.Generator:
         """Return the source of randomness of one input in this layer."""
+        import torch
+
         text = f"{self.seed}/{self.keys.get(name, name)}/{self.part}/{self.path}"
         return torch.Generator().manual_seed(int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big"))
 
@@ -92,9 +99,3 @@ class Blend:
     """Whether at least one input must have weights by block."""
     tokens: Callable[[Sequence[Tensor], Sequence[float]], Tensor] | None = None
     """(one tensor of each input [n, d], weights) -> the tensor; for parts that hold learned tokens."""
-
-
-def as_low_rank(delta: Delta) -> LowRankDelta:
-    """Return the delta if it is in factor form."""
-    assert isinstance(delta, LowRankDelta)
-    return delta

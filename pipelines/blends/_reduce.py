@@ -5,16 +5,21 @@ of all layers are taken in the order of energy per byte until a budget is met, w
 buys; within a layer that order is by size, so the result is each layer's best of its rank.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from __future__ import annotations
 
-import torch
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
 from pydantic import Field, model_validator
 
 from pipelines.blends._blend import Address, BlendSettings
-from pipelines.deltas import Delta, LowRankDelta
-from pipelines.factors import Decomposition, decompose
 from trainers.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+    from pipelines.deltas import Delta, LowRankDelta
+    from pipelines.factors import Decomposition
 
 _ENTRY_BYTES = 110  # of one tensor in the file's header, beside its path
 _BYTES_PER_MB = 1_000_000
@@ -33,7 +38,7 @@ class ReductionSettings(BlendSettings):
     )
 
     @model_validator(mode="after")
-    def _one_budget(self) -> "ReductionSettings":
+    def _one_budget(self) -> ReductionSettings:
         given = self.budgets()
         if len(given) > 1:
             raise ValueError(f"give one of {', '.join(given)}, not several")
@@ -57,6 +62,8 @@ def reduce_layers(
     Raises:
         UserError: the budget is below what anything costs.
     """
+    from pipelines.factors import decompose
+
     if not settings.budgets():
         return deltas
     if settings.rank is not None:  # one layer at a time, which holds no more than one decomposition in memory
@@ -73,6 +80,9 @@ def reduce_layers(
 
 def lossless(delta: Delta) -> LowRankDelta:
     """Return a matrix or kernel in factor form at the rank that it really has."""
+    from pipelines.deltas import LowRankDelta
+    from pipelines.factors import decompose
+
     if isinstance(delta, LowRankDelta):
         return delta
     whole = decompose(delta)
@@ -80,6 +90,8 @@ def lossless(delta: Delta) -> LowRankDelta:
 
 
 def _cut(delta: Delta, rank: int) -> Delta:
+    from pipelines.factors import decompose
+
     if len(delta.shape) < 2:
         return delta
     whole = decompose(delta)
@@ -89,6 +101,8 @@ def _cut(delta: Delta, rank: int) -> Delta:
 def _ranks(
     parts: Mapping[Address, Decomposition], settings: ReductionSettings, number_bytes: int
 ) -> dict[Address, int]:
+    import torch
+
     addresses = list(parts)
     costs = {address: _directions_cost(parts[address]) * number_bytes for address in addresses}
     counts = [len(parts[address].values) for address in addresses]
@@ -116,6 +130,8 @@ def _affordable(
     order: torch.Tensor, owner: torch.Tensor, price: torch.Tensor, entries: torch.Tensor, budget_bytes: float
 ) -> torch.Tensor:
     """Return the first directions of an order that a budget pays for, the header's entries of their layers included."""
+    import torch
+
     layers = owner[order]
     first = torch.zeros(len(order), dtype=torch.bool)
     seen: set[int] = set()

@@ -4,13 +4,17 @@ They work entry by entry, so their results have full rank: the file holds whole 
 low-rank, and then the proof says what was lost.
 """
 
-from collections.abc import Sequence
+from __future__ import annotations
 
-import torch
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from pydantic import Field
-from torch import Tensor
 
 from pipelines.blends._reduce import ReductionSettings
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class SparseSettings(ReductionSettings):
@@ -35,6 +39,8 @@ def kept_count(count: int, share: float) -> int:
 
 def trim(value: Tensor, density: float) -> Tensor:
     """Keep the largest entries and set the others to 0; of equal ones at the border the first stay."""
+    import torch
+
     flat = value.flatten()
     kept = torch.argsort(flat.abs(), descending=True, stable=True)[: kept_count(flat.numel(), density)]
     result = torch.zeros_like(flat)
@@ -44,6 +50,8 @@ def trim(value: Tensor, density: float) -> Tensor:
 
 def weighted(values: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
     """Return Σ wᵢ·vᵢ."""
+    import torch
+
     return (torch.stack(list(values)) * _column(weights, values[0])).sum(0)
 
 
@@ -53,6 +61,8 @@ def elect(values: Sequence[Tensor], weights: Sequence[float], *, normalise: bool
     With `normalise` it is divided by the |wᵢ| of the entries that agree: the mean of the vᵢ at equal weights. The
     weights come first, so a negative one turns its votes round.
     """
+    import torch
+
     stacked = torch.stack(list(values))
     shares = stacked * _column(weights, values[0])
     agree = (shares * shares.sum(0).sign()) > 0
@@ -64,4 +74,6 @@ def elect(values: Sequence[Tensor], weights: Sequence[float], *, normalise: bool
 
 
 def _column(weights: Sequence[float], like: Tensor) -> Tensor:
+    import torch
+
     return torch.tensor(list(weights), dtype=like.dtype).reshape(-1, *(1 for _ in like.shape))

@@ -4,14 +4,20 @@
 2023, arXiv 2312.06795, section 3, whose β is 1 − density − outliers and whose γ is `outliers`.
 """
 
-import torch
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from pydantic import Field, model_validator
-from torch import Tensor
 
 from pipelines.blends._blend import Blend, Layer
 from pipelines.blends._reduce import reduce_layers
 from pipelines.blends._sparse import SparseSettings, kept_count, weighted
-from pipelines.deltas import Delta, DenseDelta
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pipelines.deltas import Delta
 
 
 class BreadcrumbsSettings(SparseSettings):
@@ -21,7 +27,7 @@ class BreadcrumbsSettings(SparseSettings):
     outliers: float = Field(0.01, ge=0, lt=1, description="Share of the largest entries that is left out.")
 
     @model_validator(mode="after")
-    def _shares(self) -> "BreadcrumbsSettings":
+    def _shares(self) -> BreadcrumbsSettings:
         if self.density + self.outliers > 1:
             raise ValueError(f"density {self.density:g} and outliers {self.outliers:g} are more than 1 together")
         return self
@@ -29,6 +35,8 @@ class BreadcrumbsSettings(SparseSettings):
 
 def crumbs(value: Tensor, density: float, outliers: float) -> Tensor:
     """Keep the entries between the outliers and the noise."""
+    import torch
+
     flat = value.flatten()
     order = torch.argsort(flat.abs(), descending=True, stable=True)
     first = int(flat.numel() * outliers)
@@ -40,6 +48,8 @@ def crumbs(value: Tensor, density: float, outliers: float) -> Tensor:
 
 def combine(layer: Layer, settings: BreadcrumbsSettings, _: object) -> Delta:
     """Return the weighted sum of one layer's masked deltas."""
+    from pipelines.deltas import DenseDelta
+
     masked = [crumbs(value, settings.density, settings.outliers) for value in layer.dense()]
     return DenseDelta(weighted(masked, layer.weights))
 

@@ -4,14 +4,18 @@
 no such file. On a text encoder the tokens take their room from the words.
 """
 
-from collections.abc import Sequence
+from __future__ import annotations
 
-import torch
-from torch import Tensor
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from pipelines.blends._blend import Blend, Layer
-from pipelines.deltas import Delta
 from trainers.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pipelines.deltas import Delta
 
 
 def join(tokens: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
@@ -20,6 +24,8 @@ def join(tokens: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
     Raises:
         UserError: a weight is not 1, or widths differ.
     """
+    import torch
+
     if any(weight != 1 for weight in weights):
         given = ", ".join(f"{weight:g}" for weight in weights)
         raise UserError(

@@ -5,13 +5,18 @@ sign. Source: Yu et al. 2023, arXiv 2311.03099, equations 2 and 3. The masks fol
 content and the layer.
 """
 
-import torch
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from pydantic import Field
 
 from pipelines.blends._blend import Blend, Layer
 from pipelines.blends._reduce import reduce_layers
 from pipelines.blends._sparse import SparseSettings, elect, weighted
-from pipelines.deltas import Delta, DenseDelta
+
+if TYPE_CHECKING:
+    from pipelines.deltas import Delta
 
 
 class DareSettings(SparseSettings):
@@ -22,6 +27,10 @@ class DareSettings(SparseSettings):
 
 def combine(layer: Layer, settings: DareSettings, _: object) -> Delta:
     """Return the weighted sum of one layer's thinned deltas."""
+    import torch
+
+    from pipelines.deltas import DenseDelta
+
     thinned = []
     for name, value in zip(layer.names, layer.dense(), strict=True):
         draws = torch.rand(value.shape, generator=layer.generator(name), dtype=torch.float64)

@@ -5,14 +5,20 @@ p_k = 1 − density + ε·(1/2 − k/(n−1)) and, when kept, divided by 1 − p
 equations 1 to 3 (MAGPRUNE), with their window ε centred on the drop rate.
 """
 
-import torch
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from pydantic import Field, model_validator
-from torch import Tensor
 
 from pipelines.blends._blend import Blend, Layer
 from pipelines.blends._reduce import reduce_layers
 from pipelines.blends._sparse import ElectingSettings, elect
-from pipelines.deltas import Delta, DenseDelta
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pipelines.deltas import Delta
 
 
 class DellaSettings(ElectingSettings):
@@ -23,7 +29,7 @@ class DellaSettings(ElectingSettings):
     )
 
     @model_validator(mode="after")
-    def _probabilities(self) -> "DellaSettings":
+    def _probabilities(self) -> DellaSettings:
         low, high = self.density - self.window / 2, self.density + self.window / 2
         if low <= 0 or high > 1:
             raise ValueError(
@@ -34,6 +40,8 @@ class DellaSettings(ElectingSettings):
 
 def keep_probabilities(value: Tensor, density: float, window: float) -> Tensor:
     """Return every entry's probability of being kept, by its rank in its row."""
+    import torch
+
     rows = value.flatten(1) if value.ndim > 1 else value[None]
     order = rows.abs().argsort(dim=1, stable=True)
     ranks = torch.empty_like(rows).scatter_(1, order, torch.arange(rows.shape[1], dtype=rows.dtype).expand_as(rows))
@@ -43,6 +51,10 @@ def keep_probabilities(value: Tensor, density: float, window: float) -> Tensor:
 
 def combine(layer: Layer, settings: DellaSettings, _: object) -> Delta:
     """Return one layer's merged delta."""
+    import torch
+
+    from pipelines.deltas import DenseDelta
+
     thinned = []
     for name, value in zip(layer.names, layer.dense(), strict=True):
         keep = keep_probabilities(value, settings.density, settings.window)

@@ -5,13 +5,20 @@ cross terms upᵢ·downⱼ in the result. Any ranks, scales and signs (subtracti
 weight 0 takes no room. Where an input has no factors, the sum is taken entry by entry.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from pipelines.blends._blend import EXACT, Blend, BlendSettings, Layer
-from pipelines.deltas import Delta
-from pipelines.factors import total
+
+if TYPE_CHECKING:
+    from pipelines.deltas import Delta
 
 
 def combine(layer: Layer, settings: BlendSettings, _: object) -> Delta:
     """Return the weighted sum of one layer's deltas."""
+    from pipelines.factors import total
+
     return total(layer.deltas, layer.weights)
 
 

@@ -4,14 +4,17 @@ Only where lengths agree. Tokens are not interchangeable, so the n-th of one nee
 does; the file is what the formula says, and a picture will show whether that is of use.
 """
 
-from collections.abc import Sequence
+from __future__ import annotations
 
-import torch
-from torch import Tensor
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from pipelines.blends._blend import Blend
 from pipelines.blends.concatenate import refuse
 from trainers.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def average(tokens: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
@@ -20,6 +23,8 @@ def average(tokens: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
     Raises:
         UserError: lengths differ.
     """
+    import torch
+
     lengths = [len(rows) for rows in tokens]
     if len(set(lengths)) > 1:
         raise UserError(

@@ -6,13 +6,18 @@ goes over to the style, known before sampling: a schedule, so no file can hold i
 2502.18461, equations 4 to 8.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
 from pipelines.blends._blend import LIVE, Address, Blend, BlendSettings, Layer
-from pipelines.deltas import Delta
 from trainers.errors import UserError
+
+if TYPE_CHECKING:
+    from pipelines.deltas import Delta
 
 
 class KloraSettings(BlendSettings):

@@ -4,16 +4,19 @@ With t = w₂ / (w₁ + w₂) and Ω the angle between the deltas, ΔW = (w₁ +
 Both factors are plain numbers, so the result stays in factor form and loses nothing. Source: Shoemake 1985.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from pipelines.blends._blend import Blend, BlendSettings, Layer
-from pipelines.deltas import Delta
-from pipelines.factors import inner, norm, total
 from trainers.errors import UserError
+
+if TYPE_CHECKING:
+    from pipelines.deltas import Delta
 
 _PARALLEL = 1e-6
 
@@ -36,6 +39,8 @@ def arc_factors(cosine: float, t: float) -> tuple[float, float]:
 
 def _prepare(layers: Sequence[Layer], settings: SlerpSettings) -> float | None:
     """Return the cosine between the whole adapters, if that is wanted."""
+    from pipelines.factors import inner, norm
+
     names = sorted(layers[0].inputs)
     wrong = [f"{name}:{layers[0].inputs[name]:g}" for name in names if layers[0].inputs[name] < 0]
     if len(names) != 2 or wrong:
@@ -55,6 +60,8 @@ def _prepare(layers: Sequence[Layer], settings: SlerpSettings) -> float | None:
 
 def combine(layer: Layer, settings: SlerpSettings, cosine: float | None) -> Delta:
     """Return the delta between two; a layer that one input lacks is weighted straight."""
+    from pipelines.factors import inner, norm, total
+
     if len(layer.deltas) != 2:
         return total(layer.deltas, layer.weights)
     if min(layer.weights) < 0:

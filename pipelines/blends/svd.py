@@ -4,12 +4,16 @@ The error is the tail of the singular values, known before anything is written. 
 is built. Source: Eckart and Young 1936.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from pipelines.blends._blend import Blend, Layer
 from pipelines.blends._reduce import ReductionSettings, needs_budget, reduce_layers
-from pipelines.deltas import Delta
-from pipelines.factors import total
+
+if TYPE_CHECKING:
+    from pipelines.deltas import Delta
 
 
 def _prepare(layers: Sequence[Layer], settings: ReductionSettings) -> None:
@@ -18,6 +22,8 @@ def _prepare(layers: Sequence[Layer], settings: ReductionSettings) -> None:
 
 def combine(layer: Layer, settings: ReductionSettings, _: object) -> Delta:
     """Return the weighted sum of one layer's deltas; `reduce_layers` lowers its rank."""
+    from pipelines.factors import total
+
     return total(layer.deltas, layer.weights)
 
 

@@ -3,10 +3,16 @@
 Source: Zhong et al. 2024 (Multi-LoRA Composition), arXiv 2402.16843, LoRA Switch. A schedule, so no file can hold it.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from pydantic import Field
 
 from pipelines.blends._blend import LIVE, Blend, BlendSettings, Layer
-from pipelines.deltas import Delta
+
+if TYPE_CHECKING:
+    from pipelines.deltas import Delta
 
 
 class SwitchSettings(BlendSettings):

@@ -4,14 +4,22 @@
 Source: Yadav et al. 2023, arXiv 2306.01708, algorithm 1; weights as in arcee-ai/mergekit, before the election.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from pipelines.blends._blend import Blend, Layer
 from pipelines.blends._reduce import reduce_layers
 from pipelines.blends._sparse import ElectingSettings, elect, trim
-from pipelines.deltas import Delta, DenseDelta
+
+if TYPE_CHECKING:
+    from pipelines.deltas import Delta
 
 
 def combine(layer: Layer, settings: ElectingSettings, _: object) -> Delta:
     """Return one layer's merged delta."""
+    from pipelines.deltas import DenseDelta
+
     trimmed = [trim(value, settings.density) for value in layer.dense()]
     return DenseDelta(elect(trimmed, layer.weights, normalise=settings.normalise) * settings.scale)
 

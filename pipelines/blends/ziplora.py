@@ -6,15 +6,19 @@ at mᵢ = wᵢ. Scaling columns of B·A is scaling columns of A, so the result k
 training pictures, so xᵢ are noised pictures that adapter i itself draws of the prompts.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
-from torch import Tensor
 
 from pipelines.blends._blend import Address, Blend, BlendSettings, Layer, Learning
-from pipelines.deltas import Delta, LowRankDelta
-from pipelines.factors import total
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pipelines.deltas import Delta
 
 
 class ZiploraSettings(BlendSettings):
@@ -38,6 +42,9 @@ def _learn(learning: Learning, settings: ZiploraSettings) -> Mapping[Address, Ma
 
 def combine(layer: Layer, settings: ZiploraSettings, columns: Any) -> Delta:
     """Return the sum with scaled columns; what the UNet does not share is weighted plainly."""
+    from pipelines.deltas import LowRankDelta
+    from pipelines.factors import total
+
     learned = (columns or {}).get((layer.part, layer.path))
     if learned is None:
         return total(layer.deltas, layer.weights)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainers.methods._peft_bridge import new_words
+from trainers.tuners.peft_bridge import new_words
 
 
 def tokenise(tokenizer: Any, text_encoder: nn.Module, captions: Sequence[str]) -> Tensor:

@@ -19,8 +19,8 @@ from pipelines.families._stable_diffusion import StableDiffusion, names_pipeline
 from pipelines.families._words import numbers_as_text, split_numbers, tokenise
 from pipelines.fingerprint import fingerprint_of_folder
 from trainers.errors import UserError
-from trainers.methods._peft_bridge import new_words, words_displaced
 from trainers.roles import Conditioning
+from trainers.tuners.peft_bridge import new_words, words_displaced
 
 _TEXT_PARTS = ("text_encoder", "text_encoder_2")
 _PARTS = ("unet", *_TEXT_PARTS)

@@ -10,7 +10,7 @@ from pipelines.effective import effective_deltas
 from pipelines.formats._layer import Layer, dense
 from trainers.adapter import KEY_PREFIX, AdapterPart
 from trainers.errors import UserError
-from trainers.methods import _peft_bridge as bridge
+from trainers.tuners import peft_bridge as bridge
 
 DELTA_TYPE = "STUDIO_DELTA"
 _LOKR_NAMES = ("w1", "w1_a", "w1_b", "w2", "w2_a", "w2_b", "t2")

@@ -18,6 +18,7 @@ from typing import IO, Any
 
 from studio.library import Library
 from trainers.errors import UserError
+from trainers.quantiser import hide_quantiser
 
 
 class _Inbox:
@@ -43,6 +44,7 @@ def main(library_folder: str) -> None:
     output = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print must not get between the events
     inbox = _Inbox(sys.stdin)
+    hide_quantiser()
     from studio.engine.workbench import Workbench  # torch and the model libraries
 
     current: list[int] = [0]

@@ -9,6 +9,7 @@ from typing import Any
 
 import gradio as gr
 
+from studio.devices import devices
 from studio.tabs._tab import Tab
 from studio.web.app_settings import SETTINGS_NAME, read_settings, write_settings
 from studio.web.desk import Desk, told
@@ -173,13 +174,6 @@ def log_tail(path: Path, most_bytes: int = _LOG_BYTES) -> str:
         stream.seek(max(0, size - most_bytes))
         text = stream.read().decode("utf-8", errors="replace")
     return text if size <= most_bytes else text.partition("\n")[2]
-
-
-def devices() -> list[str]:
-    """Return the devices that can be chosen here, without loading torch."""
-    cards = sorted(Path("/proc/driver/nvidia/gpus").glob("*"))
-    own = ["mps"] if platform.system() == "Darwin" else []
-    return ["auto", "cpu", *own, *(f"cuda:{number}" for number in range(len(cards)))]
 
 
 def versions() -> list[list[str]]:

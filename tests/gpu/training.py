@@ -13,11 +13,11 @@ from trainers.config import parse_config
 from trainers.data.latents import Latents
 from trainers.data.texts import TextRow
 from trainers.loop import ADAPTER, Training, begin
-from trainers.methods import _peft_bridge as bridge
 from trainers.methods import find_method
 from trainers.picture_task import PictureTask
 from trainers.stages import make_task
 from trainers.text_config import PART, TextConfig
+from trainers.tuners import peft_bridge as bridge
 
 
 @contextlib.contextmanager

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipelines.attach import Attachments, attached, check_base, other_weights_notice
+from pipelines.attach import Attachments, attached, other_weights_notice
+from pipelines.base_check import check_base
 from pipelines.deltas import read_deltas
 from pipelines.families import LoadedBase
 from tests.support import bits, random_adapter
@@ -220,7 +221,7 @@ def test_a_taken_name_and_an_unknown_name_are_refused(base: LoadedBase) -> None:
 
 
 def test_tensors_of_an_attached_adapter_are_the_files_bits(base: LoadedBase) -> None:
-    from trainers.methods import _peft_bridge as bridge
+    from trainers.tuners import peft_bridge as bridge
 
     adapter = random_adapter(base)
     with attached(base, {"a": adapter}) as attachments:

@@ -14,7 +14,7 @@ from pipelines.deltas import lora_part, read_deltas
 from tests.support import relative_error
 from trainers.adapter import AdapterPart, config_as_json
 from trainers.errors import UserError
-from trainers.methods import _peft_bridge as bridge
+from trainers.tuners import peft_bridge as bridge
 
 
 class Block(nn.Module):

@@ -215,7 +215,7 @@ def test_latents_are_scaled_as_the_autoencoder_says(shared_base: LoadedBase) -> 
 
 def test_gradients_reach_the_text_encoders_output(shared_base: LoadedBase) -> None:
     from tests.support import random_adapter
-    from trainers.methods import _peft_bridge as bridge
+    from trainers.tuners import peft_bridge as bridge
 
     module = shared_base.parts["text_encoder"]
     adapter = random_adapter(shared_base, parts=("text_encoder",))

@@ -17,10 +17,10 @@ from trainers.config import parse_config
 from trainers.data.texts import TextRow
 from trainers.errors import UserError
 from trainers.loop import ADAPTER, Training, begin, restore, snapshot, train, trained_parts
-from trainers.methods import _peft_bridge as bridge
 from trainers.objectives.preference import preference
 from trainers.stages import make_task
 from trainers.text_config import TextConfig
+from trainers.tuners import peft_bridge as bridge
 
 Start = Callable[..., Training]
 USER = {"role": "user", "content": "who?"}

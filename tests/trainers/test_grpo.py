@@ -19,12 +19,12 @@ from trainers.data.texts import TextRow
 from trainers.decoding import sample_rows
 from trainers.errors import UserError
 from trainers.loop import ADAPTER, Training, begin, restore, snapshot, train, trained_parts
-from trainers.methods import _peft_bridge as bridge
-from trainers.methods._weighing import without_adapters
 from trainers.objectives.group_policy import group_advantages, group_policy
 from trainers.rewards import Answered, build_rewards, parse_rewards, rewards
 from trainers.stages import make_task, stage_settings
 from trainers.text_config import TextConfig
+from trainers.tuners import peft_bridge as bridge
+from trainers.tuners.live_weights import without_adapters
 
 Start = Callable[..., Training]
 ROWS = [

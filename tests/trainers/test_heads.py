@@ -23,13 +23,13 @@ from trainers.data.token_batches import pad_right
 from trainers.errors import UserError
 from trainers.heads import HEAD_NAME, Head, head_from, head_outputs, last_states
 from trainers.loop import ADAPTER, Training, begin, restore, snapshot, train, trained_parts
-from trainers.methods import _peft_bridge as bridge
 from trainers.objectives.classes import class_losses
 from trainers.objectives.reward import bradley_terry
 from trainers.stages import make_task
 from trainers.stages.classify import class_table
 from trainers.tensor_files import write_tensors
 from trainers.text_config import TextConfig
+from trainers.tuners import peft_bridge as bridge
 
 Start = Callable[..., Training]
 PAIRS = [
@@ -113,7 +113,7 @@ def test_the_head_sees_the_last_token_whatever_is_padded_behind_it(
 
 
 def bridge_off(base: TextBase) -> Any:
-    from trainers.methods._weighing import without_adapters
+    from trainers.tuners.live_weights import without_adapters
 
     return without_adapters(base.model)
 

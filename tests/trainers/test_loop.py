@@ -14,9 +14,9 @@ from trainers.config import parse_config
 from trainers.data.latents import Latents
 from trainers.errors import UserError
 from trainers.loop import ADAPTER, Training, begin, restore, snapshot, train, trained_parts
-from trainers.methods import _peft_bridge as bridge
 from trainers.objectives.denoise import denoise
 from trainers.picture_task import PictureTask
+from trainers.tuners import peft_bridge as bridge
 
 Start = Callable[..., Training]
 

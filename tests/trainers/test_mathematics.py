@@ -20,7 +20,7 @@ from trainers.data.pictures import open_picture, picture_pixels, read_folder
 from trainers.errors import UserError
 from trainers.objectives.denoise import denoise
 from trainers.objectives.min_snr import min_snr_weights
-from trainers.optimisers import build_optimiser, rate_factor
+from trainers.optimization import build_optimizer, learning_rate_factor
 
 
 def config(**values: object) -> RunConfig:
@@ -92,14 +92,14 @@ def test_the_learning_rate_follows_its_formula(schedule: str) -> None:
     for step in range(110):
         share = (step - 10) / 100
         falling = {"cosine": (1 + math.cos(math.pi * share)) / 2, "linear": 1 - share, "constant": 1.0}[schedule]
-        assert rate_factor(chosen, step) == pytest.approx((step + 1) / 10 if step < 10 else falling)
-    assert all(0 < rate_factor(config(warmup_steps=0, steps=1), step) <= 1 for step in range(1))
+        assert learning_rate_factor(chosen, step) == pytest.approx((step + 1) / 10 if step < 10 else falling)
+    assert all(0 < learning_rate_factor(config(warmup_steps=0, steps=1), step) <= 1 for step in range(1))
 
 
 def test_each_part_has_its_own_learning_rate() -> None:
     chosen = config(parts={"unet": {"learning_rate": 0.5}, "text_encoder": {}}, optimiser="sgd")
     parameters = {part: {1.0: [nn.Parameter(torch.ones(2))]} for part in chosen.parts}
-    groups = build_optimiser(chosen, parameters).param_groups
+    groups = build_optimizer(chosen, parameters).param_groups
     assert {group["name"]: group["base_rate"] for group in groups} == {"unet": 0.5, "text_encoder": 5e-3}
 
 

@@ -16,8 +16,8 @@ from pipelines.families import LoadedBase
 from tests.support import bits, card_for, random_adapter, relative_error
 from trainers.adapter import Adapter, AdapterPart, config_as_json, write_adapter
 from trainers.errors import UserError
-from trainers.methods import _peft_bridge as bridge
 from trainers.methods import find_method, methods
+from trainers.tuners import peft_bridge as bridge
 
 PAIRS = [(method.name, "text_encoder") for method in methods().values() if not method.needs_studio] + [("lora", "unet")]
 

@@ -5,7 +5,7 @@ import logging
 import sys
 from collections.abc import Mapping
 
-from trainers.methods._method import Course, Fresh, Learner, Method, MethodSettings, Recommendation
+from trainers.method import Course, Fresh, Learner, Method, MethodSettings, Recommendation
 from trainers.registry import discover, find
 
 __all__ = ["Course", "Fresh", "Learner", "Method", "MethodSettings", "Recommendation", "find_method", "methods"]

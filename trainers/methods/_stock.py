@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import Field
 
-from trainers.methods._method import MethodSettings, ResolveTargets
+from trainers.method import MethodSettings, ResolveTargets
 
 UNET_TARGETS = ("attention", "feed_forward")
 LANGUAGE_TARGETS = ("all-linear",)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from trainers.methods._method import Method
+from trainers.method import Method
 
 MERGE, PEFT = "merge", "plain PEFT"
 _NO_TUNER = "PEFT has no such tuner; its file needs this project"

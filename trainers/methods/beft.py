@@ -6,7 +6,7 @@ y = W x + b + Δb; a Llama, which has no biases for BitFit, can be tuned this wa
 
 from typing import Any
 
-from trainers.methods._method import BETWEEN, Method, Recommendation, ResolveTargets
+from trainers.method import BETWEEN, Method, Recommendation, ResolveTargets
 from trainers.methods._stock import LANGUAGE_TARGETS, UNET_TARGETS, TargetSettings, peft_config
 
 

@@ -5,7 +5,7 @@ W' = (I − P) W + Q R. Source: the DEFT tuner of PEFT 0.21, whose documentation
 
 from typing import Any
 
-from trainers.methods._method import BETWEEN, Method, Recommendation, ResolveTargets
+from trainers.method import BETWEEN, Method, Recommendation, ResolveTargets
 from trainers.methods._stock import LANGUAGE_TARGETS, UNET_TARGETS, RankSettings, peft_config
 
 

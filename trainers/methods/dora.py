@@ -6,7 +6,7 @@ Source: Liu et al. 2024, arXiv 2402.09353, equation 5.
 
 from typing import Any
 
-from trainers.methods._method import BETWEEN, Method, Recommendation, ResolveTargets
+from trainers.method import BETWEEN, Method, Recommendation, ResolveTargets
 from trainers.methods._stock import LANGUAGE_TARGETS, UNET_TARGETS
 from trainers.methods.lora import METHOD as LORA
 from trainers.methods.lora import LoraSettings

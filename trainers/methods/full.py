@@ -6,8 +6,8 @@ are exact. The strongest method, with the largest file and the most memory; LoRA
 
 from typing import Any
 
-from trainers.methods._delta import delta_config
-from trainers.methods._method import Method, MethodSettings, Recommendation, ResolveTargets
+from trainers.method import Method, MethodSettings, Recommendation, ResolveTargets
+from trainers.methods._own import delta_config
 
 
 class FullSettings(MethodSettings):

@@ -5,7 +5,7 @@ y = l ∘ (W x), l = 1 at first. Source: Liu et al. 2022, arXiv 2205.05638.
 
 from typing import Any
 
-from trainers.methods._method import BETWEEN, Method, Recommendation, ResolveTargets
+from trainers.method import BETWEEN, Method, Recommendation, ResolveTargets
 from trainers.methods._stock import LANGUAGE_TARGETS, UNET_TARGETS, TargetSettings, peft_config
 
 

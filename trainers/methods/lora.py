@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import Field
 
-from trainers.methods._method import Method, MethodSettings, Recommendation, ResolveTargets
+from trainers.method import Method, MethodSettings, Recommendation, ResolveTargets
 
 
 class LoraSettings(MethodSettings):
@@ -46,9 +46,9 @@ class LoraSettings(MethodSettings):
 
 
 def _peft_config(settings: LoraSettings, resolve: ResolveTargets) -> Any:
-    from peft import LoraConfig  # heavy, and not needed to list the methods
+    import peft  # heavy, and not needed to list the methods
 
-    return LoraConfig(
+    return peft.LoraConfig(
         r=settings.rank,
         lora_alpha=settings.rank if settings.alpha is None else settings.alpha,
         lora_dropout=settings.dropout,

@@ -5,7 +5,7 @@ y = W x + D · Σ over shards of x. Source: Kang and Yin 2024, arXiv 2409.15371.
 
 from typing import Any
 
-from trainers.methods._method import BETWEEN, Method, Recommendation, ResolveTargets
+from trainers.method import BETWEEN, Method, Recommendation, ResolveTargets
 from trainers.methods._stock import LANGUAGE_TARGETS, UNET_TARGETS, RankSettings, peft_config
 
 

@@ -5,8 +5,8 @@ y = (γ + Δγ) ∘ x̂ + β + Δβ. Source: Qi et al. 2022, arXiv 2211.08567; Z
 
 from typing import Any
 
-from trainers.methods._delta import delta_config
-from trainers.methods._method import Method, MethodSettings, Recommendation, ResolveTargets
+from trainers.method import Method, MethodSettings, Recommendation, ResolveTargets
+from trainers.methods._own import delta_config
 
 
 class NormTuningSettings(MethodSettings):

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from trainers.methods._method import Method, MethodSettings, Recommendation, ResolveTargets
-from trainers.methods._prompt import LIVE_WEIGHT, STARTS_CHANGED, fold_prompt, prompt_config
+from trainers.method import Method, MethodSettings, Recommendation, ResolveTargets
+from trainers.methods._prompt import FOLD_PROMPT, LIVE_WEIGHT, STARTS_CHANGED, prompt_config
 
 
 class PTuningSettings(MethodSettings):
@@ -39,5 +39,5 @@ METHOD = Method(
     live_weight=LIVE_WEIGHT,
     needs_studio=True,
     starts_changed=STARTS_CHANGED,
-    fold=fold_prompt,
+    fold=FOLD_PROMPT,
 )

@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import Field
 
-from trainers.methods._bottleneck import LIVE_WEIGHT, AdapterDrop, BottleneckSettings, bottleneck_config
-from trainers.methods._method import Method, Recommendation, ResolveTargets
+from trainers.method import Method, Recommendation, ResolveTargets
+from trainers.methods._bottleneck import ADAPTER_DROP, LIVE_WEIGHT, BottleneckSettings, bottleneck_config
 
 
 class ParallelAdapterSettings(BottleneckSettings):
@@ -36,5 +36,5 @@ METHOD = Method(
     mergeable=False,
     live_weight=LIVE_WEIGHT,
     needs_studio=True,
-    course=AdapterDrop,
+    course=ADAPTER_DROP,
 )

@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import Field
 
-from trainers.methods._delta import delta_config
-from trainers.methods._method import Method, MethodSettings, Recommendation, ResolveTargets
+from trainers.method import Method, MethodSettings, Recommendation, ResolveTargets
+from trainers.methods._own import delta_config
 
 
 class PartialSettings(MethodSettings):

@@ -6,8 +6,8 @@ the first blocks: Rücklé et al. 2020 (AdapterDrop), arXiv 2010.11918.
 
 from typing import Any
 
-from trainers.methods._bottleneck import LIVE_WEIGHT, AdapterDrop, BottleneckSettings, bottleneck_config
-from trainers.methods._method import Method, Recommendation, ResolveTargets
+from trainers.method import Method, Recommendation, ResolveTargets
+from trainers.methods._bottleneck import ADAPTER_DROP, LIVE_WEIGHT, BottleneckSettings, bottleneck_config
 
 
 class PfeifferSettings(BottleneckSettings):
@@ -32,5 +32,5 @@ METHOD = Method(
     mergeable=False,
     live_weight=LIVE_WEIGHT,
     needs_studio=True,
-    course=AdapterDrop,
+    course=ADAPTER_DROP,
 )

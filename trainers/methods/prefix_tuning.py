@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import Field
 
-from trainers.methods._method import Method, MethodSettings, Recommendation, ResolveTargets
-from trainers.methods._prefix import LIVE_WEIGHT, STARTS_CHANGED, fold_prefix, prefix_config
+from trainers.method import Method, MethodSettings, Recommendation, ResolveTargets
+from trainers.methods._prefix import FOLD_PREFIX, LIVE_WEIGHT, STARTS_CHANGED, prefix_config
 
 
 class PrefixTuningSettings(MethodSettings):
@@ -41,5 +41,5 @@ METHOD = Method(
     live_weight=LIVE_WEIGHT,
     needs_studio=True,
     starts_changed=STARTS_CHANGED,
-    fold=fold_prefix,
+    fold=FOLD_PREFIX,
 )

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import Field
 
-from trainers.methods._method import Method, MethodSettings, Recommendation, ResolveTargets
+from trainers.method import Method, MethodSettings, Recommendation, ResolveTargets
 from trainers.methods._prompt import LIVE_WEIGHT, STARTS_CHANGED, prompt_config
 
 

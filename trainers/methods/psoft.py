@@ -5,7 +5,7 @@ Source: the PSOFT tuner of PEFT 0.21, whose documentation names its paper.
 
 from typing import Any
 
-from trainers.methods._method import BETWEEN, Method, Recommendation, ResolveTargets
+from trainers.method import BETWEEN, Method, Recommendation, ResolveTargets
 from trainers.methods._stock import LANGUAGE_TARGETS, UNET_TARGETS, RankSettings, peft_config
 
 

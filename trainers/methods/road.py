@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
-from trainers.methods._method import BETWEEN, Method, Recommendation, ResolveTargets
+from trainers.method import BETWEEN, Method, Recommendation, ResolveTargets
 from trainers.methods._stock import LANGUAGE_TARGETS, UNET_TARGETS, TargetSettings, peft_config
 
 

@@ -17,8 +17,8 @@ def _build(argument: str, role: "LanguageModel | None") -> Rate:
     from trainers.data.pairs import encode_answer
     from trainers.errors import UserError
     from trainers.heads import head_from, head_outputs
-    from trainers.methods import _peft_bridge as bridge
-    from trainers.methods._weighing import only_adapters
+    from trainers.tuners import peft_bridge as bridge
+    from trainers.tuners.live_weights import only_adapters
 
     assert role is not None, "a reward adapter is asked on a base"
     folder = Path(argument)

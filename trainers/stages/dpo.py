@@ -12,12 +12,12 @@ from trainers.data.order import data_order
 from trainers.data.pairs import MARKS, Pair, encode_pairs, refuse_packing
 from trainers.data.texts import TextRow
 from trainers.data.token_batches import pad_right
-from trainers.methods._weighing import without_adapters
 from trainers.objectives.next_token import text_log_likelihoods
 from trainers.objectives.preference import preference
 from trainers.roles import LanguageModel
 from trainers.stages._stage import Stage, StageSettings, WritingTask
 from trainers.text_config import TextConfig
+from trainers.tuners.live_weights import without_adapters
 
 _REFERENCE_PAIRS = 4
 

@@ -16,7 +16,6 @@ from trainers.data.texts import TextRow
 from trainers.data.token_batches import IGNORED, TokenBatch, pad_right
 from trainers.decoding import sample_rows
 from trainers.errors import UserError
-from trainers.methods._weighing import without_adapters
 from trainers.objectives.group_policy import group_advantages, group_policy
 from trainers.objectives.next_token import token_losses
 from trainers.paths import path_of
@@ -24,6 +23,7 @@ from trainers.rewards import Answered, Rate, Reward, WeightedReward, build_rewar
 from trainers.roles import LanguageModel
 from trainers.stages._stage import VALIDATION, Stage, StageSettings, WritingTask
 from trainers.text_config import TextConfig
+from trainers.tuners.live_weights import without_adapters
 
 _EVALUATION_ROWS = 16
 _LONG = "prompts that leave no room for an answer"

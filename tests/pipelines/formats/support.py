@@ -10,7 +10,7 @@ from pipelines.families import LoadedBase
 from tests.pipelines.formats.files import Made
 from tests.support import relative_error
 from trainers.adapter import Adapter
-from trainers.methods import _peft_bridge as bridge
+from trainers.tuners import peft_bridge as bridge
 
 EXACT = 2e-6
 

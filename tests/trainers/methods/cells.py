@@ -16,7 +16,7 @@ from pipelines.families.sd1 import FAMILY
 from tests.support import demands
 from trainers.adapter import AdapterPart, config_as_json
 from trainers.methods import Fresh, Method, find_method, methods
-from trainers.methods import _peft_bridge as bridge
+from trainers.tuners import peft_bridge as bridge
 
 MODELS = ("unet", "text_encoder", "llama", "gpt2")
 SIZES: dict[str, dict[str, Any]] = {  # settings that fit toy widths

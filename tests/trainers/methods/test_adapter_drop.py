@@ -13,7 +13,7 @@ from tests.support import random_adapter
 from tests.trainers.methods import cells
 from trainers.errors import UserError
 from trainers.methods import Learner, find_method
-from trainers.methods import _peft_bridge as bridge
+from trainers.tuners import peft_bridge as bridge
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 NAMES = ("houlsby", "pfeiffer", "parallel_adapter")

@@ -11,11 +11,11 @@ import torch
 from tests.support import bits
 from tests.trainers.methods import cells
 from trainers.errors import UserError
+from trainers.method import TIMES_THE_DELTA
 from trainers.methods import Learner, find_method
-from trainers.methods import _peft_bridge as bridge
-from trainers.methods._hosts import features
-from trainers.methods._merging import merge
-from trainers.methods._method import TIMES_THE_DELTA
+from trainers.tuners import peft_bridge as bridge
+from trainers.tuners.hosts import features
+from trainers.tuners.merging import merge
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # PEFT and torch warn of what is meant here
 

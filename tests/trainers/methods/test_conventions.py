@@ -11,8 +11,8 @@ from torch.nn import functional
 
 from pipelines.families._language import tiny_llama
 from tests.trainers.methods import cells
-from trainers.methods import _peft_bridge as bridge
 from trainers.methods import find_method
+from trainers.tuners import peft_bridge as bridge
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 IDS = torch.randint(3, 60, (2, 7), generator=torch.Generator().manual_seed(3))

@@ -11,8 +11,8 @@ from torch.nn import functional
 
 from tests.trainers.methods import cells
 from trainers.methods import Learner, find_method
-from trainers.methods import _peft_bridge as bridge
-from trainers.methods._delta import delta_config
+from trainers.methods._own import delta_config
+from trainers.tuners import peft_bridge as bridge
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

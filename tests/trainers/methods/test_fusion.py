@@ -15,7 +15,7 @@ from tests.trainers.methods import cells
 from trainers.adapter import read_adapter, write_adapter
 from trainers.errors import UserError
 from trainers.methods import Learner, find_method
-from trainers.methods import _peft_bridge as bridge
+from trainers.tuners import peft_bridge as bridge
 
 METHOD = find_method("adapter_fusion")
 

@@ -17,9 +17,9 @@ from tests.trainers.methods import cells
 from trainers.config import parse_config
 from trainers.data.latents import Latents
 from trainers.errors import UserError
-from trainers.methods import _peft_bridge as bridge
 from trainers.methods import find_method
 from trainers.picture_task import PictureTask
+from trainers.tuners import peft_bridge as bridge
 
 METHOD = find_method("textual_inversion")
 PART = ("text_encoder",)

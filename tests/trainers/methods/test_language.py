@@ -12,8 +12,8 @@ from torch.nn import functional
 from pipelines.families._language import tiny_gpt2, tiny_llama
 from tests.trainers.methods import cells
 from trainers.errors import UserError
-from trainers.methods import _peft_bridge as bridge
 from trainers.methods import find_method
+from trainers.tuners import peft_bridge as bridge
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # PEFT and transformers warn of what is meant here
 LANGUAGE = [(name, model) for name, model in cells.cells() if model in ("llama", "gpt2")]

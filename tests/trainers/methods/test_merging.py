@@ -10,8 +10,8 @@ from pipelines.attach import Attachments, attached
 from pipelines.families import LoadedBase
 from tests.support import demands, random_adapter
 from trainers.errors import UserError
-from trainers.methods import _peft_bridge as bridge
 from trainers.methods import find_method, methods
+from trainers.tuners import peft_bridge as bridge
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

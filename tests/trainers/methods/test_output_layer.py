@@ -9,9 +9,9 @@ from tests.trainers.methods import cells
 from trainers.adapter import Adapter, AdapterPart, read_adapter, write_adapter
 from trainers.card import AdapterCard, BaseCard, PartCard
 from trainers.errors import UserError
-from trainers.methods import _peft_bridge as bridge
 from trainers.methods import find_method, methods
-from trainers.methods._merging import merge
+from trainers.tuners import peft_bridge as bridge
+from trainers.tuners.merging import merge
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 HEADS = [

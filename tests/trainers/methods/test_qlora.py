@@ -13,9 +13,9 @@ from pipelines.families import LoadedBase
 from tests.support import random_adapter
 from tests.trainers.methods import cells
 from trainers.errors import UserError
-from trainers.methods import _peft_bridge as bridge
 from trainers.methods import find_method
-from trainers.methods.qlora import Rounded
+from trainers.tuners import peft_bridge as bridge
+from trainers.tuners.kinds.qlora import Rounded
 
 METHOD = find_method("qlora")
 # NF4, to four digits as in the paper's appendix E.

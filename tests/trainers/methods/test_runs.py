@@ -15,10 +15,10 @@ from trainers.checkpoint import Checkpoint
 from trainers.config import parse_config
 from trainers.data.latents import Latents
 from trainers.loop import ADAPTER, Training, begin, restore, snapshot, train, trained_parts
-from trainers.methods import _peft_bridge as bridge
 from trainers.methods import find_method, methods
 from trainers.picture_task import PictureTask
 from trainers.tensor_files import tensors_size_bytes, write_tensors
+from trainers.tuners import peft_bridge as bridge
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

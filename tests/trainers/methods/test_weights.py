@@ -11,9 +11,9 @@ from tests.trainers.methods import cells
 from tests.trainers.methods.test_contract import difference, every_cell
 from trainers.errors import UserError
 from trainers.methods import Learner, find_method, methods
-from trainers.methods import _peft_bridge as bridge
-from trainers.methods._merging import merge
-from trainers.methods._weighing import only_adapters, weigh_rows, weighs_rows, without_adapters
+from trainers.tuners import peft_bridge as bridge
+from trainers.tuners.live_weights import only_adapters, weigh_rows, weighs_rows, without_adapters
+from trainers.tuners.merging import merge
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # PEFT and torch warn of what is meant here
 

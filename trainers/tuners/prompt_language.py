@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainers.methods._keys import Rows, extend
-from trainers.methods._sidecar import Live, Sidecar, Uninstall
+from trainers.tuners.keys import Rows, extend
+from trainers.tuners.sidecar import Live, Sidecar, Uninstall
 
 Layers = dict[int, tuple[Tensor, Tensor]]
 """By the number of the layer: keys [p, k] and values [p, v]."""

@@ -9,12 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from trainers.methods._sidecar import Live, Sidecar, SidecarKind, Uninstall, register
-
-
-def delta_config(targets: Sequence[str], tensors: Sequence[str]) -> Any:
-    """Return the PEFT config that trains these tensors (``weight``, ``bias``) of the target layers."""
-    return register(KIND)(target_modules=list(targets), settings={"tensors": list(tensors)})
+from trainers.tuners.sidecar import Live, Sidecar, SidecarKind, Uninstall
 
 
 def _fresh(host: nn.Module, settings: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -56,4 +51,3 @@ def _sums(host: nn.Module, live: Sequence[Live]) -> dict[str, Tensor]:
 
 
 KIND = SidecarKind("delta", _fresh, install=_install, change=lambda host, parameters: parameters)
-register(KIND)

@@ -1,18 +1,19 @@
-"""Optimisers and learning-rate schedules."""
+"""The optimizer of a run over the parameters of its parts, and the learning rate of each step."""
 
-import math
 from collections.abc import Mapping, Sequence
 
 import torch
 from torch import nn
 
 from trainers.config import TrainingConfig
+from trainers.lr_schedulers import find_lr_scheduler
+from trainers.optimizers import find_optimizer
 
 
-def build_optimiser(
+def build_optimizer(
     config: TrainingConfig, parameters: Mapping[str, Mapping[float, Sequence[nn.Parameter]]]
 ) -> torch.optim.Optimizer:
-    """Build the optimiser over the parameters by part and by the factor on the part's learning rate.
+    """Build the optimizer over the parameters by part and by the factor on the part's learning rate.
 
     Every group has its rate at the schedule's top as ``base_rate``; one group of each part is its ``main``.
     """
@@ -28,18 +29,12 @@ def build_optimiser(
     ]
     for group in groups:
         group["base_rate"] = group["lr"]
-    if config.optimiser == "sgd":
-        return torch.optim.SGD(groups, momentum=0.9, weight_decay=config.weight_decay)
-    return torch.optim.AdamW(groups, weight_decay=config.weight_decay, betas=(0.9, 0.99), fused=True)
+    return find_optimizer(config.optimiser).build(groups, config.weight_decay)
 
 
-def rate_factor(config: TrainingConfig, step: int) -> float:
+def learning_rate_factor(config: TrainingConfig, step: int) -> float:
     """Return the factor, 0 to 1, on the learning rates for a step counted from 0. Pure, so resuming needs no state."""
     if step < config.warmup_steps:
         return (step + 1) / config.warmup_steps
-    if config.schedule == "constant":
-        return 1.0
     progress = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
-    if config.schedule == "linear":
-        return 1.0 - progress
-    return 0.5 * (1.0 + math.cos(math.pi * progress))
+    return find_lr_scheduler(config.schedule).factor(progress)

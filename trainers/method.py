@@ -138,7 +138,7 @@ class Method:
     """Called once after a fresh attach, for beginnings that PEFT does not offer."""
     rate_factor: Callable[[str, Any], float] | None = None
     """(parameter's path in the module, settings) -> factor on the part's learning rate."""
-    course: type[Course] = Course
+    course: Callable[[Learner], Course] = Course
     """What it does in training beside its forward."""
     trigger: Callable[[Any], str] | None = None
     """settings -> what captions and prompts must hold for the adapter to act, where it does not always act."""

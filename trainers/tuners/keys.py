@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainers.errors import UserError
-from trainers.methods._hosts import features, is_attention
-from trainers.methods._sidecar import Uninstall
+from trainers.tuners.hosts import features, is_attention
+from trainers.tuners.sidecar import Uninstall
 
 _PROVIDERS = "_studio_providers"
 _KERNELS = ("eager", "sdpa")

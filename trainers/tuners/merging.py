@@ -2,8 +2,8 @@
 
 For adapters i at weights wᵢ every changed weight becomes W + Σ wᵢ·ΔWᵢ, with ΔWᵢ what adapter i alone at weight 1 makes
 of W, minus W. That equals what the attached adapters do at these weights, because all methods that merge are weighed by
-their delta or between outputs (see `_weighing`), and both are linear in w. While merged, a layer holds a parameter of
-its own in place of the base's; the base's is kept untouched and put back.
+their delta or between outputs (see `live_weights`), and both are linear in w. While merged, a layer holds a parameter
+of its own in place of the base's; the base's is kept untouched and put back.
 """
 
 import warnings
@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from trainers.errors import UserError
-from trainers.methods import _peft_bridge as bridge
-from trainers.methods._sidecar import Sidecar
-from trainers.methods._weighing import at_weight_1
+from trainers.tuners import peft_bridge as bridge
+from trainers.tuners.live_weights import at_weight_1
+from trainers.tuners.sidecar import Sidecar
 
 Unmerge = Callable[[], None]
 

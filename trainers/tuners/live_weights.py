@@ -23,7 +23,7 @@ from peft.tuners.lora.layer import LoraLayer
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 
-from trainers.methods._sidecar import Sidecar
+from trainers.tuners.sidecar import Sidecar
 
 _FULL = "scales_at_weight_1"
 

@@ -13,7 +13,7 @@ from peft.mapping import PEFT_TYPE_TO_TUNER_MAPPING
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 
-from trainers.methods._hosts import features
+from trainers.tuners.hosts import features
 
 _SHARED = ("vera_A", "vera_B", "pvera_A", "pvera_B", "randlora_A", "randlora_B")
 _OSF = ("_osf_U_low_init", "_osf_S_low_init", "_osf_V_low_init", "_osf_U_high", "_osf_V_high")

@@ -21,10 +21,10 @@ from torch import Tensor, nn
 
 from trainers.adapter import KEY_PREFIX
 from trainers.errors import UserError
-from trainers.methods import methods
-from trainers.methods._injection import inject, widen
-from trainers.methods._sidecar import Sidecar, unhook
-from trainers.methods._weighing import forget_scale, remember_scale, weigh
+from trainers.tuners.injection import inject, widen
+from trainers.tuners.kinds import register_kinds
+from trainers.tuners.live_weights import forget_scale, remember_scale, weigh
+from trainers.tuners.sidecar import Sidecar, unhook
 
 NEW_WORDS = "textual_inversion"
 """The kind of sidecar that holds new words."""
@@ -55,7 +55,7 @@ def config_from_json(values: Mapping[str, Any], *, what: str) -> Any:
         UserError: PEFT does not know the type, or a field.
     """
     kind = values.get("peft_type")
-    methods()  # our own kinds are made known to PEFT by their methods' files
+    register_kinds()
     if kind not in PEFT_TYPE_TO_CONFIG_MAPPING:
         raise UserError(f"The adapter config of {what} has the peft_type {kind!r}, which PEFT does not know.")
     config_class = PEFT_TYPE_TO_CONFIG_MAPPING[kind]

@@ -1,0 +1,1 @@
+"""How adapters sit on modules: PEFT behind one file, tuner layers of our own, live weights, merging. Needs torch."""
