@@ -37,7 +37,7 @@ def load_base(
         name: ``pocket`` or ``pocket-lm`` (shipped), a folder in diffusers or transformers layout, or a hub id such as
             ``owner/model`` (optionally ``@revision``).
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        precision: ``fp32``, ``bf16``, or ``auto``: bf16 on a GPU that has it, else fp32.
+        precision: ``fp32``, ``bf16``, ``fp16``, or ``auto``: bf16 on a GPU that has it, else fp32.
         trust_remote_code: run Python code that the base brings.
 
     Raises:
@@ -150,11 +150,16 @@ def choose_device(wanted: str) -> torch.device:
 def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
     """Return the number format of the frozen weights."""
     if precision == "auto":
-        return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float32
-    known = {"fp32": torch.float32, "bf16": torch.bfloat16}
+        return torch.bfloat16 if device.type == "cuda" and _has_bf16(device) else torch.float32
+    known = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
     if precision not in known:
-        raise UserError(f"The precision {precision!r} is unknown. Use auto, fp32 or bf16.")
+        raise UserError(f"The precision {precision!r} is unknown. Use auto, fp32, bf16 or fp16.")
     return known[precision]
+
+
+def _has_bf16(device: torch.device) -> bool:
+    """Return whether a GPU multiplies in bf16 itself; older ones emulate it, many times slower than fp32."""
+    return torch.cuda.get_device_capability(device) >= (8, 0)
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ from trainers.optimizers import optimizers
 from trainers.registry import OneOf
 from trainers.seeds import drawn_seed
 
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
 _HEADLINE = "The run's settings cannot be used:"
 _POCKET = "pocket"
 _POCKETS = (_POCKET, "pocket-lm")
@@ -87,7 +88,7 @@ class TrainingConfig(_Frozen):
         0, description="Seed of everything random; -1 draws one, which is kept."
     )
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
-    precision: Literal["auto", "fp32", "bf16"] = Field(
+    precision: Precision = Field(
         "auto",
         description="Arithmetic of the frozen base; auto is bf16 on a GPU that has it, else fp32.",
     )

@@ -4,6 +4,7 @@ Everything random in step k is drawn from generators seeded by (seed, k), so a r
 bit for bit as if it had never stopped, whatever killed it.
 """
 
+import dataclasses
 import math
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from trainers.data.order import mixed_seed
 from trainers.errors import UserError
 from trainers.methods import Course, Fresh, Learner, find_method
 from trainers.optimization import build_optimizer, learning_rate_factor
-from trainers.precision import arithmetic_of, repeatable
+from trainers.precision import LossScale, arithmetic_of, repeatable
 from trainers.processes import ALONE, Processes
 from trainers.roles import Learnable, Task
 from trainers.tuners import peft_bridge as bridge
@@ -61,6 +62,7 @@ class Training:
     optimiser: torch.optim.Optimizer
     courses: Mapping[str, Course]
     """What each part's method does beside its forward."""
+    loss_scale: LossScale = field(default_factory=LossScale)
     step: int = 0
     skipped: int = 0
 
@@ -98,7 +100,7 @@ def begin(config: TrainingConfig, task: Task, processes: Processes = ALONE) -> T
         rated[part] = {**rated[part], factor: [*rated[part].get(factor, []), *head.parameters()]}
     optimiser = build_optimizer(config, rated)
     task.prepare()
-    training = Training(config, task, processes, attached, part_configs, optimiser, courses)
+    training = Training(config, task, processes, attached, part_configs, optimiser, courses, LossScale.of(role))
     with torch.no_grad():
         processes.take_from_main(training.parameters)
     return training
@@ -142,6 +144,7 @@ def train(training: Training) -> Generator[Step, None, None]:
         usable = math.isfinite(loss) and math.isfinite(norm)
         if usable:
             training.optimiser.step()
+        training.loss_scale.after_step(usable=usable)
         for course in training.courses.values():
             course.after_step(training.step, skipped=not usable)
         training.optimiser.zero_grad(set_to_none=True)
@@ -167,6 +170,7 @@ def snapshot(training: Training) -> Checkpoint:
     groups["optimiser"] = optimiser_tensors(training.optimiser)
     state = {
         "skipped": training.skipped,
+        "loss_scale": dataclasses.asdict(training.loss_scale),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
     }
@@ -186,6 +190,8 @@ def restore(training: Training, checkpoint: Checkpoint) -> None:
     restore_optimiser(training.optimiser, checkpoint.groups["optimiser"])
     training.step = checkpoint.step
     training.skipped = int(checkpoint.state["skipped"])
+    if "loss_scale" in checkpoint.state:
+        training.loss_scale = LossScale(**checkpoint.state["loss_scale"])
 
 
 def trained_parts(training: Training) -> dict[str, AdapterPart]:
@@ -216,8 +222,9 @@ def _gradients(training: Training) -> tuple[float, float]:
             penalties = [course.penalty() for course in training.courses.values()]
             total += float(loss.detach()) * weights[number] / divisor
             loss = sum((penalty for penalty in penalties if penalty is not None), start=loss)
-        (loss * weights[number] / divisor).backward()
+        (loss * weights[number] / divisor * training.loss_scale.scale).backward()
     total = processes.mean_gradients(training.parameters, total)
+    training.loss_scale.divide(training.parameters)
     norm = torch.nn.utils.clip_grad_norm_(training.parameters, config.maximum_gradient_norm)
     return total, float(norm)
 

@@ -106,6 +106,17 @@ def names_pipeline(folder: Path, pipeline: str) -> bool:
     return isinstance(index, dict) and index.get("_class_name") == pipeline
 
 
+def read_autoencoder(model: Any, folder: Path, dtype: torch.dtype) -> Any:
+    """Load a base's autoencoder; a half precision that ends at 65,504 is none for it, it is read in float32 then."""
+    if dtype != torch.float16:
+        return read_part(model, folder, torch_dtype=dtype)
+    autoencoder = read_part(model, folder, torch_dtype=torch.float32)
+    decode = autoencoder.decode
+    # diffusers' pipelines hand it the latents in the UNet's format.
+    autoencoder.decode = lambda latents, *others, **named: decode(latents.float(), *others, **named)
+    return autoencoder
+
+
 def read_part(model: Any, folder: Path, **options: Any) -> Any:
     """Load one model of a base from its folder, from safetensors alone, of whatever variant there is.
 

@@ -12,7 +12,13 @@ from PIL import Image
 from torch import Tensor, nn
 
 from pipelines.families._family import Family, LoadedBase
-from pipelines.families._stable_diffusion import StableDiffusion, names_pipeline, read_part, unet_widths
+from pipelines.families._stable_diffusion import (
+    StableDiffusion,
+    names_pipeline,
+    read_autoencoder,
+    read_part,
+    unet_widths,
+)
 from pipelines.families._words import numbers_as_text, split_numbers, tokenise
 from pipelines.fingerprint import fingerprint_of_folder
 from trainers.errors import UserError
@@ -39,7 +45,7 @@ class StableDiffusion1(StableDiffusion):
         self.tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
         self.text_encoder = read_part(CLIPTextModel, folder / "text_encoder", dtype=dtype)
         unet = read_part(UNet2DConditionModel, folder / "unet", torch_dtype=dtype)
-        self.autoencoder = read_part(AutoencoderKL, folder / "vae", torch_dtype=dtype)
+        self.autoencoder = read_autoencoder(AutoencoderKL, folder / "vae", dtype)
         self.unet = unet
         self.settle(folder)
         self._pipeline = StableDiffusionPipeline(

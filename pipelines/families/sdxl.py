@@ -15,7 +15,13 @@ from PIL import Image
 from torch import Tensor, nn
 
 from pipelines.families._family import Family, LoadedBase
-from pipelines.families._stable_diffusion import StableDiffusion, names_pipeline, read_part, unet_widths
+from pipelines.families._stable_diffusion import (
+    StableDiffusion,
+    names_pipeline,
+    read_autoencoder,
+    read_part,
+    unet_widths,
+)
 from pipelines.families._words import numbers_as_text, split_numbers, tokenise
 from pipelines.fingerprint import fingerprint_of_folder
 from trainers.errors import UserError
@@ -47,7 +53,7 @@ class StableDiffusionXL(StableDiffusion):
             "text_encoder_2": CLIPTokenizer.from_pretrained(folder / "tokenizer_2"),
         }
         self.unet = read_part(UNet2DConditionModel, folder / "unet", torch_dtype=dtype)
-        self.autoencoder = read_part(AutoencoderKL, folder / "vae", torch_dtype=dtype)
+        self.autoencoder = read_autoencoder(AutoencoderKL, folder / "vae", dtype)
         self.settle(folder)
         self._targets["text_encoder"] = _without_last_layer(first, self._targets["text_encoder"])
         self._pipeline = StableDiffusionXLPipeline(

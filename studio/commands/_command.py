@@ -38,7 +38,7 @@ def add_base(parser: argparse.ArgumentParser) -> None:
         help="base model: pocket (default), a folder in diffusers layout, a hub id",
     )
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda or cuda:N")
-    parser.add_argument("--precision", default="auto", help="auto (default), fp32 or bf16")
+    parser.add_argument("--precision", default="auto", help="auto (default), fp32, bf16 or fp16")
 
 
 def add_sampling(parser: argparse.ArgumentParser) -> None:

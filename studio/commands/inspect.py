@@ -14,7 +14,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="FILE", help="PNG file of the heat map by block")
     parser.add_argument("--base", help="base model for norms (else the pocket base, if the adapters are of it)")
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda or cuda:N")
-    parser.add_argument("--precision", default="auto", help="auto (default), fp32 or bf16")
+    parser.add_argument("--precision", default="auto", help="auto (default), fp32, bf16 or fp16")
     add_layers(parser)
     add_library(parser)
 

@@ -11,7 +11,7 @@ import gradio as gr
 
 from studio.devices import devices
 from studio.tabs._tab import Tab
-from studio.web.app_settings import SETTINGS_NAME, read_settings, write_settings
+from studio.web.app_settings import PRECISIONS, SETTINGS_NAME, read_settings, write_settings
 from studio.web.desk import Desk, told
 from studio.web.disk_use import CLEARABLE, Clearing, clear, disk_use, free_bytes, plan_clearing, size_text
 from studio.web.settings_texts import TEXTS
@@ -61,7 +61,7 @@ def _build(desk: Desk) -> None:
             with gr.Row():
                 device = gr.Dropdown(devices(), value="auto", label=words("settings.device"),
                                      info=words("settings.device_info"), min_width=200)  # fmt: skip
-                precision = gr.Dropdown(["auto", "fp32", "bf16"], value="auto", label=words("settings.precision"),
+                precision = gr.Dropdown(list(PRECISIONS), value="auto", label=words("settings.precision"),
                                         info=words("settings.precision_info"), min_width=200)  # fmt: skip
             stored = gr.Markdown()
             gr.Markdown(words("settings.look"), elem_classes="studio-heading")

@@ -14,7 +14,7 @@ def add_text_base(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda or cuda:N")
     parser.add_argument(
-        "--precision", default="auto", metavar="{auto,fp32,bf16}", help="of the frozen base (default auto)"
+        "--precision", default="auto", metavar="{auto,fp32,bf16,fp16}", help="of the frozen base (default auto)"
     )
     parser.add_argument("--trust-remote-code", action="store_true", help="run Python code that the base brings")
     add_library(parser)

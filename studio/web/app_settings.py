@@ -1,14 +1,16 @@
 """What the user chose for the whole app; it lies in the library, so it goes where the library goes."""
 
-from typing import Literal
+from typing import get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from studio.library import Library
+from trainers.config import Precision
 from trainers.errors import UserError, problem_sentence, raise_problems
 from trainers.storage import read_json, write_json
 
 SETTINGS_NAME = "settings.json"
+PRECISIONS: tuple[str, ...] = get_args(Precision)
 
 
 class AppSettings(BaseModel):
@@ -17,7 +19,7 @@ class AppSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:N or mps")
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    precision: Precision = "auto"
 
 
 def read_settings(library: Library) -> AppSettings:

@@ -20,7 +20,7 @@ from tests.gpu.narrow import write_narrow
 from tests.support import draw_pictures
 
 DEVICE = os.environ.get("STUDIO_GPU_TEST_DEVICE", "cuda")
-PRECISIONS = ("bf16", "fp32")
+PRECISIONS = ("bf16", "fp16", "fp32")
 FAMILIES = ("sd1", "sdxl", "causal_lm")
 LEFT_OUT = () if importlib.util.find_spec("bitsandbytes") is not None else ("qlora",)
 """Methods that cannot run on this machine; the head of the log names them."""
@@ -43,7 +43,7 @@ def _head() -> list[str]:
     return [
         f"gpu tests: {datetime.now(UTC).isoformat(timespec='seconds')} on {card}",
         f"gpu tests: {', '.join(f'{name} {_version(name)}' for name in names)}{left_out}",
-        f"gpu tests: precisions {', '.join(PRECISIONS)}; the studio offers no fp16 yet",
+        f"gpu tests: precisions {', '.join(PRECISIONS)}",
     ]
 
 
