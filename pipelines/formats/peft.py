@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pipelines.deltas import changes_words
 from pipelines.formats._format import Export, Format, Found
 from pipelines.formats._layer import Layer
 from pipelines.formats._names import ModuleNames, Place
@@ -41,7 +42,7 @@ def _read(source: Source, names: ModuleNames) -> Found:
         found, missing = _renamed(config, tensors, names, folder)
         unmatched += missing
         for part, content in found.items():
-            own = layers_of_part(content)
+            own = None if changes_words(content) else layers_of_part(content)
             if own is None:
                 whole[part] = content
             else:
