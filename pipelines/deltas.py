@@ -83,6 +83,7 @@ class DenseDelta:
 
 
 Delta = LowRankDelta | DenseDelta
+WORDS_DOWN, WORDS_UP = ".lora_embedding_A", ".lora_embedding_B"
 
 
 def kind_of(part: AdapterPart) -> str:
@@ -93,15 +94,21 @@ def kind_of(part: AdapterPart) -> str:
 def needs_base(part: AdapterPart) -> bool:
     """Return whether a part has no delta until a base is named; see `pipelines.effective`.
 
-    What multiplies or reads W (DoRA, OFT, IA³ …) depends on it, LoHa and LoKr do not say the shape of their layers, and
-    of a table of words a file holds full deltas.
+    What multiplies or reads W (DoRA, OFT, IA³ …) depends on it, and LoHa and LoKr do not say the shape of their layers.
     """
-    return changes_words(part) or (kind_of(part) != "LORA" and not kind_of(part).startswith("STUDIO_"))
+    return kind_of(part) != "LORA" and not kind_of(part).startswith("STUDIO_")
 
 
 def changes_words(part: AdapterPart) -> bool:
-    """Return whether a part holds a LoRA of a table of words, whose factors stand the other way round."""
-    return any(key.endswith(".lora_embedding_A") for key in part.tensors)
+    """Return whether a part holds a LoRA of a table of words, which no file but PEFT's has as factors."""
+    return any(key.endswith(WORDS_DOWN) for key in part.tensors)
+
+
+def words_delta(part: AdapterPart, key: str) -> tuple[str, Tensor]:
+    """Return path and ΔW = s · (B A)ᵀ [words, d], in float64, of a table of words, by the key of its A [r, words]."""
+    path = key.removeprefix(KEY_PREFIX).removesuffix(WORDS_DOWN)
+    down, up = part.tensors[key].double(), part.tensors[key.removesuffix(WORDS_DOWN) + WORDS_UP].double()
+    return path, _scale(part.config, path, down.shape[0]) * (up @ down).T
 
 
 def read_deltas(part: AdapterPart, *, what: str) -> dict[str, Delta]:
@@ -210,15 +217,20 @@ def tensor_shapes(module: nn.Module) -> dict[str, torch.Size]:
     return shapes
 
 
-def _lora_deltas(part: AdapterPart, what: str) -> Mapping[str, LowRankDelta]:
-    deltas: dict[str, LowRankDelta] = {}
+def _lora_deltas(part: AdapterPart, what: str) -> Mapping[str, Delta]:
+    deltas: dict[str, Delta] = {}
     for key, down in part.tensors.items():
+        if key.endswith(WORDS_DOWN):
+            path, change = words_delta(part, key)
+            deltas[path] = DenseDelta(change)
+            continue
         path, found, rest = key.removeprefix(KEY_PREFIX).partition(".lora_A.")
         if not found or rest != "weight":
             continue
         up = part.tensors[key.replace(".lora_A.", ".lora_B.")]
         deltas[path] = LowRankDelta(up.double(), down.double() * _scale(part.config, path, down.shape[0]))
-    others = [key for key in part.tensors if not key.endswith((".lora_A.weight", ".lora_B.weight"))]
+    factors = (".lora_A.weight", ".lora_B.weight", WORDS_DOWN, WORDS_UP)
+    others = [key for key in part.tensors if not key.endswith(factors)]
     if others:
         raise UserError(f"{what} holds tensors that are not LoRA factors, for example {others[0]}.")
     return deltas

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from pipelines.deltas import BIAS, changes_words
+from pipelines.deltas import BIAS, WORDS_DOWN, WORDS_UP, words_delta
 from pipelines.effective import effective_deltas
 from pipelines.formats._layer import Layer, dense
 from trainers.adapter import KEY_PREFIX, AdapterPart
@@ -23,8 +23,6 @@ def layers_of_part(part: AdapterPart) -> dict[str, Layer] | None:
         UserError: it holds tensors that its kind does not have.
     """
     kind = part.config.get("peft_type")
-    if changes_words(part):
-        return None
     reader = {"LORA": _read_lora, "LOHA": _read_loha, "LOKR": _read_lokr, DELTA_TYPE: _read_delta}.get(str(kind))
     return reader(part) if reader is not None else None
 
@@ -116,9 +114,13 @@ def by_pattern(pattern: Any, path: str, default: Any) -> Any:
 
 
 def _read_lora(part: AdapterPart) -> dict[str, Layer]:
-    grouped = _grouped(part, ("lora_A.weight", "lora_B.weight", "lora_magnitude_vector"))
+    words = (WORDS_DOWN[1:], WORDS_UP[1:])
+    grouped = _grouped(part, ("lora_A.weight", "lora_B.weight", "lora_magnitude_vector", *words))
     layers = {}
     for path, own in grouped.items():
+        if words[0] in own:
+            layers[path] = Layer("full", {"weight": words_delta(part, f"{KEY_PREFIX}{path}{WORDS_DOWN}")[1].float()})
+            continue
         down, up = own["lora_A.weight"], own["lora_B.weight"].flatten(1)
         tensors = {"up": up, "down": down}
         if "lora_magnitude_vector" in own:

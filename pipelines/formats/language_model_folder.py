@@ -18,7 +18,6 @@ _LICENCES = ("license", "licence", "notice")
 _NOT_COPIED = ("readme", "metrics", "training", "trainer_state", "adapter")
 _PREFIXES = ("", "transformer.", "model.")
 """What a file of the bare model lacks before its paths, such as the first GPT-2 files."""
-_TIED = ("embed_tokens", "wte", "lm_head", "embed_in", "embed_out")
 
 
 def _merge(path: Path, export: Export) -> float:
@@ -26,7 +25,7 @@ def _merge(path: Path, export: Export) -> float:
     if base is None or not (base / "config.json").is_file() or _PART not in export.layers:
         raise UserError("A merged language model can only be made of a language model's adapter and its base's folder.")
     config = json.loads((base / "config.json").read_text(encoding="utf-8"))
-    _refuse_tied(export, config)
+    _refuse_tied(export)
     merge = Merge(export)
     with new_folder(path) as temporary:
         for file in sorted(base.iterdir()):
@@ -50,15 +49,17 @@ def _belongs(name: str) -> bool:
     return name.endswith(_COPIED) and not any(word in name for word in _NOT_COPIED)
 
 
-def _refuse_tied(export: Export, config: object) -> None:
-    """Refuse to change one of two layers that share a tensor in the file: the other would change with it."""
-    tied = isinstance(config, dict) and config.get("tie_word_embeddings")
-    changed = [path for path in export.layers[_PART] if path.rpartition(".")[2] in _TIED]
-    if tied and changed:
-        raise UserError(
-            f"{export.card.name!r} changes {changed[0]}, which shares its weights with another layer of the base, so a "
-            "merged file cannot hold it. Leave the adapter attached."
-        )
+def _refuse_tied(export: Export) -> None:
+    """Refuse to change one of two layers of the live model that share a tensor: the other would change too."""
+    assert export.names is not None
+    weights = {place.path: host._parameters["weight"] for place, host in export.names.hosts.items()}
+    for path in export.layers[_PART]:
+        other = next((name for name, own in weights.items() if name != path and own is weights[path]), None)
+        if other is not None:
+            raise UserError(
+                f"{export.card.name!r} changes {path}, which shares its weights with {other} of the base, so a merged "
+                "file cannot hold it. Leave the adapter attached."
+            )
 
 
 FORMAT = Format(

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pipelines.deltas import changes_words
 from pipelines.formats._format import Export, Format, Found
 from pipelines.formats._layer import Layer
 from pipelines.formats._leaves import unnamed_key
@@ -53,7 +54,7 @@ def _read(source: Source, names: ModuleNames) -> Found:
                     f"{source.path} holds two adapters for the {part}, in {origin[part]} and in {label}. Give the "
                     "folder of one of them."
                 )
-            kinds = layers_of_part(content)
+            kinds = None if changes_words(content) else layers_of_part(content)
             if kinds is None:
                 whole[part] = content
             else:

@@ -1,5 +1,7 @@
 """Blends, recipes and merged models of language-model adapters, also where layers are stored transposed."""
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -153,3 +155,31 @@ def test_a_blend_or_export_with_another_base_is_a_sentence(
         assert said in capsys.readouterr().err
     assert library.names() == ["one", "two"]
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("target", ["lm_head", "wte"])
+@pytest.mark.parametrize("said", [True, None])
+def test_a_merged_file_of_tied_layers_is_refused(
+    folders: dict[str, Path], tmp_path: Path, target: str, said: bool | None
+) -> None:
+    """Also where the base's config is silent, as GPT-2's own is: its class ties them."""
+    shutil.copytree(folders["gpt2"], tmp_path / "base")
+    path = tmp_path / "base" / "config.json"
+    config = {key: value for key, value in json.loads(path.read_text()).items() if key != "tie_word_embeddings"}
+    path.write_text(json.dumps({**config, "tie_word_embeddings": True} if said else config))
+    base = load_text_base(str(tmp_path / "base"), device="cpu")
+    adapter = random_adapter(base, "one", parts=("language_model",), targets=(target, "c_attn"))
+    with pytest.raises(UserError, match="shares its weights with"):
+        take_out(adapter, "language_model_folder", tmp_path / "out", base=base, base_folder=tmp_path / "base")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("target", ["lm_head", "embed_tokens"])
+def test_a_merged_file_of_a_layer_of_its_own_is_the_live_model(
+    folders: dict[str, Path], tmp_path: Path, target: str
+) -> None:
+    base = load_text_base(str(folders["llama"]), device="cpu")
+    adapter = random_adapter(base, "one", parts=("language_model",), targets=(target, "q_proj"))
+    expected = live(base, {"one": adapter}, {"one": 1.0})
+    take_out(adapter, "language_model_folder", tmp_path / "out", base=base, base_folder=folders["llama"])
+    assert torch.allclose(logits(load_text_base(str(tmp_path / "out"), device="cpu")), expected, atol=1e-4)

@@ -13,6 +13,7 @@ from tests.trainers.methods import cells
 from trainers.methods import Learner, find_method
 from trainers.methods._own import delta_config
 from trainers.tuners import peft_bridge as bridge
+from trainers.tuners.merging import merge
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -190,3 +191,46 @@ def test_adalora_keeps_its_budget(tiny_base: Path) -> None:
     ranks = [t.shape[0] for key, t in part.tensors.items() if "lora_A" in key]
     assert sum(ranks) == last
     assert part.config["peft_type"] == "LORA"
+
+
+@torch.no_grad()
+def test_two_doras_on_one_layer_each_move_the_output_from_the_base_s(tiny_base: Path) -> None:
+    """Live and merged alike, in float64, with a bias that no magnitude touches."""
+    model = cells.own_model("text_encoder", tiny_base)
+    weights = {"a": 0.6, "b": 1.5}
+    for seed, name in enumerate(weights):
+        cells.attach(find_method("dora"), model, name, seed)
+        cells.disturb(model, name, seed)
+    model.module.double()
+    path, layer = next((path, layer) for path, layer in bridge.tuner_layers(model.module) if path.endswith("q_proj"))
+    base = layer.get_base_layer()
+    assert base.bias is not None
+    x = torch.randn(5, base.in_features, dtype=torch.float64)
+    wanted = x @ base.weight.T + base.bias
+    for name, weight in weights.items():
+        change = layer.lora_alpha[name] / layer.r[name] * layer.lora_B[name].weight @ layer.lora_A[name].weight
+        whole = base.weight + change
+        whole = layer.lora_magnitude_vector[name].weight[:, None] * whole / whole.norm(dim=1, keepdim=True)
+        wanted = wanted + weight * (x @ (whole - base.weight).T)
+    bridge.set_weights(model.module, weights)
+    assert torch.allclose(layer(x), wanted, atol=1e-12), path
+    unmerge = merge(model.module, weights, what="toy")
+    assert torch.allclose(layer(x), wanted, atol=1e-6), path  # PEFT merges in float32
+    unmerge()
+
+
+def test_adalora_saves_layers_that_lost_every_rank(tiny_base: Path) -> None:
+    """Such layers are left out of the file, which then loads with the same effect."""
+    method, model = find_method("adalora"), cells.own_model("llama", tiny_base)
+    config = cells.attach(method, model)
+    cells.disturb(model, size=0.3)
+    values = [v for k, v in bridge.adapter_parameters(model.module, "a").items() if "lora_E" in k]
+    values[0].data.zero_()
+    values[1].data[1:] = 0
+    wanted = cells.output(model)
+    part = cells.saved(method, model, config)
+    assert len(part.tensors) == 2 * (len(values) - 1)
+    assert 1 in {tensor.shape[0] for key, tensor in part.tensors.items() if "lora_A" in key}
+    bridge.detach(model.module, "a")
+    cells.load(model, part, "read")
+    assert torch.allclose(cells.output(model), wanted, atol=1e-5)
