@@ -14,6 +14,7 @@ from trainers.data.captions import read_captions, write_captions
 from trainers.data.listing import list_folder
 from trainers.data.pictures import open_picture
 from trainers.errors import UserError
+from trainers.wording import count_of
 
 
 def work(run: Run, journal: Journal, control: Control) -> Path | None:
@@ -37,7 +38,8 @@ def work(run: Run, journal: Journal, control: Control) -> Path | None:
     total = len(done) + len(left)
     run.update(step=len(done), total=total)
     journal.say(
-        f"{len(found)} pictures: {len(left)} to caption, {len(done)} done by this run, {kept} left as they are."
+        f"{count_of(len(found), 'picture')}: {len(left)} to caption, {len(done)} done by this run, "
+        f"{kept} left as they are."
     )
     for note in told.notes:
         journal.say(f"Note: {note}")
@@ -47,7 +49,7 @@ def work(run: Run, journal: Journal, control: Control) -> Path | None:
     step, good = len(done), 0
     for start in range(0, len(left), config.batch_size):
         if control.stops():
-            journal.say(f"Stopped after {step} of {total} pictures.")
+            journal.say(f"Stopped after {step} of {count_of(total, 'picture')}.")
             return None
         names = left[start : start + config.batch_size]
         for name, caption, problem in _describe(captioner, folder, names, config):
@@ -64,7 +66,9 @@ def work(run: Run, journal: Journal, control: Control) -> Path | None:
             run.update(step=step, total=total)
             journal.report.progress("captions", step, total)
     if not good and not done:
-        raise UserError(f"None of the {len(left)} pictures in {folder} could be captioned; the log names each reason.")
+        raise UserError(
+            f"None of {count_of(len(left), 'picture')} in {folder} could be captioned; the log names each reason."
+        )
     journal.say(f"{good} captions were written; {len(left) - good} pictures could not be captioned.")
     return folder
 

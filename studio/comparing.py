@@ -25,6 +25,7 @@ from studio.report import Report
 from studio.session import Session, find_references
 from studio.sheets import column_notes, sheet_cells
 from trainers.storage import write_bytes, write_text
+from trainers.wording import count_of
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,8 @@ class Cost:
     def sentence(self) -> str:
         """Return it in words."""
         left = self.pictures - self.drawn
-        said = f"{self.pictures} pictures, {self.drawn} of them drawn already; {left} to draw: "
-        said += f"{self.evaluations} evaluations"
+        said = f"{count_of(self.pictures, 'picture')}, {self.drawn} of them drawn already; {left} to draw: "
+        said += count_of(self.evaluations, "evaluation")
         return f"{said}, at most {span(self.seconds)} by a first step just measured." if left else f"{said}."
 
 

@@ -18,6 +18,7 @@ from studio.session import find_judge, find_references, open_session
 from studio.sheets import column_notes, sheet_cells, subject_words
 from trainers.config import RunConfig, parse_config
 from trainers.storage import write_bytes, write_text
+from trainers.wording import count_of
 
 STYLES = ("blueprint", "watercolor")
 # Prompts, and what must survive of them: a blueprint has no red, but it still has a boat.
@@ -58,8 +59,8 @@ def run_demo(out: Path, report: Report, *, steps: int, device: str = "auto") -> 
         library.remove(BLEND)
     _, proof = blend_into_library(library, dict.fromkeys(STYLES, 0.5), BLEND)
     report.say(
-        f"Blended both at 0.5 into {BLEND!r}: {len(proof.layers)} layers read back, largest error "
-        f"{max(layer.error for layer in proof.layers):.0e} against the exact sum."
+        f"Blended both at 0.5 into {BLEND!r}: {count_of(len(proof.layers), 'layer')} read back, largest "
+        f"error {max(layer.error for layer in proof.layers):.0e} against the exact sum."
     )
     return _draw(out, library, report, device)
 

@@ -11,6 +11,7 @@ from pipelines.formats._format import about_base
 from pipelines.formats._header import Hashes, hash_problems, hashes_of
 from pipelines.formats._names import ModuleNames
 from trainers.errors import UserError
+from trainers.wording import count_of
 
 _SHOWN_METADATA_CHARACTERS = 300
 
@@ -84,7 +85,7 @@ def _fit_problems(found: Found, base: LoadedBase) -> list[str]:
     if not matched and not found.unmatched:
         return ["it changes nothing of a base"]
     if not matched:
-        return [f"none of its {len(found.unmatched)} names is a module of the base {base.name!r}"]
+        return [f"none of its {count_of(len(found.unmatched), 'name')} is a module of the base {base.name!r}"]
     return []
 
 

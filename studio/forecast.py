@@ -21,6 +21,7 @@ from trainers.loop import Training, begin, trained_parts
 from trainers.methods import find_method
 from trainers.picture_task import PictureTask
 from trainers.preflight import check_parts
+from trainers.wording import count_of
 
 OUT_OF_MEMORY = (
     "Memory ran out in the first step. Lower batch_size, or the size of the pictures or texts, turn on "
@@ -96,6 +97,6 @@ def part_fact(config: TrainingConfig, training: Training, part: str) -> str:
     found, method = training.attached[part], find_method(config.parts[part].method)
     share = found.trainable / found.total
     return (
-        f"{method.title} on {len(found.matched)} layers, {found.trainable:,} trainable parameters ({share:.2%} of "
-        f"{found.total:,}), learning rate {config.step_size(part):g}"
+        f"{method.title} on {count_of(len(found.matched), 'layer')}, {count_of(found.trainable, 'trainable parameter')}"
+        f" ({share:.2%} of {found.total:,}), learning rate {config.step_size(part):g}"
     )

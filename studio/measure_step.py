@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from studio.resources import available_memory_bytes, free_disk_bytes, peak_memory_since_reset_bytes, reset_peak_memory
+from trainers.wording import count_of
 
 if TYPE_CHECKING:
     from trainers.loop import Training
@@ -114,7 +115,7 @@ class Cost:
         """Return label -> finding."""
         where = "on the GPU" if self.on_gpu else "beside the libraries"
         return {
-            "time": f"{duration(self.seconds_per_step * self.steps)} for {self.steps:,} steps of "
+            "time": f"{duration(self.seconds_per_step * self.steps)} for {count_of(self.steps, 'step')} of "
             f"{self.seconds_per_step:.3g} s, without samples",
             "memory": f"{size(self.memory_bytes)} {where} at the peak of a step; {size(self.free_memory_bytes)} free",
             "disk": f"{size(self.disk_bytes)} for checkpoints and adapter; {size(self.free_disk_bytes)} free",

@@ -29,6 +29,7 @@ from trainers.errors import UserError
 from trainers.names import folder_of
 from trainers.seeds import seed_from
 from trainers.storage import write_text
+from trainers.wording import count_of
 
 PROMPT = "prompt"
 _LOWEST, _HIGHEST = 0.0, 1.5
@@ -140,7 +141,10 @@ class Search:
         key = json.dumps([*drawn_with, contents, self.goals, judge.fingerprint, _MEASURE])
         trials = [trial for trial in _read_trials(self.path) if trial.key == key]
         pictures, said = len(self.prompts) * len(self.seeds), False
-        report.say(f"{self.count} trials of {pictures} pictures, {len(trials)} of them done; judge {judge.name}.")
+        report.say(
+            f"{count_of(self.count, 'trial')} of {count_of(pictures, 'picture')}, {len(trials)} of them done; "
+            f"judge {judge.name}."
+        )
         yield from trials
         while len(trials) < self.count:
             weights = _propose(trials, self.names, self.count)

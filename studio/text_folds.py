@@ -14,6 +14,7 @@ from trainers.loop import ADAPTER, begin
 from trainers.stages import Fold, make_task
 from trainers.storage import write_json, write_text
 from trainers.tuners import peft_bridge as bridge
+from trainers.wording import count_of
 
 RESULT_NAME = "folds.json"
 _MEASURES = "measures"
@@ -43,8 +44,8 @@ def run_folds(
         state = own.state()
         if _MEASURES not in state:
             journal.say(
-                f"Fold {number} of {len(folds)}: {len(fold.training)} texts are learned from, {len(fold.held_out)} are "
-                "measured on."
+                f"Fold {number} of {len(folds)}: {count_of(len(fold.training), 'text')} to learn from, "
+                f"{len(fold.held_out)} to measure on."
             )
             measured = _run_fold(own, journal, control, base, fold)
             if measured is None:

@@ -21,6 +21,7 @@ from trainers.data.texts import TextRow
 from trainers.errors import UserError
 from trainers.rewards import Answered, Rate
 from trainers.storage import write_text
+from trainers.wording import count_of
 
 Judge = Callable[[Sequence[tuple[Answered, Answered]]], list[float]]
 """Pairs of answers -> how far the first is preferred: above 0 the first, below 0 the second, 0 neither."""
@@ -164,9 +165,9 @@ def write_pairs(path: Path, labelled: Labelled) -> None:
     """
     if not labelled.pairs:
         raise UserError(
-            f"No pair came of it: {labelled.same} prompts got the same answer each time, and between "
-            f"{labelled.undecided} pairs the judge saw no difference. Raise --temperature or --answers, or take "
-            "another judge. Nothing was written."
+            f"No pair came of it: {count_of(labelled.same, 'prompt')} got the same answer each time, and in "
+            f"{count_of(labelled.undecided, 'pair')} the judge saw no difference. Raise --temperature or --answers, or "
+            "take another judge. Nothing was written."
         )
     if path.exists():
         raise UserError(f"{path} exists. Choose another --out; nothing was written.")

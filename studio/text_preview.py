@@ -12,6 +12,7 @@ from trainers.data.chat import Encoded
 from trainers.errors import UserError
 from trainers.stages import make_task
 from trainers.text_config import TextConfig
+from trainers.wording import count_of
 
 _BINS = 12
 
@@ -81,7 +82,7 @@ def preview_texts(
         UserError: the settings, the data or the base cannot be used. Rows that are too long are shown cut, and noted.
     """
     if rows < 0 or first < 0:
-        raise UserError(f"{rows} rows from row {first} on cannot be shown; neither can be below 0.")
+        raise UserError(f"{count_of(rows, 'row')} from row {first} on cannot be shown; neither can be below 0.")
     config = parse_config({"name": "preview", **values, "cut_long": True}, TextConfig)
     texts = read_training_texts(config)
     base = load(config)

@@ -11,6 +11,7 @@ from pipelines.recipe import Recipe
 from studio.library import Library
 from studio.report import Report
 from trainers.adapter import Adapter
+from trainers.wording import count_of
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def open_text_session(
     live = LiveRecipes(base, blended) if recipes else None
     with attached(base, read) as attachments:
         for name, count in attachments.matched.items():
-            report.say(f"{name}: attached to {count} layers of {' and '.join(attachments.parts[name])}")
+            report.say(f"{name}: attached to {count_of(count, 'layer')} of {' and '.join(attachments.parts[name])}")
         cards = [adapter.card for adapter in {**blended, **read}.values()]
         for sentence in (*loading_notices(cards), *other_weights_notice(base, cards)):
             report.say(sentence)

@@ -212,9 +212,9 @@ def say_parts(journal: Journal, training: Training) -> None:
         beside = f", and a head of {sum(p.numel() for p in head.parameters()):,}" if head is not None else ""
         shrinking += [method.title] if method.shrinks else []
         journal.say(
-            f"{part}: {method.name} on {len(found.matched)} layers, {found.trainable:,} trainable parameters "
-            f"({found.trainable / found.total:.2%} of {found.total:,}){beside}, learning rate "
-            f"{config.step_size(part):g}"
+            f"{part}: {method.name} on {count_of(len(found.matched), 'layer')}, "
+            f"{count_of(found.trainable, 'trainable parameter')} ({found.trainable / found.total:.2%} of "
+            f"{found.total:,}){beside}, learning rate {config.step_size(part):g}"
         )
     size_bytes = parts_size_bytes(trained_parts(training))
     most = f"at most (its {' and '.join(dict.fromkeys(shrinking))} may end smaller) " if shrinking else ""

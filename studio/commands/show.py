@@ -5,6 +5,7 @@ import argparse
 from studio.commands._command import Command, add_library, library_of
 from studio.library import adapter_size_bytes
 from studio.measure_step import size
+from trainers.wording import count_of
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,9 +28,10 @@ def _run(options: argparse.Namespace) -> None:
         tensors = adapter.parts[part].tensors
         count = sum(tensor.numel() for tensor in tensors.values())
         settings = ", ".join(f"{key} {_plain(value)}" for key, value in plan.settings.items() if value is not None)
-        facts[part] = f"{plan.method}, {len(tensors)} tensors, {count:,} values; {settings}"
-    if card.data:
-        facts["data"] = f"{card.data.get('pictures')} pictures"
+        facts[part] = f"{plan.method}, {count_of(len(tensors), 'tensor')}, {count_of(count, 'value')}; {settings}"
+    for key in ("pictures", "rows"):
+        if isinstance(count := card.data.get(key), int):
+            facts["data"] = count_of(count, key.removesuffix("s"))
     if card.training:
         facts["training"] = ", ".join(
             f"{key} {_plain(card.training[key])}" for key in ("steps", "batch_size", "seed") if key in card.training

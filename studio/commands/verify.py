@@ -4,6 +4,7 @@ import argparse
 
 from studio.commands._command import Command, add_library, library_of
 from trainers.paths import path_of
+from trainers.wording import count_of
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,12 +36,17 @@ def _run(options: argparse.Namespace) -> None:
         for part, content in adapter.parts.items():
             count = sum(tensor.numel() for tensor in content.tensors.values())
             kinds = sorted({str(tensor.dtype).removeprefix("torch.") for tensor in content.tensors.values()})
-            print(f"{name}: {part}: {adapter.card.parts[part].method}, {count:,} finite values, {', '.join(kinds)}")
+            print(
+                f"{name}: {part}: {adapter.card.parts[part].method}, {count_of(count, 'finite value')}, "
+                f"{', '.join(kinds)}"
+            )
     if path.suffix == ".safetensors":
         raise_problems(
             f"{path.name} is not what its metadata says:", hash_problems(read_metadata(path), hashes_of(path))
         )
-    problems = [f"{len(found.unmatched)} names have no module in {base.name!r}"] if found.unmatched else []
+    problems = (
+        [f"{count_of(len(found.unmatched), 'name')} without a module in {base.name!r}"] if found.unmatched else []
+    )
     raise_problems(f"{path.name} does not fit the base as a whole:", problems)
     print("Sound.")
 

@@ -6,6 +6,7 @@ from typing import get_args
 from studio.commands._command import Command
 from trainers.errors import UserError
 from trainers.paths import path_of
+from trainers.wording import count_of
 
 _KEYS = {"l": "left", "r": "right", "t": "tie"}
 
@@ -30,7 +31,10 @@ def _run(options: argparse.Namespace) -> None:
 
     pairs = pairs_to_vote(read_index(folder), read_votes(folder), seed=options.seed)
     shown = folder / "pair.png"
-    print(f"{len(pairs)} pairs are open. Keep {shown} open beside this; every answer draws the next pair there.")
+    print(
+        f"{count_of(len(pairs), 'pair')} {'is' if len(pairs) == 1 else 'are'} open. "
+        f"Keep {shown} open beside this; every answer draws the next pair there."
+    )
     for number, pair in enumerate(pairs[: options.count], start=1):
         write_bytes(shown, png_bytes(draw_pair(folder, pair)))
         answer = _ask(f"{number}. {pair.left.prompt!r}: (l)eft, (r)ight, (t)ie, (s)kip, (q)uit? ")

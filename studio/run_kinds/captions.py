@@ -13,6 +13,7 @@ from trainers.data.plain_text import plain_values
 from trainers.errors import UserError, problem_sentence, raise_problems
 from trainers.names import check_name, composed
 from trainers.paths import path_of
+from trainers.wording import count_of
 
 if TYPE_CHECKING:
     from studio.runs import Journal, Run
@@ -79,10 +80,12 @@ def _forecast(config: CaptionConfig, library: Library) -> Forecast:
         kept = 0 if config.overwrite else sum(caption.is_written for caption in found.values())
         facts = {"pictures": str(len(found)), "to be captioned": str(len(found) - kept)}
         if kept:
-            notes.append(f"{kept} pictures have a caption, which stays; overwrite replaces it.")
+            have = f"{count_of(kept, 'picture')} {'has' if kept == 1 else 'have'}"
+            notes.append(f"{have} a caption, which stays; overwrite replaces it.")
         elif config.overwrite:
             there = sum(caption.is_written for caption in found.values())
-            notes += [f"{there} captions that are there will be replaced."] if there else []
+            said = f"{count_of(there, 'caption')} that {'is' if there == 1 else 'are'} there will be replaced."
+            notes += [said] if there else []
     except UserError as error:
         problems.append(str(error))
     try:

@@ -11,6 +11,7 @@ from studio.report import Terminal
 from studio.text_commands._options import add_text_base, add_writing
 from trainers.data.plain_text import plain_text
 from trainers.errors import UserError
+from trainers.wording import count_of
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -108,7 +109,7 @@ def _answer(
         pieces.close()  # type: ignore[attr-defined]
         print(flush=True)
     seconds = time.monotonic() - started
-    print(f"[{tokens} tokens, {tokens / max(seconds, 1e-9):.0f} per second]", file=sys.stderr)
+    print(f"[{count_of(tokens, 'token')}, {tokens / max(seconds, 1e-9):.0f} per second]", file=sys.stderr)
     return said
 
 

@@ -9,6 +9,7 @@ from studio.text_commands._options import add_text_base, say_notes
 from trainers.data.plain_text import plain_text
 from trainers.errors import UserError
 from trainers.paths import path_of
+from trainers.wording import count_of
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,7 +57,7 @@ def _run(options: argparse.Namespace) -> None:
         wanted = [reader.labels.index(row.label) for row in rows]
         print("\n".join(class_table(reader.labels, best, wanted)))
         right = sum(one == other for one, other in zip(best, wanted, strict=True))
-        print(f"accuracy: {right / len(rows):.1%} ({right} of {len(rows)} texts)")
+        print(f"accuracy: {right / len(rows):.1%} ({right} of {count_of(len(rows), 'text')})")
 
 
 def _read_lines() -> list[str]:

@@ -12,6 +12,7 @@ from trainers.errors import UserError
 from trainers.paths import path_of
 from trainers.rewards import rewards
 from trainers.text_config import POCKET_LANGUAGE, USUAL_BATCH
+from trainers.wording import count_of
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -92,8 +93,9 @@ def _run(options: argparse.Namespace) -> None:
         )
         write_pairs(Path(options.out), found)
     print(
-        f"{len(found.pairs)} pairs from {len(rows)} prompts in {options.out}; {found.same} prompts got the same answer "
-        f"each time, between {found.undecided} pairs the judge saw no difference."
+        f"{count_of(len(found.pairs), 'pair')} from {count_of(len(rows), 'prompt')} in {options.out}; "
+        f"{count_of(found.same, 'prompt')} got the same answer each time, and in {count_of(found.undecided, 'pair')} "
+        "the judge saw no difference."
     )
     size = min(USUAL_BATCH, len(found.pairs))
     words = ["text", "train", "--stage", "dpo", "--data", options.out, "--batch-size", str(size)]

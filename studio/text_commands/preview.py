@@ -7,6 +7,7 @@ import sys
 from studio.commands._command import Command
 from studio.text_commands._options import add_text_base
 from trainers.stages import stage_names
+from trainers.wording import count_of
 
 _GREY, _PLAIN = "\033[90m", "\033[0m"
 _BAR = 40
@@ -47,7 +48,7 @@ def _run(options: argparse.Namespace) -> None:
     print("Grey is read and not learned from.\n" if coloured else "What is learned from stands in ⟦ ⟧.\n")
     for row in preview.rows:
         mark = f", {row.mark}" if row.mark else ""
-        print(f"{row.where}{mark}: {row.tokens} tokens, {row.trained_tokens} learned from")
+        print(f"{row.where}{mark}: {count_of(row.tokens, 'token')}, {row.trained_tokens} learned from")
         print("".join(_shown(piece.text, piece.trained, coloured) for piece in row.pieces), end="\n\n")
     top = max((count for _, _, count in preview.histogram), default=1)
     for low, high, count in preview.histogram:

@@ -7,6 +7,7 @@ from studio.report import Terminal
 from studio.text_commands._options import add_text_base, say_notes
 from trainers.errors import UserError
 from trainers.paths import path_of
+from trainers.wording import count_of
 
 _ANSWERED = ("preference", "messages", "prompt_completion", "alpaca")
 
@@ -56,7 +57,7 @@ def _run(options: argparse.Namespace) -> None:
             for row, (chosen, rejected) in zip(data.rows, pairs, strict=True):
                 print(f"{chosen:+.3f} {rejected:+.3f}  {row.where}{'' if chosen > rejected else '  wrong way round'}")
             right = sum(chosen > rejected for chosen, rejected in pairs)
-            print(f"accuracy: {right / len(pairs):.1%} ({right} of {len(pairs)} pairs)")
+            print(f"accuracy: {right / len(pairs):.1%} ({right} of {count_of(len(pairs), 'pair')})")
         else:
             rows = [row for row in data.rows if row.messages[-1]["role"] == "assistant"]
             others = [row.where for row in data.rows if row.messages[-1]["role"] != "assistant"]
@@ -66,7 +67,7 @@ def _run(options: argparse.Namespace) -> None:
             found = reader.score([(row.messages[:-1], row.messages[-1]["content"]) for row in rows])
             for row, value in zip(rows, found, strict=True):
                 print(f"{value:+.3f}  {row.where}")
-            print(f"mean: {sum(found) / len(found):+.3f} over {len(found)} answers")
+            print(f"mean: {sum(found) / len(found):+.3f} over {count_of(len(found), 'answer')}")
 
 
 COMMAND = Command("score", "Rate answers with a reward adapter.", _add_arguments, _run)

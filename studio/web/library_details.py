@@ -183,7 +183,7 @@ class Details:
             yield problem_line(str(error))
             return
         parts = [
-            say(request, "library.part", part=part, tensors=tensors, values=f"{values:,}", kinds=kinds)
+            say(request, "library.part", part=part, tensors=tensors, values=values, kinds=kinds)
             for part, tensors, values, kinds in found["parts"]
         ]
         yield progress_line(say(request, "library.measured", hash=found["hash"], parts=" ".join(parts)))

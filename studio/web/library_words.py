@@ -52,8 +52,8 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     ),
     "library.measuring": ("Reading the tensors …", "正在讀取張量……"),
     "library.part": (
-        "{part}: {tensors} tensors, {values} values, {kinds}.",
-        "{part}：{tensors} 個張量，{values} 個數值，{kinds}。",
+        "{part}: {tensors} {tensors:tensor|tensors}, {values:,} {values:value|values}, {kinds}.",
+        "{part}：{tensors} 個張量，{values:,} 個數值，{kinds}。",
     ),
     "library.to_generate": ("Use in Generate", "用於生成"),
     "library.to_compare": ("Use in Compare", "用於比較"),

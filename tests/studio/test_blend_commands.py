@@ -181,7 +181,7 @@ def test_search_finds_weights_keeps_trials_and_goes_on(
     write_adapter(library.adapters_folder / "two", dataclasses.replace(library.read("one"), card=two))
     path.parent.rename(path.parent.with_name("s2"))
     assert main(["blend", "one", "two", "--name", "s2", "--search", "1", *draw]) == 0
-    assert "1 trials of 1 pictures, 0 of them done" in capsys.readouterr().out
+    assert "1 trial of 1 picture, 0 of them done" in capsys.readouterr().out
 
 
 def test_inspect_prints_and_draws(options: list[str], tmp_path: Path, capsys: CAPTURE) -> None:

@@ -75,7 +75,7 @@ def test_what_cannot_be_read_is_named_and_the_rest_captioned(tmp_path: Path, mod
     assert [bool(line.get("problem")) for line in _lines(run)] == [False, True]
     (data / "0.png").write_bytes(b"nor this")
     (data / "0.txt").unlink()
-    with pytest.raises(UserError, match="None of the 2 pictures"):
+    with pytest.raises(UserError, match="None of 2 pictures"):
         execute(_create(Library(tmp_path / "library"), data, model, name="other"), Quiet())
 
 

@@ -91,7 +91,7 @@ def test_export_examine_and_import_agree(library: Library, tiny_base: Path, base
         "base": str(tiny_base),
         "device": "cpu",
     }
-    with pytest.raises(UserError, match="1 names do"):
+    with pytest.raises(UserError, match="1 name does"):
         work(library, "import_adapter", **arguments)
     assert work(library, "import_adapter", **arguments, allow_unmatched=True)["names"] == ["partly"]
     save_file(nowhere, tmp_path / "none.safetensors")

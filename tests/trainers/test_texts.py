@@ -98,7 +98,7 @@ def test_other_kinds_of_files(tmp_path: Path) -> None:
     for name, content, said in (
         ("b.json", "{}", "b.json line 1 has the columns none, which is no known form"),
         ("b.json", "[\n1", "b.json line 2 is not JSON"),
-        ("b.csv", "text,label\nahoy\n", "b.csv line 2 has 1 cells, and the header names 2"),
+        ("b.csv", "text,label\nahoy\n", "b.csv line 2 has 1 cell, and the header names 2"),
         ("b.csv", "text,label\nahoy,a,b\n", "b.csv line 2 has 3 cells"),
         ("b.csv", 'text,label\n"ahoy" x,b\n', "b.csv line 2 is not CSV"),
         ("b.xml", "<a>", "none of the kinds that can be read"),

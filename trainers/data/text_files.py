@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from trainers.errors import UserError
+from trainers.wording import count_of
 
 ENDINGS = (".jsonl", ".json", ".csv", ".txt")
 _LIMIT_BYTES = 4 << 30
@@ -106,7 +107,8 @@ def _csv(content: str, name: str) -> Iterator[RawRow]:
                 found = sum(value is not None for key, value in row.items() if key is not None)
                 found += len(row.get(None, ()))
                 raise UserError(
-                    f"{name} {where} has {found} cells, and the header names {len(reader.fieldnames or ())}."
+                    f"{name} {where} has {count_of(found, 'cell')}, and the header names "
+                    f"{len(reader.fieldnames or ())}."
                 )
             yield where, row
     except csv.Error as error:

@@ -19,7 +19,7 @@ from trainers.objectives.classes import class_losses
 from trainers.roles import LanguageModel
 from trainers.stages._stage import VALIDATION, Fold, HeadedTask, Stage, StageSettings
 from trainers.text_config import PART, TextConfig
-from trainers.wording import listed
+from trainers.wording import count_of, listed
 
 _MOST_LABELS = 1000
 
@@ -91,10 +91,12 @@ class ClassifyTask(HeadedTask):
         tokens = sum(len(one.numbers) for one in self.examples)
         found = {
             "classes": f"{len(self.labels)}: {counts}",
-            "tokens": f"{tokens:,} in {len(self.examples)} texts; up to {self._max_length} are read",
+            "tokens": f"{tokens:,} in {count_of(len(self.examples), 'text')}; up to {self._max_length} are read",
         }
         if self.settings.folds:
-            found["folds"] = f"{self.settings.folds} trainings of {self.config.steps} steps, then one on everything"
+            found["folds"] = (
+                f"{self.settings.folds} trainings of {count_of(self.config.steps, 'step')}, then one on everything"
+            )
         return found
 
     def prompts(self, count: int) -> list[TextRow]:
@@ -133,7 +135,7 @@ class ClassifyTask(HeadedTask):
         rare = [label for label in self.labels if self._counts[label] < 2]
         if rare or len(self._rows) < count:
             raise UserError(
-                f"{len(self._rows)} texts cannot be divided into {count} folds: "
+                f"{count_of(len(self._rows), 'text')} cannot be divided into {count} folds: "
                 + (f"of {listed(rare, 5)} there is only one. " if rare else "")
                 + "Give more texts, or leave folds at 0."
             )

@@ -24,6 +24,7 @@ from trainers.roles import LanguageModel
 from trainers.stages._stage import VALIDATION, Stage, StageSettings, WritingTask
 from trainers.text_config import TextConfig
 from trainers.tuners.live_weights import without_adapters
+from trainers.wording import count_of
 
 _EVALUATION_ROWS = 16
 _LONG = "prompts that leave no room for an answer"
@@ -273,7 +274,8 @@ class GroupPolicyTask(WritingTask):
         if longer and (not self.config.cut_long or len(longer) == len(found)):
             row, longest = max(longer, key=lambda one: len(one[1]))
             raise UserError(
-                f"{len(longer)} of {len(found)} prompts are longer than {room} tokens, the longest has "
+                f"{len(longer)} of {count_of(len(found), 'prompt')} {'is' if len(longer) == 1 else 'are'} longer than "
+                f"{room} tokens, the longest has "
                 f"{len(longest)} ({row.where}); {self._max_length} are read with the answer's "
                 f"{self.settings.maximum_tokens}. Shorten them, lower maximum_tokens, raise --max-length, or give "
                 "--cut-long to leave them out."

@@ -13,6 +13,7 @@ from trainers.objectives.next_token import next_token, token_losses
 from trainers.roles import LanguageModel
 from trainers.stages._stage import Stage, StageSettings, WritingTask
 from trainers.text_config import TextConfig
+from trainers.wording import count_of
 
 _PROMPT_CHARACTERS = 40
 _EVALUATION_ROWS = 8
@@ -53,12 +54,15 @@ class SupervisedTask(WritingTask):
         tokens = sum(len(one.numbers) for one in self.examples)
         longest, mean = max(self.lengths), sum(self.lengths) / len(self.lengths)
         found = {
-            "tokens": f"{tokens:,} in {len(self.examples)} rows, {trained:,} learned from ({trained / tokens:.0%})",
+            "tokens": f"{tokens:,} in {count_of(len(self.examples), 'row')}, {trained:,} learned from "
+            f"({trained / tokens:.0%})",
             "lengths": f"{mean:.0f} tokens on average, {longest} at most; up to {self._max_length} are read",
             "template": self._about_template(),
         }
         if self.config.packing:
-            found["packing"] = f"{len(self.examples)} rows in {len(self._units)} packs, none sees another"
+            found["packing"] = (
+                f"{count_of(len(self.examples), 'row')} in {count_of(len(self._units), 'pack')}, none sees another"
+            )
         return found
 
     def prompts(self, count: int) -> list[TextRow]:

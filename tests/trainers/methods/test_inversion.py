@@ -117,7 +117,7 @@ def test_it_begins_with_known_words(tiny_base: Path) -> None:
     cells.attach(METHOD, model, vectors=3, start="ab")
     for name, value in bridge.adapter_parameters(model.module, "a").items():
         assert torch.equal(value, table[[numbers[0], numbers[1], numbers[0]]]), name
-    with pytest.raises(UserError, match=r"'abc': that is 3 tokens, and there are 2 vectors. Give vectors=3"):
+    with pytest.raises(UserError, match=r"'abc': that is 3 tokens, and vectors is 2. Give vectors=3"):
         cells.attach(METHOD, model, "b", vectors=2, start="abc")
 
 
