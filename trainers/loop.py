@@ -15,7 +15,6 @@ import torch
 from torch import nn
 
 from trainers.adapter import AdapterPart, config_as_json
-from trainers.base_copies import copies_of_base
 from trainers.checkpoint import Checkpoint, optimiser_tensors, restore_optimiser
 from trainers.config import TrainingConfig
 from trainers.data.order import mixed_seed
@@ -193,9 +192,7 @@ def snapshot(training: Training) -> Checkpoint:
 def restore(training: Training, checkpoint: Checkpoint) -> None:
     """Put a run that has begun back into the state of a snapshot."""
     for part in training.config.parts:
-        kept, copies = checkpoint.groups[part], copies_of_base(checkpoint.groups[part])  # earlier versions wrote them
-        own = {key: value for key, value in kept.items() if key not in copies}
-        bridge.load_state(training.role.parts[part], ADAPTER, own, what=part)
+        bridge.load_state(training.role.parts[part], ADAPTER, checkpoint.groups[part], what=part)
         training.courses[part].restore(checkpoint.groups.get(f"{part}-course", {}))
     for part, head in training.task.heads.items():
         head.load(checkpoint.groups[f"{part}-head"])
