@@ -233,5 +233,7 @@ def _record(journal: Journal, step: Step) -> None:
             **{name: value for name, value in step.noted.items() if math.isfinite(value)},
         }
     )
+    if step.note:
+        journal.say(step.note)
     if step.skipped:
         journal.say(f"Step {step.step} was skipped: its loss or gradient was not finite. The weights are unchanged.")

@@ -20,7 +20,6 @@ from typing import Any
 from torch import Tensor
 
 from trainers.adapter_gate import CONFIG_NAME, TENSORS_NAME, is_finite, part_problems, tensor_problems
-from trainers.base_copies import copies_of_base
 from trainers.card import CARD_NAME, NAME_CHARACTERS, AdapterCard, read_card
 from trainers.errors import UserError, raise_problems
 from trainers.heads import HEAD_NAME, head_problems
@@ -108,8 +107,7 @@ def read_adapter(folder: Path) -> Adapter:
         config = read_json(folder / part / CONFIG_NAME, "adapter config")
         tensors = read_tensors(folder / part / TENSORS_NAME, "adapter file", limit_bytes=_LIMIT_BYTES)
         problems += [f"{part}: {problem}" for problem in part_problems(config, tensors)]
-        copies = copies_of_base(tensors)  # earlier versions wrote them; the base of the card is the same
-        parts[part] = AdapterPart(config, {key: value for key, value in tensors.items() if key not in copies})
+        parts[part] = AdapterPart(config, tensors)
     head: dict[str, Tensor] = {}
     if card.head is not None:
         head = read_tensors(folder / HEAD_NAME, "head", limit_bytes=_LIMIT_BYTES)

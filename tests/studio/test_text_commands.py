@@ -221,9 +221,9 @@ def test_a_base_that_is_not_there_is_told_before_anything_else(
 
 def test_help_lists_the_choices_of_every_option_that_has_them(capsys: pytest.CaptureFixture[str]) -> None:
     for command, choices in (
-        ("train", ["{adamw,sgd}", "{cosine,linear,constant}", "{auto,fp32,bf16}", "{none,nf4}", _STAGES]),
-        ("preview", [_STAGES, "{auto,fp32,bf16}"]),
-        ("chat", ["{auto,fp32,bf16}"]),
+        ("train", ["{adamw,sgd}", "{constant,cosine,linear}", "{auto,fp32,bf16,fp16}", "{none,nf4}", _STAGES]),
+        ("preview", [_STAGES, "{auto,fp32,bf16,fp16}"]),
+        ("chat", ["{auto,fp32,bf16,fp16}"]),
         ("label", ["polite_ending", "short_answer"]),
     ):
         with pytest.raises(SystemExit):

@@ -143,7 +143,7 @@ def test_from_pictures_to_a_picture(
     train += ["--parts", "text_encoder", "--method", "textual_inversion", "--setting", "word=ink"]
     train += ["--steps", "4", "--batch-size", "1", "--caption-dropout", "0.5", "--warmup-steps", "0"]
     assert main([*train, *library]) == 0
-    assert 'studio generate "<ink>, a red boat, sea"' in capsys.readouterr().out
+    assert "studio generate '<ink>, a red boat, sea'" in capsys.readouterr().out
     adapter = Library(tmp_path / "library").read("inked")
     assert adapter.card.triggers == ("<ink>",)
     assert not torch.equal(vectors_of(adapter), vectors_of(adapter, "start"))
