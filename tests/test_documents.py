@@ -25,6 +25,37 @@ def test_every_link_and_picture_of_the_documents_exists() -> None:
             assert "://" in target or (page.parent / target).exists(), f"{page.relative_to(ROOT)} points to {target}"
 
 
+def _rows(page: Path) -> list[list[str]]:
+    """Return the cells of every row of a page's tables, without heads."""
+    lines = [line[2:-2] for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
+    return [line.split(" | ") for line in lines if not line.startswith(("source | ", "page | "))]
+
+
+def test_every_page_of_cases_has_one_form_and_its_counts_in_the_index() -> None:
+    found = []
+    for page in sorted((ROOT / "docs" / "cases").glob("*.md")):
+        if page.name == "index.md":
+            continue
+        heads = {line for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("| source ")}
+        assert heads == {"| source | case | what happened | right | kind | test |"}, page.name
+        rows = _rows(page)
+        assert all(len(row) == 6 and all(row) for row in rows), page.name
+        failed = sum(not row[2].startswith(("right already", "–")) for row in rows)
+        found.append((f"[{page.stem}]({page.name})", len(rows), failed))
+    found.append(("all", sum(count for _, count, _ in found), sum(failed for _, _, failed in found)))
+    index = _rows(ROOT / "docs" / "cases" / "index.md")
+    assert [(row[0], int(row[2]), int(row[3])) for row in index] == found
+
+
+def test_every_test_that_the_documents_name_exists() -> None:
+    for page in (ROOT / "docs").rglob("*.md"):
+        for path, names in re.findall(r"`(tests/[\w/]+\.py)((?:::\w+)*)", page.read_text(encoding="utf-8")):
+            assert (ROOT / path).is_file(), f"{page.name}: {path}"
+            text = (ROOT / path).read_text(encoding="utf-8")
+            for name in filter(None, names.split("::")):
+                assert re.search(rf"(def|class) {name}\b", text), f"{page.name}: {path}::{name}"
+
+
 def test_every_requirement_is_pinned_within_its_range() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     pins = _pins()
