@@ -13,7 +13,7 @@ from studio.resources import free_disk_bytes
 from studio.run_kinds._run_kind import Forecast
 from studio.training_prompts import prompt_sentences
 from trainers.adapter import parts_size_bytes
-from trainers.config import RunConfig, TrainingConfig
+from trainers.config import RunConfig, TrainingConfig, learned_word
 from trainers.data.latents import encode_latents
 from trainers.data.pictures import PictureFolder, read_folder
 from trainers.errors import UserError
@@ -68,9 +68,11 @@ def forecast_pictures(config: RunConfig, library: Library) -> Forecast:
 
 
 def _begun(config: RunConfig, base: PictureBase, folder: PictureFolder) -> Training:
-    """Attach for real, on one picture."""
+    """Attach for real, on one picture; on one whose caption holds the word that is learned, if there is one."""
     size_px = config.resolution_px or base.resolution_px
-    latents = [found for _, found in encode_latents(base, folder.pictures[:1], size_px=size_px, flip=False)][-1]
+    words = [word.lower() for part, plan in config.parts.items() if (word := learned_word(part, plan))]
+    picture = max(folder.pictures, key=lambda one: sum(word in one.caption.lower() for word in words))
+    latents = [found for _, found in encode_latents(base, [picture], size_px=size_px, flip=False)][-1]
     assert latents is not None  # the last item always carries them
     one = config.model_copy(update={"trigger": None, "prompt": None})
     return begin(one, PictureTask(one, base, latents))

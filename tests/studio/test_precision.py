@@ -1,5 +1,6 @@
 """One arithmetic for a base's steps, whoever runs them: a base in bfloat16 shows on the CPU who takes another."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,20 @@ def test_pictures_are_foreseen_in_either_format_in_any_order(
         for trained in (parts, parts[:1]):
             plans = {part: {} for part in trained}
             assert not forecast_problems("pictures", tmp_path, **given, precision=precision, parts=plans)
+
+
+def test_a_learned_word_may_stand_in_any_caption(tiny_base: Path, pictures: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "captioned"
+    shutil.copytree(pictures, folder)
+    captions = sorted(folder.glob("*.txt"))
+    captions[-1].write_text("a <new> boat")
+    given = {"base": str(tiny_base), "data": str(folder), "device": "cpu", "resolution_px": 64, "trigger": "zqx"}
+    parts = {"text_encoder": {"method": "textual_inversion"}}
+    assert not forecast_problems("pictures", tmp_path, **given, parts=parts)
+    captions[-1].write_text("a boat")
+    assert any(
+        "No caption holds <new>" in said for said in forecast_problems("pictures", tmp_path, **given, parts=parts)
+    )
 
 
 @pytest.mark.parametrize("family", ["sd1", "sdxl"])

@@ -111,6 +111,24 @@ def test_other_kinds_of_files(tmp_path: Path) -> None:
         read_texts(tmp_path / "c.txt")
 
 
+@pytest.mark.parametrize(
+    ("codec", "encoding"), [("utf-8", "UTF-8"), ("cp1252", "Windows-1252"), ("utf-16", "UTF-16"), ("utf-32", "UTF-32")]
+)
+@pytest.mark.parametrize("name", ["rows.txt", "rows.csv", "rows.jsonl", "rows.json"])
+def test_files_in_other_encodings_are_read_and_named(tmp_path: Path, codec: str, encoding: str, name: str) -> None:
+    text = "The café’s door"
+    content = {
+        "rows.txt": text,
+        "rows.csv": f"text\n{text}\n",
+        "rows.json": json.dumps([{"text": text}], ensure_ascii=False),
+    }
+    line = json.dumps({"text": text}, ensure_ascii=False)
+    (tmp_path / name).write_bytes(content.get(name, line).encode(codec))
+    data = read_texts(tmp_path / name)
+    assert [row.text for row in data.rows] == [text]
+    assert any(f"{name} is {encoding}" in note for note in data.notes()) == (encoding != "UTF-8")
+
+
 def test_of_a_folder_the_training_file_is_taken(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds no text file"):
         read_texts(tmp_path)
