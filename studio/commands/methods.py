@@ -68,4 +68,4 @@ def _shown(value: object) -> str:
     return "+".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-COMMAND = Command("methods", "List the methods and the parts they fit.", _add_arguments, _run)
+COMMAND = Command("methods", "List the methods and the parts they fit.", _add_arguments, _run, loads=False)
