@@ -48,7 +48,7 @@ tests: setup
 
 # Every tab in a real Chromium, and the app under attack and load; a file's tests share an app, so a file stays together.
 browser-tests: setup browser
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m browser tests/studio/web
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m browser tests/studio/app
 
 # On the GPU of this machine, with the torch that $(PYTHON) has, so that a bare machine needs no environment of ours, as in
 # `make gpu-tests PYTHON=python3`. A Python without torch gets the environment that the other targets use.

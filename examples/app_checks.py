@@ -26,7 +26,7 @@ from app_checking.running_app import RunningApp
 from app_checking.scripts import LONG, plant_scripts, use_every_tab
 from app_checking.truth import situations
 
-from studio.tabs import tabs
+from studio.app.tabs import tabs
 
 Lines = Iterator[str]
 _OUTPUT = Path(__file__).resolve().parent / "results" / "web.md"
@@ -137,7 +137,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Path, argparse.Namespace], Lines]]] = {
 }
 _HEAD = """# The app under load, under attack, and with its processes killed
 
-Written by `python examples/app_checks.py`; the tests under `tests/studio/web/` do the same at a smaller size. Every
+Written by `python examples/app_checks.py`; the tests under `tests/studio/app/` do the same at a smaller size. Every
 client under load draws its own prompt and seed on the pocket base; its picture must be, byte for byte, what the same
 seed gave alone.
 """

@@ -14,9 +14,9 @@ from app_checking.browsing import chromium, open_tab, settle
 from app_checking.running_app import RunningApp
 from playwright.sync_api import Page
 
-from studio.library import Library
+from studio.app.tabs import tabs
+from studio.library.library import Library
 from studio.report import Terminal
-from studio.tabs import tabs
 
 VIEWS = {"light": ("light", 1280), "dark": ("dark", 1280), "narrow": ("light", 390)}
 """Name of a view -> theme, and width in px."""
@@ -99,8 +99,8 @@ _FILLED: Mapping[str, Callable[[Page], None]] = {"generate": _draw, "compare": _
 def train_demo_library(folder: Path, steps: int) -> None:
     """Train two of the shipped styles and two voices into a library, unless it has them."""
     from studio.resources import example_folder
-    from studio.run_kinds import kind_of
-    from studio.runs import create_run, execute
+    from studio.runs.kinds import kind_of
+    from studio.runs.run import create_run, execute
 
     library = Library(folder)
     runs = [{"kind": "pictures", "data": f"styles/{style}", "name": style, "seed": 1} for style in STYLES]

@@ -29,7 +29,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, Request, sync_playwright
 
-from studio.tabs import tabs
+from studio.app.tabs import tabs
 
 _QUIET = ("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-sync")
 _SETTLED_SECONDS = 2.0

@@ -22,12 +22,12 @@ import torch
 from measuring import circumstances, footnote
 
 from pipelines.text_generate import TextRequest, generate_texts
-from studio.library import Library
+from studio.library.library import Library
+from studio.operations.text_label import judge_by_reward, label_pairs, write_pairs
+from studio.operations.text_session import open_text_session
 from studio.report import Quiet
-from studio.run_kinds import kind_of
-from studio.runs import create_run, execute
-from studio.text_labelling import judge_by_reward, label_pairs, write_pairs
-from studio.text_session import open_text_session
+from studio.runs.kinds import kind_of
+from studio.runs.run import create_run, execute
 from trainers.adapter import read_adapter
 from trainers.data.texts import HELD_OUT, TextRow, read_texts
 from trainers.rewards import build_rewards, parse_rewards

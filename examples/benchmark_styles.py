@@ -24,9 +24,9 @@ from pipelines.attach import Attachments, attached
 from pipelines.bases import load_base
 from pipelines.families import LoadedBase
 from pipelines.judge import Judge
-from studio.library import Library
+from studio.library.library import Library
 from studio.report import Quiet, Report, Terminal
-from studio.runs import create_run, execute
+from studio.runs.run import create_run, execute
 from trainers.adapter import read_adapter
 from trainers.config import parse_config
 

@@ -18,11 +18,11 @@ from pipelines.compare.store import PictureStore
 from pipelines.compare.tables import judge_name
 from pipelines.generate import PictureRequest
 from pipelines.recipe import content_hash
-from studio.demo import PROMPTS, train_style
-from studio.library import Library
+from studio.library.library import Library
+from studio.operations.demo import PROMPTS, train_style
+from studio.operations.session import find_judge, find_references, open_session
+from studio.operations.sheets import subject_words
 from studio.report import Terminal
-from studio.session import find_judge, find_references, open_session
-from studio.sheets import subject_words
 from trainers.storage import write_text
 
 STYLES = ("blueprint", "watercolor")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page
 
-from studio.tabs import tabs
+from studio.app.tabs import tabs
 
 from .browsing import open_tab, settle
 from .running_app import RunningApp

@@ -17,7 +17,7 @@ from typing import Any
 
 from gradio_client import Client
 
-from studio.queue import RunQueue
+from studio.runs.queue import RunQueue
 
 from .running_app import LONGEST_SECONDS, RunningApp, wait_until
 

@@ -15,10 +15,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from studio.catalogue import cached_catalogue, catalogue_place, read_catalogue
-from studio.library import Library
-from studio.queue import RunQueue, kill_run
-from studio.run_watch import RunRow, find_row, run_rows
+from studio.library.library import Library
+from studio.operations.catalogue import cached_catalogue, catalogue_place, read_catalogue
+from studio.runs.queue import RunQueue, kill_run
+from studio.runs.watch import RunRow, find_row, run_rows
 from trainers.storage import write_text
 
 LONGEST_SECONDS = 600

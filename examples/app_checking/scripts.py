@@ -9,7 +9,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from playwright.sync_api import Dialog, Page
 
-from studio.tabs import tabs
+from studio.app.tabs import tabs
 from trainers.card import AdapterCard, BaseCard, ParentCard, PartCard, RecipeCard
 
 from .browsing import open_tab, settle

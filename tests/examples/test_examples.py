@@ -10,7 +10,7 @@ import torch
 from pipelines.bases import load_base
 from pipelines.families import families
 from pipelines.judge import Judge
-from studio.library import Library
+from studio.library.library import Library
 from tests.support import draw_pictures, random_adapter
 from trainers.adapter import Adapter, write_adapter
 

@@ -16,7 +16,7 @@ from pipelines.compare.scores import LookSummary, score_cells, summarise
 from pipelines.compare.tables import means_csv
 from pipelines.generate import PictureRequest
 from pipelines.judge import Judge
-from studio.sheets import subject_words, summary_lines
+from studio.operations.sheets import subject_words, summary_lines
 
 PROMPTS = {
     "a red boat, sea": Scene((Thing("boat", "red"),), "sea"),

@@ -10,8 +10,8 @@ from torch import Tensor
 from pipelines.attach import Attachments, attached
 from pipelines.families import LoadedBase
 from pipelines.families._words import tokenise
-from studio.cli import main
-from studio.library import Library
+from studio.cli.main import main
+from studio.library.library import Library
 from tests.support import draw_pictures, random_adapter
 from tests.trainers.methods import cells
 from trainers.config import parse_config
