@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from studio.runs.run.kinds.images import work as worker
+from studio.runs.kinds.images import work as worker
 
 from pipelines.bases import load_base
 from studio.library.library import Library
