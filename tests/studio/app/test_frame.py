@@ -17,9 +17,9 @@ from typing import Any
 from PIL import Image
 from playwright.sync_api import Page, Request, expect
 
-from examples.app_checking.browsing import settle
 from studio.app.server.server import Address, open_socket
 from studio.app.shared.look import theme
+from tests.app_checking.browsing import settle
 from tests.studio.app.conftest import RunningApp, free_port
 from trainers.card import CARD_NAME
 
