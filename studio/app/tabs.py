@@ -21,9 +21,7 @@ def tabs() -> Mapping[str, Tab]:
     for room in pkgutil.iter_modules(studio.app.__path__, "studio.app."):
         if not room.ispkg or importlib.util.find_spec(f"{room.name}.tab") is None:
             continue
-        tab: Tab | None = getattr(importlib.import_module(f"{room.name}.tab"), "TAB", None)
-        if tab is None:  # what all rooms share has no tab
-            continue
+        tab: Tab = importlib.import_module(f"{room.name}.tab").TAB
         if tab.name in found:
             raise RuntimeError(f"{room.name} repeats the name {tab.name!r}")
         found[tab.name] = tab
