@@ -13,7 +13,7 @@ from studio.app.compare.work import Work
 from studio.app.shared.desk import Desk
 from studio.app.shared.kept_form import keep_form
 from studio.app.shared.named_inputs import QUIET, named
-from studio.app.shared.tab import Tab
+from studio.app.shared.tab_record import Tab
 
 TEXTS = {
     **compare_form.TEXTS,

@@ -14,7 +14,7 @@ from studio.app.generate.form import FormValues, GenerateForm
 from studio.app.generate.recall import Recall
 from studio.app.shared.desk import Desk
 from studio.app.shared.kept_form import keep_form
-from studio.app.shared.tab import Tab
+from studio.app.shared.tab_record import Tab
 from trainers.errors import UserError
 
 TEXTS = {

@@ -15,7 +15,7 @@ from studio.app.runs.words import TEXTS
 from studio.app.shared.desk import Desk
 from studio.app.shared.first_opening import first_opening
 from studio.app.shared.named_inputs import QUIET, Changes, named
-from studio.app.shared.tab import Tab
+from studio.app.shared.tab_record import Tab
 from studio.runs.metrics import MetricsShelf
 
 

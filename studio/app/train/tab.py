@@ -6,7 +6,7 @@ import gradio as gr
 from gradio.context import Context
 
 from studio.app.shared.desk import Desk
-from studio.app.shared.tab import Tab
+from studio.app.shared.tab_record import Tab
 from studio.app.train.draft import Draft, known
 from studio.app.train.placed_form import PlacedForm
 from studio.app.train.reading import ReadingMethods
