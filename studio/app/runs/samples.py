@@ -8,12 +8,11 @@ from typing import Any
 import gradio as gr
 
 from studio.app.runs.answers import answers_html
-from studio.app.runs.panel import nearest
+from studio.app.runs.panel import MOST_STEPS, nearest
 from studio.app.runs.parts import Look
 from studio.app.shared.desk import Desk
 from studio.app.shared.named_inputs import Changes, Fields
 
-_MOST_COLUMNS = 24
 _ALL_STEPS = -1
 
 
@@ -45,7 +44,7 @@ class Samples:
         shown = _ALL_STEPS if every else look.step
         pictures = look.panel.gallery(shown, caption) if look.panel else []
         texts = look.panel.texts(shown) if look.panel else []
-        by_step = max(1, len(pictures) // max(1, min(_MOST_COLUMNS, len(steps))))
+        by_step = max(1, len(pictures) // max(1, min(MOST_STEPS, len(steps))))
         columns = by_step if every else min(4, max(2, len(pictures) // 2))
         title = look.say("runs.at_steps") if every else look.say("runs.at_step", step=look.step)
         answers = answers_html(texts, partial(look.say, "runs.answers"), partial(look.say, "runs.answer_at"))

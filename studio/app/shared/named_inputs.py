@@ -12,7 +12,7 @@ import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import gradio as gr
 
@@ -73,8 +73,9 @@ class _Call:
 
     def _is_given(self, parameter: inspect.Parameter) -> bool:
         """Return whether Gradio finds the value by the parameter's type, or by its default."""
-        kind = self._hints.get(parameter.name)
-        by_type = isinstance(kind, type) and issubclass(kind, gr.Request | gr.EventData)
+        hint = self._hints.get(parameter.name)
+        kinds = [kind for kind in (hint, *get_args(hint)) if isinstance(kind, type)]  # it may be a Request or None
+        by_type = any(issubclass(kind, gr.Request | gr.EventData) for kind in kinds)
         return by_type or isinstance(parameter.default, gr.Progress)
 
     def _check(self, parameters: Mapping[str, inspect.Parameter]) -> None:

@@ -165,7 +165,7 @@ def test_a_run_from_the_form_outlives_reload_second_page_and_app(
         settle(each)  # else a page may still be fetching its look when the app goes away
     studio.close()
     assert run.status() == "running"  # it does not need the app
-    studio.runs.start()
+    studio.start()
     page.goto(f"{studio.url}/?tab=runs")
     expect(head).to_contain_text("long · working")
 
