@@ -37,7 +37,9 @@ Check = Callable[[dict[str, Any]], tuple[Mapping[str, Any], Changes]]
 saved. A field that has come since they were saved is not among them."""
 
 
-def keep_form(key: str, fields: Fields, further: Fields, check: Check) -> None:
+def keep_form(
+    key: str, fields: Fields | Sequence[Any], further: Fields | Sequence[Any], check: Check | Callable[..., Any]
+) -> None:
     """Save the fields' values on every change, and put them back when the open tab is first opened on a page.
 
     Args:
@@ -46,8 +48,8 @@ def keep_form(key: str, fields: Fields, further: Fields, check: Check) -> None:
             `saved`.
         check: leaves out what no longer exists.
     """
-    if not isinstance(fields, Mapping):
-        fields, further, check = _numbered(fields, further, check)
+    if not isinstance(fields, Mapping) or not isinstance(further, Mapping):
+        fields, further, check = _numbered(list(fields), list(further), check)
     # Written by the script above and not as a BrowserState: that one is still empty when the first changes come in, and
     # would be overwritten with nothing. Here it only carries the checked values back to the browser.
     saved = browser_memory(None, f"studio-{key}-read")
