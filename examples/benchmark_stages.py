@@ -29,9 +29,9 @@ from studio.report import Quiet
 from studio.runs.kinds import kind_of
 from studio.runs.run import create_run, execute
 from trainers.adapter import read_adapter
+from trainers.data.prompts import prompts_of
 from trainers.data.texts import HELD_OUT, TextRow, read_texts
 from trainers.rewards import build_rewards, parse_rewards
-from trainers.stages.grpo import prompts_of
 
 TEXTS = Path(__file__).parent / "texts"
 _WORDS = 3
