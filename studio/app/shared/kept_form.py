@@ -49,7 +49,8 @@ def keep_form(
         check: leaves out what no longer exists.
     """
     if not isinstance(fields, Mapping) or not isinstance(further, Mapping):
-        fields, further, check = _numbered(list(fields), list(further), check)
+        keep_form(key, *_numbered(list(fields), list(further), check))
+        return
     # Written by the script above and not as a BrowserState: that one is still empty when the first changes come in, and
     # would be overwritten with nothing. Here it only carries the checked values back to the browser.
     saved = browser_memory(None, f"studio-{key}-read")
