@@ -66,12 +66,12 @@ class Controls:
     def changes(self, look: Look) -> Changes:
         """Return which buttons can be pressed."""
         changes: dict[str, Any] = {
-            action: gr.Button(interactive=usable) for action, usable in usable_actions(look.row).items()
+            action: gr.update(interactive=usable) for action, usable in usable_actions(look.row).items()
         }
         is_done = look.row is not None and look.row.status == "done"
         for tab in self._onward:
             fits = tab not in _TRIED_IN or (look.panel is not None and tab == look.panel.tried_in())
-            changes[f"to_{tab}"] = gr.Button(interactive=is_done, visible=fits)
+            changes[f"to_{tab}"] = gr.update(interactive=is_done, visible=fits)
         return changes
 
     def _act(self, action: str, name: str | None) -> None:
@@ -82,7 +82,7 @@ class Controls:
 
     def _ask(self, name: str, request: gr.Request) -> Changes:
         sure = self._desk.words.say(request, "runs.sure", name=plain_markdown(name))
-        return {"asking": gr.Group(visible=True), "sure": sure}
+        return {"asking": gr.update(visible=True), "sure": sure}
 
     def _for_training(self, name: str | None) -> Mapping[str, Any]:
         return {"config": self._panel(name).settings()}
@@ -98,7 +98,7 @@ class Controls:
 
 
 def _asked() -> Changes:
-    return {"asking": gr.Group(visible=False)}
+    return {"asking": gr.update(visible=False)}
 
 
 def _named(name: str | None) -> Mapping[str, Any]:

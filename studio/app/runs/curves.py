@@ -41,5 +41,5 @@ class Curves:
         return {
             "loss": line_chart(losses, look.say("runs.loss"), across, logarithmic=choice.logarithmic),
             "rates": line_chart(rates, look.say("runs.rates"), across),
-            "measures": gr.HTML(further, visible=bool(further)),
+            "measures": gr.update(value=further, visible=bool(further)),
         }

@@ -45,12 +45,12 @@ class RunList:
         names = [one.name for one in look.rows]
         named = look.name or None
         return {
-            "none": gr.Markdown(visible=not look.rows),
-            "details": gr.Column(visible=bool(look.rows)),
+            "none": gr.update(visible=not look.rows),
+            "details": gr.update(visible=bool(look.rows)),
             "table": filled(look.desk.words, look.request, [_cells(look, one) for one in look.rows], *_HEADS),
             # its value only where it must change: another may have been chosen since this look began
-            "chosen": gr.Dropdown(names) if named == look.choice.name else gr.Dropdown(names, value=named),
-            "beside": gr.Dropdown([name for name in names if name != look.name], value=list(look.beside)),
+            "chosen": gr.update(choices=names) if named == look.choice.name else gr.update(choices=names, value=named),
+            "beside": gr.update(choices=[name for name in names if name != look.name], value=list(look.beside)),
         }
 
 

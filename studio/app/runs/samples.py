@@ -49,9 +49,9 @@ class Samples:
         title = look.say("runs.at_steps") if every else look.say("runs.at_step", step=look.step)
         answers = answers_html(texts, partial(look.say, "runs.answers"), partial(look.say, "runs.answer_at"))
         return {
-            "place": gr.Slider(maximum=max([1, *steps]), value=look.step, interactive=len(steps) > 1),
-            "gallery": gr.Gallery(pictures, label=title, columns=columns, visible=bool(pictures) or not texts),
-            "answers": gr.HTML(answers, visible=bool(texts)),
+            "place": gr.update(maximum=max([1, *steps]), value=look.step, interactive=len(steps) > 1),
+            "gallery": gr.update(value=pictures, label=title, columns=columns, visible=bool(pictures) or not texts),
+            "answers": gr.update(value=answers, visible=bool(texts)),
         }
 
 
