@@ -1,12 +1,14 @@
 """The form of Generate: its components, what they ask for, and how it is filled from elsewhere."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
 from studio.app.generate.request import Wanted, triggers, with_triggers
 from studio.app.shared.adapter_kinds import picture_adapters
+from studio.app.shared.named_inputs import QUIET, Changes, named
 from studio.app.shared.weight_rows import WeightRows, pairs
 from studio.app.shared.words import Words
 from studio.library.library import Library
@@ -35,74 +37,82 @@ TEXTS = {
     "generate.no_triggers": ("None of them has any.", "所選轉接器沒有觸發詞。"),
     "generate.put_triggers": ("Put them into the prompt", "加入提示詞"),
 }
-_QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 _LIMITS = {"steps": 150, "guidance": 30}
 """The ends of the sliders."""
+_FROM_ELSEWHERE = ("prompt", "negative_prompt", "seed", "steps", "guidance", "width_px", "height_px", "base")
+"""Fields that a picture's settings or another tab can fill as they are."""
+
+
+@dataclass(frozen=True)
+class FormValues(Wanted):
+    """What stands in the form; its adapters are given as the value of the rows, and kept as pairs."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "adapters", pairs(self.adapters))
 
 
 class GenerateForm:
-    """Every field; `inputs` are in the order of `wanted`'s arguments."""
+    """Every field, in `fields` by the names of `FormValues`."""
 
     def __init__(self, library: Library, words: Words) -> None:
+        """Place the form."""
         self._library, self._words = library, words
-        self.prompt = gr.Textbox("a red boat, sea", label=words("shared.prompt"), lines=2)
+        self.fields: dict[str, Any] = {"prompt": gr.Textbox("a red boat, sea", label=words("shared.prompt"), lines=2)}
         self.rows = WeightRows(library, names_in=picture_adapters)
+        self._place_triggers()
+        self._place_sampling()
+        with gr.Accordion(words("shared.advanced"), open=False):
+            self._place_further()
+        self.fields["adapters"] = self.rows.box
+
+    def _place_triggers(self) -> None:
+        """Place the trigger words of the chosen adapters, and what puts them into the prompt."""
+        words, rows = self._words, {"rows": self.rows.box}
         with gr.Row():
-            self.triggers = gr.Textbox(label=words("generate.triggers"), interactive=False, min_width=200, scale=3)
-            self.put_triggers = gr.Button(words("generate.put_triggers"), size="sm", min_width=120, scale=1)
+            found = gr.Textbox(label=words("generate.triggers"), interactive=False, min_width=200, scale=3)
+            put = gr.Button(words("generate.put_triggers"), size="sm", min_width=120, scale=1)
+        self.rows.box.select(**named(self._show_triggers, rows, {"found": found}), trigger_mode="always_last", **QUIET)
+        prompt = {"prompt": self.fields["prompt"]}
+        put.click(**named(self._put_triggers, {**prompt, **rows}, prompt), **QUIET)
+
+    def _place_sampling(self) -> None:
+        """Place what is changed often: seed, steps, guidance, and whether the base is drawn too."""
+        words, fields = self._words, self.fields
         with gr.Row():
-            self.seed = gr.Number(0, label=words("shared.seed"), precision=0, minimum=-1, min_width=120)
-            self.random_seed = gr.Checkbox(False, label=words("generate.random"), min_width=120)
+            fields["seed"] = gr.Number(0, label=words("shared.seed"), precision=0, minimum=-1, min_width=120)
+            fields["random_seed"] = gr.Checkbox(False, label=words("generate.random"), min_width=120)
             self.same_seed = gr.Button(words("generate.same_seed"), size="sm", min_width=120)
         with gr.Row():
-            self.steps = gr.Slider(1, _LIMITS["steps"], 20, step=1, label=words("shared.steps"), min_width=180)
-            self.guidance = gr.Slider(
-                0, _LIMITS["guidance"], 5, step=0.5, label=words("shared.guidance"), min_width=180
-            )
-        self.beside_base = gr.Checkbox(True, label=words("generate.beside"))
-        with gr.Accordion(words("shared.advanced"), open=False):
-            self.negative = gr.Textbox("", label=words("generate.negative"), info=words("generate.negative_info"))
-            with gr.Row():
-                self.count = gr.Number(
-                    1, label=words("generate.count"), info=words("generate.count_info"), precision=0, min_width=140
-                )
-                self.width = gr.Number(
-                    None, label=words("generate.width"), info=words("generate.size_info"), precision=0, min_width=140
-                )
-                self.height = gr.Number(
-                    None, label=words("generate.height"), info=words("generate.size_info"), precision=0, min_width=140
-                )
-            self.merge = gr.Checkbox(False, label=words("generate.merge"), info=words("generate.merge_info"))
-            self.base = gr.Dropdown(
-                ["pocket"],
-                value="pocket",
-                label=words("shared.base"),
-                info=words("generate.base_info"),
-                allow_custom_value=True,
-            )
-        self.rows.box.select(self._trigger_words, self.rows.box, self.triggers, trigger_mode="always_last", **_QUIET)
-        self.put_triggers.click(self._with_triggers, [self.prompt, self.rows.box], self.prompt, **_QUIET)
+            for name, least, first, step in (("steps", 1, 20, 1), ("guidance", 0, 5, 0.5)):
+                label = words(f"shared.{name}")
+                fields[name] = gr.Slider(least, _LIMITS[name], first, step=step, label=label, min_width=180)
+        fields["beside_base"] = gr.Checkbox(True, label=words("generate.beside"))
 
-    @property
-    def _fields(self) -> list[Any]:
-        return [
-            *(self.prompt, self.negative, self.seed, self.random_seed, self.count, self.steps, self.guidance),
-            *(self.width, self.height, self.base, self.beside_base, self.merge),
-        ]
+    def _place_further(self) -> None:
+        """Place what is folded away."""
+        words, fields = self._words, self.fields
+        fields["negative_prompt"] = gr.Textbox(
+            "", label=words("generate.negative"), info=words("generate.negative_info")
+        )
+        with gr.Row():
+            for name, text, help_, first in (
+                ("count", "count", "count_info", 1),
+                ("width_px", "width", "size_info", None),
+                ("height_px", "height", "size_info", None),
+            ):
+                label, info = words(f"generate.{text}"), words(f"generate.{help_}")
+                fields[name] = gr.Number(first, label=label, info=info, precision=0, min_width=140)
+        fields["merge"] = gr.Checkbox(False, label=words("generate.merge"), info=words("generate.merge_info"))
+        fields["base"] = gr.Dropdown(
+            ["pocket"],
+            value="pocket",
+            label=words("shared.base"),
+            info=words("generate.base_info"),
+            allow_custom_value=True,
+        )
 
-    @property
-    def inputs(self) -> list[Any]:
-        """The fields, then the rows of adapters."""
-        return [*self._fields, self.rows.box]
-
-    @staticmethod
-    def wanted(values: Sequence[Any]) -> Wanted:
-        """Return what the values of `inputs` ask for."""
-        *fields, rows = values
-        return Wanted(*(*fields, pairs(rows)))
-
-    def filled(self, values: Mapping[str, Any]) -> tuple[list[Any], list[str]]:
-        """Return updates of `inputs` for settings from elsewhere, and what of them could not be used.
+    def filled(self, values: Mapping[str, Any]) -> tuple[Changes, list[str]]:
+        """Return changes of `fields` for settings from elsewhere, and what of them could not be used.
 
         Args:
             values: those that there are of prompt, negative_prompt, seed, steps, guidance, width_px, height_px, base,
@@ -118,47 +128,32 @@ class GenerateForm:
             usable["base"] = base
         elif base:
             unused.append(f"base {base} (choose its folder by hand)")
-        order = (
-            "prompt",
-            "negative_prompt",
-            "seed",
-            "",
-            "",
-            "steps",
-            "guidance",
-            "width_px",
-            "height_px",
-            "base",
-            "",
-            "",
-        )
-        fields = [usable[key] if key in usable else gr.skip() for key in order]
+        changes = {key: usable[key] for key in _FROM_ELSEWHERE if key in usable}
         if "seed" in usable:
-            fields[3] = False
-        if "adapters" not in usable:
-            return [*fields, gr.skip()], unused
-        adapters = usable["adapters"]
-        wanted = list(adapters.items()) if isinstance(adapters, Mapping) else [tuple(pair) for pair in adapters]
-        rows, lost = self.rows.fitting(wanted)
-        unused += [f"adapter {name} (not in the library, or no row left)" for name in lost]
-        return [*fields, self.rows.laid_out(rows)], unused
+            changes["random_seed"] = False
+        if "adapters" in usable:
+            adapters = usable["adapters"]
+            wanted = list(adapters.items()) if isinstance(adapters, Mapping) else [tuple(pair) for pair in adapters]
+            rows, lost = self.rows.fitting(wanted)
+            unused += [f"adapter {name} (not in the library, or no row left)" for name in lost]
+            changes["adapters"] = self.rows.laid_out(rows)
+        return changes, unused
 
-    def restored(self, values: list[Any]) -> tuple[list[Any], list[Any]]:
-        """Return saved values of `inputs` without adapters that are gone; nothing has to change along with them."""
-        if not values:
-            return [], []
-        *fields, rows = values
-        kept = [(name, 1.0 if weight is None else weight) for name, weight in pairs(rows)]
-        return [*fields, self.rows.laid_out(self.rows.fitting(kept)[0])], []
+    def restored(self, values: dict[str, Any]) -> tuple[Changes, Changes]:
+        """Return saved values of `fields` without adapters that are gone; nothing has to change along with them."""
+        if "adapters" not in values:
+            return values, {}
+        kept = [(name, 1.0 if weight is None else weight) for name, weight in pairs(values["adapters"])]
+        return {**values, "adapters": self.rows.laid_out(self.rows.fitting(kept)[0])}, {}
 
-    def _trigger_words(self, rows: Any, request: gr.Request) -> str:
+    def _show_triggers(self, rows: Any, request: gr.Request) -> Changes:
         chosen = [name for name, _ in pairs(rows) if name]
         found = triggers(self._library, chosen)
         words = [word for own in found.values() for word in own]
         if chosen and not words:
-            return self._words.say(request, "generate.no_triggers")
-        return ", ".join(dict.fromkeys(words))
+            return {"found": self._words.say(request, "generate.no_triggers")}
+        return {"found": ", ".join(dict.fromkeys(words))}
 
-    def _with_triggers(self, prompt: str, rows: Any) -> str:
+    def _put_triggers(self, prompt: str, rows: Any) -> Changes:
         found = triggers(self._library, [name for name, _ in pairs(rows) if name])
-        return with_triggers(prompt, [word for own in found.values() for word in own])
+        return {"prompt": with_triggers(prompt, [word for own in found.values() for word in own])}

@@ -1,13 +1,11 @@
-"""What Generate shows of its pictures: the gallery with captions, the pair of one seed, and a chosen picture."""
+"""What Generate shows of its pictures: the gallery with captions, and the pair of one seed."""
 
 from collections.abc import Callable
-from functools import partial
-from typing import Any
 
 import gradio as gr
 
-from studio.app.generate.request import Drawn, settings_lines, settings_of
-from studio.app.shared.desk import Desk, told
+from studio.app.generate.request import Drawn
+from studio.app.shared.named_inputs import Changes
 
 TEXTS = {
     "generate.pictures": (
@@ -28,8 +26,8 @@ TEXTS = {
 }
 
 
-def results(drawn: Drawn, say: Callable[..., str]) -> list[Any]:
-    """Return updates of notes, first hint, slider and gallery.
+def results(drawn: Drawn, say: Callable[..., str]) -> Changes:
+    """Return changes of notes, first hint, slider and gallery.
 
     Args:
         say: (key, values) -> a text in the reader's language.
@@ -41,41 +39,18 @@ def results(drawn: Drawn, say: Callable[..., str]) -> list[Any]:
         return say(f"generate.caption{key}", seed=seed)
 
     pictures = [(path, caption(seed, plain)) for path, seed, plain in drawn.pictures]
-    return [
-        gr.update(value="\n".join(drawn.notes), visible=bool(drawn.notes)),
-        gr.update(visible=not drawn.pictures),
-        _compared(drawn, 0, say) or gr.update(visible=False),
-        gr.update(value=pictures, visible=bool(pictures), selected_index=None),
-    ]
+    return {
+        "notes": gr.update(value="\n".join(drawn.notes), visible=bool(drawn.notes)),
+        "first": gr.update(visible=not drawn.pictures),
+        "slider": compared(drawn, 0, say).get("slider", gr.update(visible=False)),
+        "gallery": gr.update(value=pictures, visible=bool(pictures), selected_index=None),
+    }
 
 
-def _compared(drawn: Drawn, number: int, say: Callable[..., str]) -> Any:
-    """Return an update of the slider for the seed of a picture; nothing where it has no counterpart."""
+def compared(drawn: Drawn, number: int, say: Callable[..., str]) -> Changes:
+    """Return a change of the slider for the seed of a picture; none where it has no counterpart."""
     pair = drawn.pair(number)
     if pair is None:
-        return None
+        return {}
     label = say("generate.before_after_of", seed=drawn.pictures[number][1])
-    return gr.update(value=pair, label=label, visible=True)
-
-
-def drawn_chosen(desk: Desk) -> Any:
-    """Return what shows the picture of the gallery that was chosen: path, settings, button and pair."""
-
-    def choose(drawn: Drawn, request: gr.Request, event: gr.SelectData) -> list[Any]:
-        with told():
-            path = drawn.paths()[event.index]
-            compared = _compared(drawn, event.index, partial(desk.words.say, request)) or gr.skip()
-            return [path, settings_lines(settings_of(desk.library, path)), gr.update(interactive=True), compared]
-
-    return choose
-
-
-def listed_chosen(desk: Desk) -> Any:
-    """Return what shows the picture of today that was chosen: path, settings and button."""
-
-    def choose(listed: list[str], event: gr.SelectData) -> list[Any]:
-        with told():
-            path = listed[event.index]
-            return [path, settings_lines(settings_of(desk.library, path)), gr.update(interactive=True)]
-
-    return choose
+    return {"slider": gr.update(value=pair, label=label, visible=True)}

@@ -28,7 +28,7 @@ from studio.runs.watch import (
 )
 from trainers.errors import UserError
 
-_MOST_STEPS = 24
+MOST_STEPS = 24
 """Rows of the picture of all samples."""
 
 
@@ -90,12 +90,12 @@ class RunPanel:
         Args:
             caption: (step, prompt) -> what stands under the picture.
         """
-        steps = [step] if step >= 0 else evenly(self.sample_steps(), _MOST_STEPS)
+        steps = [step] if step >= 0 else evenly(self.sample_steps(), MOST_STEPS)
         return [(str(path), caption(own, prompt_of(path))) for own in steps for path in sample_pictures(self.run, own)]
 
     def texts(self, step: int) -> list[tuple[str, str, str]]:
         """Return step, prompt and answer of the samples of a step, or prompt by prompt of all steps (-1)."""
-        steps = [step] if step >= 0 else evenly(self.sample_steps(), _MOST_STEPS)
+        steps = [step] if step >= 0 else evenly(self.sample_steps(), MOST_STEPS)
         found = [(str(own), *pair) for own in steps for pair in sample_texts(self.run, own)]
         places = {prompt: place for place, prompt in enumerate(dict.fromkeys(prompt for _, prompt, _ in found))}
         return sorted(found, key=lambda row: places[row[1]])

@@ -1,5 +1,6 @@
 """What every tab is given: the library, the queue, the inference process, texts, and the way to other tabs."""
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from typing import Any
 import gradio as gr
 
 from studio.app.shared.field_names import on_page
+from studio.app.shared.named_inputs import QUIET, Changes, named
 from studio.app.shared.words import Words
 from studio.engine.client import Engine
 from studio.library.library import Library
@@ -29,21 +31,39 @@ class Desk:
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def send(
-        self, event: Callable[..., Any], content: Callable[..., Mapping[str, Any]], inputs: Sequence[Any], to: str
+        self,
+        event: Callable[..., Any],
+        content: Callable[..., Mapping[str, Any]],
+        inputs: Mapping[str, Any] | Sequence[Any],
+        to: str,
     ) -> None:
         """On an event such as ``button.click``, open another tab and put something into its inbox.
 
         The tab that receives it listens to ``desk.inbox(name).change``.
 
         Args:
-            content: (values of `inputs`) -> plain values, in the receiving tab's own words.
+            content: takes `inputs` by name, as a handler of `named`; returns plain values, in the receiving tab's own
+                words.
+            inputs: as of `named`; a sequence gives its values in their order.
         """
 
-        def deliver(*values: Any) -> tuple[Any, Any]:
-            with told():
-                return {**content(*values), "number": next(self._numbers)}, gr.Tabs(selected=to)
+        def sent(found: Mapping[str, Any]) -> Changes:
+            return {"inbox": {**found, "number": next(self._numbers)}, "tabs": gr.Tabs(selected=to)}
 
-        event(deliver, list(inputs), [self.inbox(to), self.tabs], api_visibility="private", show_progress="hidden")
+        @functools.wraps(content)
+        def deliver(**values: Any) -> Changes:
+            with told():
+                return sent(content(**values))
+
+        def deliver_in_order(*values: Any) -> list[Any]:
+            with told():
+                return list(sent(content(*values)).values())
+
+        outputs = {"inbox": self.inbox(to), "tabs": self.tabs}
+        if isinstance(inputs, Mapping):
+            event(**named(deliver, inputs, outputs), **QUIET)
+        else:
+            event(deliver_in_order, list(inputs), list(outputs.values()), **QUIET)
 
     def inbox(self, name: str) -> gr.State:
         """Return the state in which other tabs leave things for a tab."""

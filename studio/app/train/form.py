@@ -14,13 +14,15 @@ from trainers.config import PartConfig
 Settings = Mapping[str, Any]
 _PART_FIELDS = {shape["name"]: shape for shape in shapes_of(PartConfig)}
 _OFF = ""
+_RUN = "run"
+"""Stands for the run itself where the others are its parts."""
 
 
 @dataclass
 class Form:
     """One form on the page, and the way from its fields back to settings.
 
-    Build it inside a render; `components` and `settings` then belong together.
+    Build it inside a render; `fields` and `settings` then belong together.
     """
 
     kind: RunKind
@@ -28,9 +30,10 @@ class Form:
     """As of `studio.operations.catalogue`; None while it is being read, when the parts stay as they are."""
     initial: Settings
     chinese: bool
-    components: list[Any] = field(default_factory=list)
-    addresses: list[tuple[str, str, Shape]] = field(default_factory=list)
-    """Of each component: the part it belongs to (empty for the run itself), the setting, and its shape."""
+    fields: dict[str, Any] = field(default_factory=dict)
+    """Name -> component: ``run.steps``, ``unet.method``, ``unet.settings.rank``."""
+    addresses: dict[str, tuple[str, str, Shape]] = field(default_factory=dict)
+    """Name -> the part it belongs to (empty for the run itself), the setting, and its shape."""
     columns: dict[str, Any] = field(default_factory=dict)
     """Part -> the column in which it stands; not to be seen where the base has no such part."""
     methods: dict[str, Any] = field(default_factory=dict)
@@ -99,15 +102,14 @@ class Form:
 
     def component(self, name: str) -> Any:
         """Return the component of one of the run's own settings, None when it has none."""
-        places = [number for number, (part, own, _) in enumerate(self.addresses) if not part and own == name]
-        return self.components[places[0]] if places else None
+        return self.fields.get(f"{_RUN}.{name}")
 
-    def settings(self, values: Sequence[Any]) -> dict[str, Any]:
-        """Return the settings that the components' values stand for, without what is a default anyway."""
+    def settings(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the settings that the values of `fields` stand for, without what is a default anyway."""
         run: dict[str, Any] = {}
         parts: dict[str, dict[str, Any]] = {}
-        for (part, name, shape), value in zip(self.addresses, values, strict=True):
-            (parts.setdefault(part, {}) if part else run)[name] = plain(shape, value)
+        for address, (part, name, shape) in self.addresses.items():
+            (parts.setdefault(part, {}) if part else run)[name] = plain(shape, values[address])
         apart = (*self._own(), *self.nested, "kind", "parts")
         hidden = {key: value for key, value in self.initial.items() if key not in apart}
         found = {"kind": self.kind.name, **hidden, **given(self._own().values(), run), **self._nested(run)}
@@ -162,25 +164,7 @@ class Form:
         if method is None or plan is None:
             return
         recommended = method["recommended"].get(part, {"learning_rate": None, "settings": {}})
-        rate = recommended["learning_rate"]
-        advice = None
-        if rate is not None:
-            advice = (
-                f"Empty: as recommended, {rate:g} on the base that ships.",
-                f"留空使用建議值（內附基底模型為 {rate:g}）。",
-            )[self.chinese]
-        self._keep(
-            gr.Textbox(
-                shown(_PART_FIELDS["learning_rate"], plan.get("learning_rate")),
-                label=f"{title}: {self._label('learning_rate').lower()}",
-                info=advice,
-                interactive=True,
-                elem_id=f"field-{part}-learning_rate",
-            ),
-            part,
-            "learning_rate",
-            _PART_FIELDS["learning_rate"],
-        )
+        self._learning_rate(part, plan, recommended["learning_rate"], title)
         if method["fields"]:
             caption = (f"Settings of {method['title']}", f"{method['title']} 的設定")[self.chinese]
             with gr.Accordion(caption, open=False), gr.Row(elem_classes="studio-fields"):
@@ -189,6 +173,23 @@ class Form:
                     default = recommended["settings"].get(name, shape["default"])
                     value = (plan.get("settings") or {}).get(name, default)
                     self._field(part, shape, value, prefix="settings.", title=f"{title}: ")
+
+    def _learning_rate(self, part: str, plan: Settings, recommended: float | None, title: str) -> None:
+        advice = None
+        if recommended is not None:
+            advice = (
+                f"Empty: as recommended, {recommended:g} on the base that ships.",
+                f"留空使用建議值（內附基底模型為 {recommended:g}）。",
+            )[self.chinese]
+        shape = _PART_FIELDS["learning_rate"]
+        box = gr.Textbox(
+            shown(shape, plan.get("learning_rate")),
+            label=f"{title}: {self._label('learning_rate').lower()}",
+            info=advice,
+            interactive=True,
+            elem_id=f"field-{part}-learning_rate",
+        )
+        self._keep(box, part, "learning_rate", shape)
 
     def _field(self, part: str, shape: Shape, value: Any, *, prefix: str = "", title: str = "") -> None:
         label = title + self._label(shape["name"])
@@ -209,8 +210,8 @@ class Form:
         self._keep(component, part, prefix + shape["name"], shape)
 
     def _keep(self, component: Any, part: str, name: str, shape: Shape) -> None:
-        self.components.append(component)
-        self.addresses.append((part, name, shape))
+        address = f"{part or _RUN}.{name}"
+        self.fields[address], self.addresses[address] = component, (part, name, shape)
 
     def _own(self) -> dict[str, Shape]:
         """Return the run's own settings that have a field: not its kind and parts, nor what is itself a table."""

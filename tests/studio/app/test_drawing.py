@@ -64,12 +64,12 @@ def test_pairs_are_of_one_seed() -> None:
     drawn.take({"event": "said", "text": "Note: the prompt is too long."})
     assert [drawn.pair(number) for number in range(5)] == [("c", "a"), ("c", "a"), ("d", "b"), ("d", "b"), None]
     assert drawn.paths() == ["c", "a", "d", "b"], "by seed, and the base on the left as in the slider"
-    _, first, slider, gallery = results(drawn, partial(Words(TEXTS).say, None))
-    assert gallery["value"][:2] == [("c", "seed 1, base"), ("a", "seed 1, with adapters")]
-    assert "seed 1" in slider["label"]
-    assert not first["visible"]
+    shown = results(drawn, partial(Words(TEXTS).say, None))
+    assert shown["gallery"]["value"][:2] == [("c", "seed 1, base"), ("a", "seed 1, with adapters")]
+    assert "seed 1" in shown["slider"]["label"]
+    assert not shown["first"]["visible"]
     alone = Drawn([("a", 1, False)])
-    assert results(alone, partial(Words(TEXTS).say, None))[3]["value"] == [("a", "seed 1")]
+    assert results(alone, partial(Words(TEXTS).say, None))["gallery"]["value"] == [("a", "seed 1")]
     assert drawn.notes == ["the prompt is too long."]
 
 

@@ -66,11 +66,10 @@ def built(
 
 def read(form: Form, **changes: Any) -> dict[str, Any]:
     """Return the form's settings with some fields of the run changed."""
-    names = {name: number for number, (part, name, _) in enumerate(form.addresses) if not part}
-    values = [component.value for component in form.components]
-    for name, value in changes.items():
-        values[names[name]] = value
-    return form.settings(values)
+    values = {name: component.value for name, component in form.fields.items()}
+    changed = {f"run.{name}": value for name, value in changes.items()}
+    assert changed.keys() <= values.keys()
+    return form.settings({**values, **changed})
 
 
 def test_every_method_on_every_part_goes_in_and_out_unchanged(catalogue: Mapping[str, Any]) -> None:
@@ -80,7 +79,7 @@ def test_every_method_on_every_part_goes_in_and_out_unchanged(catalogue: Mapping
         parts = {part: {"method": names[number]} for part, names in fitting.items() if number < len(names)}
         form = built({"kind": "pictures", "parts": parts}, catalogue, chinese=bool(number % 2), whole=False)
         assert read(form) == {"kind": "pictures", "parts": parts}
-        assert all(component.label for component in form.components)
+        assert all(component.label for component in form.fields.values())
 
 
 def test_a_whole_config_comes_back_as_what_differs_from_the_defaults(catalogue: Mapping[str, Any]) -> None:
@@ -147,8 +146,9 @@ def test_every_field_of_every_kind_has_a_label_and_help_in_both_languages(catalo
         for stage in [stage["name"] for stage in catalogue["stages"]] if kind == "text" else [""]:
             own = {"kind": kind, **({"stage": stage} if stage else {})}
             english, chinese = (built(own, catalogue, chinese=language) for language in (False, True))
-            pairs = zip(english.addresses, english.components, chinese.components, strict=True)
-            for (part, name, _), first, second in pairs:
+            assert english.fields.keys() == chinese.fields.keys()
+            for address, (part, name, _) in english.addresses.items():
+                first, second = english.fields[address], chinese.fields[address]
                 assert part or (first.info and second.info), name
                 assert part or name == "seed" or first.label != second.label, name
 
@@ -159,7 +159,7 @@ def test_a_method_that_nobody_knows_yet_appears(catalogue: Mapping[str, Any]) ->
     more = {"methods": [*catalogue["methods"], {**new, "fields": [{**shape, "description": "How much."}]}]}
     settings = {"kind": "pictures", "data": "d", "name": "n", "parts": {"unet": {"method": "newest"}}}
     form = built(settings, more)
-    assert "UNet: Strength" in [component.label for component in form.components]
+    assert "UNet: Strength" in [component.label for component in form.fields.values()]
     assert read(form) == settings
 
 
@@ -177,7 +177,7 @@ def poems(tmp_path: Path) -> Iterator[None]:
 def test_a_kind_dropped_into_the_folder_has_a_form(catalogue: Mapping[str, Any]) -> None:
     assert run_kinds()["poems"].title == "Poems"
     form = built({"kind": "poems", "name": "ode"}, catalogue)
-    labels = [component.label for component in form.components]
+    labels = [component.label for component in form.fields.values()]
     assert labels == ["Name", "Verses", "Device", "Metre", "Rhymes", "Themes", "Title of book"]
     assert read(form) == {"kind": "poems", "name": "ode"}
     assert read(form, verses=7, themes="sea\n\n moon ", rhymes=False, title_of_book="Odes") == {

@@ -302,10 +302,9 @@ given = json.loads(sys.argv[2])
 with gr.Blocks():
     form = Form(run_kinds()["text"], cached_catalogue(Library(Path(sys.argv[1]))), given, False)
     form.front(), form.variants(), form.parts(), form.folded()
-values = [component.value for component in form.components]
-place = form.components.index(form.choosers["stage"])
-other = form.settings([*values[:place], "sft", *values[place + 1:]])
-stages = [value for _, value in form.components[place].choices]
+values = {name: component.value for name, component in form.fields.items()}
+other = form.settings({**values, "run.stage": "sft"})
+stages = [value for _, value in form.choosers["stage"].choices]
 print(json.dumps({"same": form.settings(values), "other": other, "stages": stages}))
 """  # a page in this process would make event loops and leave them open
 

@@ -119,7 +119,7 @@ def test_a_failed_run_shows_its_sentence_and_can_be_resumed(studio: RunningApp, 
     page.get_by_role("button", name="Remove …").click()
     page.get_by_role("button", name="Yes, remove it").click()
     expect(page.locator("#runs-table").get_by_text("without-data", exact=True)).to_have_count(0)
-    assert not (studio.library.library.runs_folder / "without-data").exists()
+    assert not (studio.library.runs_folder / "without-data").exists()
 
 
 def test_programs_queue_runs_and_ask_for_them(studio: RunningApp, page: Page) -> None:
@@ -133,7 +133,7 @@ def test_programs_queue_runs_and_ask_for_them(studio: RunningApp, page: Page) ->
         client.predict("../quick", api_name="/status")
     wait_for(lambda: client.predict("quick", api_name="/status")["status"] == "done")
     client.close()
-    assert studio.library.library.names() == ["quick"]
+    assert studio.library.names() == ["quick"]
     open_run(page, studio, "quick")
     expect(page.locator("#runs-head")).to_contain_text("done")
     expect(page.locator("#tab-runs").get_by_text("step 2: a red boat")).to_be_visible()
@@ -153,7 +153,7 @@ def test_a_run_from_the_form_outlives_reload_second_page_and_app(
     page.locator("#train-watch").click()
     head = page.locator("#runs-head")
     expect(head).to_contain_text("long · working")
-    run = Run(studio.library.library.runs_folder / "long", studio.library.library)
+    run = Run(studio.library.runs_folder / "long", studio.library)
     wait_for(lambda: (run.folder / "metrics.jsonl").exists())
     page.reload()
     second = open_page(f"{studio.url}/?tab=runs", locale="en-US")
@@ -165,7 +165,7 @@ def test_a_run_from_the_form_outlives_reload_second_page_and_app(
         settle(each)  # else a page may still be fetching its look when the app goes away
     studio.close()
     assert run.status() == "running"  # it does not need the app
-    studio.runs.start()
+    studio.start()
     page.goto(f"{studio.url}/?tab=runs")
     expect(head).to_contain_text("long · working")
 
