@@ -150,7 +150,9 @@ def test_texts_and_bases_that_cannot_be_used_are_told_in_a_sentence(
         _show(tab, tmp_path / name, content)
         expect(tab.locator("#text-data-status .studio-problem")).to_contain_text(said)
     _show(tab, tmp_path / "long.jsonl", json.dumps(chat))
-    expect(tab.locator("#text-facts")).to_contain_text(re.compile(r"1 of 1 row was cut to 512 tokens \(long\.jsonl line 1\)"))
+    expect(tab.locator("#text-facts")).to_contain_text(
+        re.compile(r"1 of 1 row was cut to 512 tokens \(long\.jsonl line 1\)")
+    )
 
     other = tmp_path / "other"
     shutil.copytree(pocket_folder(SHIPPED[POCKET_LANGUAGE]), other)
