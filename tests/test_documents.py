@@ -1,12 +1,19 @@
 """The README and the pins say what is true."""
 
 import importlib.util
+import os
 import re
+import shlex
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
+
+from studio.cli.main import _parser
 
 ROOT = Path(__file__).parent.parent
 
@@ -23,6 +30,47 @@ def test_every_link_and_picture_of_the_documents_exists() -> None:
         text = page.read_text(encoding="utf-8")
         for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
             assert "://" in target or (page.parent / target).exists(), f"{page.relative_to(ROOT)} points to {target}"
+
+
+def _anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as renderers of Markdown name them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_anchor_of_the_documents_exists() -> None:
+    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]:
+        for target, anchor in re.findall(r"\]\(([^)#]*)#([^)]+)\)", page.read_text(encoding="utf-8")):
+            if "://" not in target:
+                other = page.parent / target if target else page
+                assert anchor in _anchors(other), f"{page.relative_to(ROOT)} points to {target}#{anchor}"
+
+
+def test_the_readme_is_short() -> None:
+    assert (ROOT / "README.md").stat().st_size <= 12_000
+
+
+def test_the_site_builds_with_every_page_and_no_warning(tmp_path: Path) -> None:
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
+    built = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stderr
+    for page in (ROOT / "docs").rglob("*.md"):
+        place = page.relative_to(ROOT / "docs").with_suffix("")
+        folder = place.parent if place.name == "index" else place
+        assert (tmp_path / "site" / folder / "index.html").is_file(), f"{place} is not in the site"
+    assert "does not exist" not in built.stderr
+
+
+def test_every_command_of_the_documents_can_be_read(capsys: pytest.CaptureFixture[str]) -> None:
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        for block in re.findall(r"^```\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
+            for line in block.splitlines():
+                if line.startswith("studio "):
+                    try:
+                        _parser().parse_args(shlex.split(line, comments=True)[1:])
+                    except SystemExit:
+                        pytest.fail(f"{page.relative_to(ROOT)}: {line}: {capsys.readouterr().err}")
 
 
 def _rows(page: Path) -> list[list[str]]:
