@@ -10,7 +10,7 @@ from gradio.context import Context
 from studio.app.compare import form as compare_form
 from studio.app.compare import voting
 from studio.app.compare.form import CompareForm
-from studio.app.compare.tables import HEADS, readable, table_html
+from studio.app.compare.tables import HEADS, descriptions, readable, table_html
 from studio.app.compare.voting import place_voting
 from studio.app.shared.desk import Desk, told
 from studio.app.shared.first_opening import first_opening
@@ -19,6 +19,7 @@ from studio.app.shared.progress_line import loading_line, problem_line, progress
 from studio.app.shared.prompt_words import prompt_notes_said
 from studio.app.shared.tab import Tab
 from studio.app.shared.tickets import Tickets
+from studio.app.shared.words import reader_language
 from studio.operations.stored_comparisons import drawn_comparisons, find_comparison, span
 from trainers.errors import UserError
 
@@ -55,12 +56,8 @@ TEXTS = {
     "compare.sheets": ("Grid", "網格"),
     "compare.means": ("Means over prompts and seeds", "各提示詞與種子的平均"),
     "compare.means_help": (
-        "Judge: `{judge}`. ± is the half-width of the 95 % interval over seeds. Share of a style: 0 is the base, 1 the "
-        "style's own pictures. Share of the subject: 1 is the base's own pictures, 0 is what the judge gives things "
-        "that are not there. The whole prompt also asks for what a style may drop, such as colours.",
-        "評審模型：`{judge}`。± 為跨種子 95 % 信賴區間的半寬。風格的比例：0 為基礎模型，1 為該風格自身的圖片。"
-        "主體的比例：1 為基礎模型自身的圖片，0 為評審模型給不存在之物的分數。"
-        "整段提示詞也包含風格可能捨棄的內容，例如顏色。",
+        "Judge: `{judge}`. ± is the half-width of the 95 % interval over seeds. {metrics}",
+        "評審模型：`{judge}`。± 為跨種子 95 % 信賴區間的半寬。{metrics}",
     ),
     "compare.cells": ("All cells", "所有格子"),
     "compare.files": ("Files: sheets, tables, and a page to keep", "檔案：網格圖、表格，以及可保存的網頁"),
@@ -143,12 +140,14 @@ class _Handlers:
         with told():
             found = find_comparison(self._desk.library, name)
             say = partial(self._say, request)
-            means, (heads, rows) = readable(found.means(), say), readable(found.cells(), say)
+            language = ("en", "zh-Hant")[reader_language(request)]
+            table = found.means()
+            means, (heads, rows) = readable(table, say, language), readable(found.cells(), say, language)
             judge = "".join(mark for mark in found.judge if mark.isalnum() or mark in "-_:./ ")
             return [
                 gr.update(visible=True),
                 [str(path) for path in found.sheets],
-                self._say(request, "compare.means_help", judge=judge),
+                say("compare.means_help", judge=judge, metrics=descriptions(table, language)),
                 table_html(say("compare.means"), *means),
                 {"headers": heads, "data": rows},
                 [str(path) for path in found.downloads],

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
+from pipelines.metrics import Metric, metrics
 from studio.cli.command import Command, add_base, add_library, add_sampling, library_of
 from studio.proposals import proposed
 from studio.report import Terminal
@@ -28,6 +29,8 @@ _LISTS = {
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     repeated = "may be repeated"
+    shown = [_column_words(metric) for metric in metrics().values() if not metric.hidden]
+    parser.epilog = f"Columns of the tables: {'; '.join(shown)}."
     parser.add_argument("--prompt", action="append", required=True, dest="prompts", metavar="PROMPT", help=repeated)
     parser.add_argument(
         "--subject",
@@ -84,6 +87,12 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_sampling(parser)
     add_base(parser)
     add_library(parser)
+
+
+def _column_words(metric: Metric) -> str:
+    """Return a column's name and what it is, in the order of the tables."""
+    title = metric.english.title.format(adapter="an adapter")
+    return f"{metric.name} ({title[:1].lower()}{title[1:]})"
 
 
 def _run(options: argparse.Namespace) -> None:
