@@ -10,7 +10,8 @@ from trainers.registry import OneOf
 
 Shape = Mapping[str, Any]
 """One field: name, kind (yes_no, choice, number, text, lines or nested), optional, required, default, description,
-choices, and whether it names adapters. Plain JSON, so that it can come from another process and be kept in a file."""
+choices, whether it names adapters, and whether it is short for other fields, which a form shows in its place. Plain
+JSON, so that it can come from another process and be kept in a file."""
 
 _UNITS = {"px": "px", "seconds": "s", "bytes": "bytes"}
 _CAPITALS = {"snr": "SNR", "lr": "LR", "cfg": "CFG", "url": "URL"}
@@ -39,6 +40,7 @@ def _shape(name: str, field: Any) -> Shape:
         "default": _plain(default),
         "description": field.description or "",
         "adapters": bool(extra.get("adapters")),
+        "shorthand": bool(extra.get("shorthand")),
     }
 
 

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from trainers.data.plain_text import plain_values
 from trainers.errors import UserError, problem_sentence, raise_problems
+from trainers.loss_weightings import find_loss_weighting, loss_weightings
 from trainers.lr_schedulers import lr_schedulers
 from trainers.methods import MethodSettings, find_method
 from trainers.names import check_name, composed
@@ -152,17 +153,24 @@ class RunConfig(TrainingConfig):
     caption_dropout: float = Field(
         0.1, ge=0, le=1, description="Share of captions left empty, so that guidance keeps working."
     )
+    loss_weighting: Annotated[str, OneOf(loss_weightings)] = Field(
+        "none", description="How much the error counts at each noise level."
+    )
+    loss_weighting_settings: dict[str, Any] = Field(
+        default_factory=dict, description="The loss weighting's own settings."
+    )
     snr_gamma: float | None = Field(
         None,
         gt=0,
-        description="Cap of the signal-to-noise weight (min-SNR), 5 is usual; empty weighs all steps alike.",
+        description="Short for the loss weighting min_snr with this cap of the signal-to-noise ratio, 5 is usual.",
+        json_schema_extra={"shorthand": True},
     )
     snr_floor: float | None = Field(
         None,
         gt=0,
         le=1,
-        description="Smallest weight of a step under snr_gamma; empty is none, as in the paper. A base with zero "
-        "terminal SNR that predicts velocity learns nothing from its step of pure noise without one.",
+        description="Beside snr_gamma: the smallest weight of a noise level.",
+        json_schema_extra={"shorthand": True},
     )
     judge: str = Field(
         "auto",
@@ -173,12 +181,36 @@ class RunConfig(TrainingConfig):
     def own_problems(self) -> list[str]:
         if self.snr_floor is not None and self.snr_gamma is None:
             return [f"snr_floor {self.snr_floor:g} is a floor under the weights of snr_gamma, which is not set"]
+        if self.snr_gamma is not None and (self.loss_weighting not in ("none", "min_snr") or self._weighted_by()):
+            return [
+                f"snr_gamma {self.snr_gamma:g} is short for loss_weighting min_snr, and another weighting or its "
+                "settings are given beside it"
+            ]
+        settings = find_loss_weighting(self.loss_weighting).settings
+        try:
+            settings.model_validate(self._weighted_by())
+        except ValidationError as error:
+            return _sentences(error, settings, "loss_weighting_settings.")
         return []
 
+    def _weighted_by(self) -> dict[str, Any]:
+        """Return the settings of the weighting that are given; an empty text is none."""
+        return {key: None if value in ("", "none") else value for key, value in self.loss_weighting_settings.items()}
+
     def checked(self) -> Self:
-        """Return the config with every recommendation and the learned words written out, after checking all of it."""
+        """Return the config with all recommendations, learned words and shorthands written out, after checking it."""
         config = super().checked()
-        return config.model_copy(update={"trigger": config.trigger or _own_trigger(config.parts)})
+        name, given = self.loss_weighting, self._weighted_by()
+        if self.snr_gamma is not None:
+            name, given = "min_snr", {"gamma": self.snr_gamma, "floor": self.snr_floor}
+        changes = {
+            "trigger": config.trigger or _own_trigger(config.parts),
+            "loss_weighting": name,
+            "loss_weighting_settings": find_loss_weighting(name).settings.model_validate(given).model_dump(mode="json"),
+            "snr_gamma": None,
+            "snr_floor": None,
+        }
+        return config.model_copy(update=changes)
 
 
 Config = TypeVar("Config", bound=TrainingConfig)

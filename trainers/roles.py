@@ -155,11 +155,11 @@ class Denoiser(Learnable, Protocol):
         """Return what `predict` should have said: the noise, or the velocity, as the base was trained."""
         ...
 
-    def loss_weight(self, timesteps: "Tensor", snr_gamma: float | None, snr_floor: float | None = None) -> "Tensor":
-        """Return the weight [b] of the squared error at each level.
+    @property
+    def prediction(self) -> str:
+        """What `predict` says: ``epsilon`` (the noise), ``v_prediction`` (the velocity of a diffusion) or ``flow``."""
+        ...
 
-        Args:
-            snr_gamma: γ of min-SNR; None weighs all levels alike.
-            snr_floor: smallest weight that γ may give a level, None for none.
-        """
+    def snr(self, timesteps: "Tensor") -> "Tensor":
+        """Return the signal-to-noise ratio [b] at each level in float64: 0 at pure noise, infinite without any."""
         ...

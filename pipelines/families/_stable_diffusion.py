@@ -16,7 +16,6 @@ from pipelines.families._leaves import leaf_targets
 from pipelines.families._picture_targets import TARGETS, host_targets
 from pipelines.weight_files import variant_of
 from trainers.errors import UserError
-from trainers.min_snr import min_snr_weights
 from trainers.wording import nearest_multiples
 
 
@@ -73,16 +72,17 @@ class StableDiffusion(ABC):
         return self.noise_schedule.add_noise(latents, noise, timesteps)
 
     def target(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
-        if self.noise_schedule.config.prediction_type == "v_prediction":
+        if self.prediction == "v_prediction":
             return self.noise_schedule.get_velocity(latents, noise, timesteps)
         return noise
 
-    def loss_weight(self, timesteps: Tensor, snr_gamma: float | None, snr_floor: float | None = None) -> Tensor:
-        if snr_gamma is None:
-            return torch.ones(len(timesteps), device=timesteps.device)
-        signal = self.noise_schedule.alphas_cumprod.to(timesteps.device)[timesteps]
-        velocity = self.noise_schedule.config.prediction_type == "v_prediction"
-        return min_snr_weights(signal, snr_gamma, velocity=velocity, floor=snr_floor).float()
+    @property
+    def prediction(self) -> str:
+        return str(self.noise_schedule.config.prediction_type)
+
+    def snr(self, timesteps: Tensor) -> Tensor:
+        signal = self.noise_schedule.alphas_cumprod.to(timesteps.device)[timesteps].double()
+        return signal / (1 - signal)
 
     def noise_shape(self, width_px: int, height_px: int) -> tuple[int, int, int]:
         step = self._pipeline.vae_scale_factor * 2 ** (len(self.unet.config.block_out_channels) - 1)

@@ -19,8 +19,8 @@ from trainers.storage import write_text
 if TYPE_CHECKING:
     from trainers.methods import Method
 
-_PACKAGES = ("trainers.methods", "trainers.stages", "pipelines.blends", "pipelines.formats")
-_VERSION = "4"
+_PACKAGES = ("trainers.methods", "trainers.stages", "trainers.loss_weightings", "pipelines.blends", "pipelines.formats")
+_VERSION = "5"
 """Part of the key: what the entries hold."""
 
 
@@ -52,6 +52,7 @@ def read_catalogue(library: Library) -> Mapping[str, Any]:
         "key": catalogue_key(),
         "methods": _methods(),
         "stages": _stages(),
+        "loss_weightings": _loss_weightings(),
         "blends": _blends(),
         "formats": _formats(),
     }
@@ -101,6 +102,15 @@ def _stages() -> list[dict[str, Any]]:
     return [
         {"name": stage.name, "title": stage.title, "forms": list(stage.forms), "fields": shapes_of(stage.settings)}
         for stage in stages().values()
+    ]
+
+
+def _loss_weightings() -> list[dict[str, Any]]:
+    from trainers.loss_weightings import loss_weightings
+
+    return [
+        {"name": found.name, "title": found.title, "source": found.source, "fields": shapes_of(found.settings)}
+        for found in loss_weightings().values()
     ]
 
 

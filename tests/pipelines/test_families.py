@@ -11,6 +11,7 @@ from pipelines.bases import load_base, load_picture_base, load_text_base
 from pipelines.families import LoadedBase, PictureBase, TextBase, families
 from pipelines.families._picture_targets import TARGETS
 from trainers.errors import UserError
+from trainers.loss_weightings import find_loss_weighting, loss_weightings
 
 
 def of_role(role: str) -> list[str]:
@@ -102,11 +103,20 @@ class TestEveryPictureFamily:
         assert cut.replace(" ", "").endswith("theend")
         assert len(cut) < len(long)
 
-    def test_weights_of_the_loss_are_one_without_gamma(self, picture_base: PictureBase) -> None:
-        timesteps = torch.arange(0, picture_base.timesteps, 97)
-        assert torch.equal(picture_base.loss_weight(timesteps, None), torch.ones(len(timesteps)))
-        assert (picture_base.loss_weight(timesteps, 5.0) > 0).all()
-        assert (picture_base.loss_weight(timesteps, 5.0, 0.25) >= 0.25).all()
+    def test_every_loss_weighting_suits_or_says_why_not(self, picture_base: PictureBase) -> None:
+        snr = picture_base.snr(torch.arange(0, picture_base.timesteps, 97))
+        assert snr.dtype == torch.float64
+        assert (snr >= 0).all()
+        for weighting in loss_weightings().values():
+            if picture_base.prediction in weighting.lacks:
+                with pytest.raises(UserError, match="does not suit a base that predicts"):
+                    weighting.check(picture_base.prediction)
+                continue
+            weighting.check(picture_base.prediction)
+            weights = weighting.with_settings({})(snr, picture_base.prediction)
+            assert weights.shape == snr.shape
+            assert ((weights >= 0) & weights.isfinite()).all()
+            assert weighting.name != "none" or torch.equal(weights, torch.ones_like(snr))
 
     def test_sizes_that_cannot_be_drawn_are_refused(self, picture_base: PictureBase) -> None:
         for width, height in ((picture_base.resolution_px + 1, picture_base.resolution_px), (0, 64), (-64, 64)):
@@ -189,9 +199,14 @@ def test_noise_target_and_weight_follow_the_formulas(
     for gamma in (1.0, 5.0, 20.0):
         capped = np.minimum(snr, gamma)
         expected = capped / (snr + 1) if velocity else capped / snr
-        assert np.allclose(base.loss_weight(TIMESTEPS, gamma).double().numpy(), expected, rtol=2e-3, atol=1e-6)
-        floored = base.loss_weight(TIMESTEPS, gamma, 0.1).double().numpy()
-        assert np.allclose(floored, np.maximum(expected, 0.1), rtol=2e-3, atol=1e-6)
+        weights, floored = (
+            find_loss_weighting("min_snr").with_settings({"gamma": gamma, "floor": floor})(
+                base.snr(TIMESTEPS), base.prediction
+            )
+            for floor in (None, 0.1)
+        )
+        assert np.allclose(weights.numpy(), expected, rtol=2e-3, atol=1e-6)
+        assert np.allclose(floored.numpy(), np.maximum(expected, 0.1), rtol=2e-3, atol=1e-6)
 
 
 def test_zero_terminal_noise_is_pure_noise(shared_base: LoadedBase) -> None:

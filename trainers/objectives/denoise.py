@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from trainers.loss_weightings import Weigh
 from trainers.roles import Conditioning, Denoiser
 
 
@@ -11,17 +12,14 @@ def denoise(
     latents: Tensor,
     conditioning: Conditioning,
     generator: torch.Generator,
-    *,
-    snr_gamma: float | None,
-    snr_floor: float | None = None,
+    weigh: Weigh,
 ) -> Tensor:
     """Return the weighted mean squared error of one batch, a scalar.
 
     Args:
         latents: clean latents [b, c, h, w].
         generator: a CPU generator; noise and levels are drawn on the CPU, so that every device sees the same numbers.
-        snr_gamma: cap of the signal-to-noise weight (min-SNR, Hang et al. 2023, arXiv 2303.09556), None for none.
-        snr_floor: smallest of these weights, None for none.
+        weigh: how much the error of each noise level counts, see `trainers.loss_weightings`.
     """
     noise = torch.randn(latents.shape, generator=generator).to(latents)
     timesteps = torch.randint(role.timesteps, (len(latents),), generator=generator).to(latents.device)
@@ -29,4 +27,4 @@ def denoise(
     predicted = role.predict(noisy, timesteps, conditioning)
     error = (predicted.float() - role.target(latents, noise, timesteps).float()) ** 2
     per_picture = error.flatten(1).mean(1)
-    return (per_picture * role.loss_weight(timesteps, snr_gamma, snr_floor)).mean()
+    return (per_picture * weigh(role.snr(timesteps), role.prediction).float()).mean()

@@ -31,8 +31,6 @@ ENGLISH: Mapping[str, str] = {
     "sample_tokens": "Length of samples (tokens)",
     "scaled": "Scale advantages",
     "skip_bad": "Skip unreadable pictures",
-    "snr_floor": "SNR floor (min-SNR)",
-    "snr_gamma": "SNR gamma (min-SNR)",
     "trigger": "Trigger word",
     "trust_remote_code": "Run the base's own code",
     "validation": "Validation data",
@@ -69,11 +67,12 @@ CHINESE: Mapping[str, tuple[str, str]] = {
     "schedule": ("學習率排程", "暖身之後學習率如何下降。"),
     "seed": ("種子", "一切隨機的種子；-1 會抽一個並保留下來。"),
     "skip_bad": ("略過壞檔", "遇到讀不出的圖片時略過並繼續。"),
-    "snr_floor": (
-        "SNR floor",
-        "min-SNR 之下各步權重的下限；留空則照論文不設。零終端訊噪比且預測速度的基礎模型，不設就學不到純雜訊那一步。",
+    "loss_weighting": ("損失權重", "各雜訊程度的誤差各算多少。"),
+    "gamma": ("Gamma", "訊噪比的上限 γ，常用 5。"),
+    "floor": (
+        "下限",
+        "各雜訊程度權重的下限；留空則照論文不設。零終端訊噪比且預測速度的基礎模型，不設就學不到純雜訊那一步。",
     ),
-    "snr_gamma": ("SNR gamma", "訊噪比權重的上限（min-SNR），常用 5；留空則各步權重相同。"),
     "steps": ("步數", "最佳化的步數。"),
     "stage": ("階段", "要拿這些文字做什麼。"),
     "max_length": ("最大長度（詞元）", "一個範例最長幾個詞元；留空則取基礎模型讀得下的長度。"),
@@ -159,7 +158,7 @@ STAGES: Mapping[str, str] = {
 GROUPS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("Learning", "學習"): (
         *("steps", "batch_size", "accumulation", "optimiser", "schedule", "warmup_steps", "weight_decay"),
-        *("maximum_gradient_norm", "seed", "snr_gamma", "snr_floor", "caption_dropout"),
+        *("maximum_gradient_norm", "seed", "loss_weighting", "caption_dropout"),
     ),
     ("Data and captions", "資料與描述"): ("trigger", "prompt", "skip_bad", "flip", "resolution_px", "judge"),
     ("Texts", "文字"): ("validation", "assistant_only", "max_length", "cut_long", "packing"),

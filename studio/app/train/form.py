@@ -109,7 +109,9 @@ class Form:
         for (part, name, shape), value in zip(self.addresses, values, strict=True):
             (parts.setdefault(part, {}) if part else run)[name] = plain(shape, value)
         apart = (*self._own(), *self.nested, "kind", "parts")
+        short = {shape["name"] for shape in shapes_of(self.kind.settings) if shape["shorthand"]}
         hidden = {key: value for key, value in self.initial.items() if key not in apart}
+        hidden = {key: value for key, value in hidden.items() if key not in short or value is not None}
         found = {"kind": self.kind.name, **hidden, **given(self._own().values(), run), **self._nested(run)}
         if self.catalogue is None:
             return {**found, **{key: self.initial[key] for key in ("parts",) if key in self.initial}}
@@ -215,7 +217,8 @@ class Form:
     def _own(self) -> dict[str, Shape]:
         """Return the run's own settings that have a field: not its kind and parts, nor what is itself a table."""
         shapes = shapes_of(self.kind.settings)
-        return {s["name"]: s for s in shapes if s["name"] not in ("kind", "parts") and s["kind"] != "nested"}
+        own = [s for s in shapes if s["name"] not in ("kind", "parts") and s["kind"] != "nested"]
+        return {s["name"]: s for s in own if not s["shorthand"]}
 
     def _initial_parts(self) -> Mapping[str, Settings]:
         parts = self.initial.get("parts")

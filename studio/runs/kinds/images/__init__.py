@@ -92,6 +92,7 @@ RUN_KIND = RunKind(
     front=("name", "base", "data", "trigger", "steps", "batch_size", "resolution_px", "sample_every"),
     parts=_PARTS,
     parts_of_base=_parts_of_base,
+    variants={"loss_weighting_settings": ("loss_weighting", "loss_weightings")},
     examples=("styles", "subjects"),
     tried_in="generate",
     tried_by=_tried_by,
