@@ -103,7 +103,7 @@ def read_adapter(folder: Path) -> Adapter:
     problems: list[str] = []
     for part in card.parts:
         if not set(part) <= NAME_CHARACTERS or part[:1] in ("", ".", "-"):
-            raise UserError(f"The adapter {folder} names a part {part!r}. Parts are plain words, such as unet.")
+            raise UserError(f"The adapter {folder} names a part {part!r}. Parts are plain words, such as text_encoder.")
         config = read_json(folder / part / CONFIG_NAME, "adapter config")
         tensors = read_tensors(folder / part / TENSORS_NAME, "adapter file", limit_bytes=_LIMIT_BYTES)
         problems += [f"{part}: {problem}" for problem in part_problems(config, tensors)]

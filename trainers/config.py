@@ -16,6 +16,7 @@ from trainers.lr_schedulers import lr_schedulers
 from trainers.methods import MethodSettings, find_method
 from trainers.names import check_name, composed
 from trainers.optimizers import optimizers
+from trainers.parts import FULL_SIZED_RATE_SHARES, kind_of
 from trainers.registry import OneOf
 from trainers.seeds import drawn_seed
 
@@ -25,9 +26,6 @@ _POCKET = "pocket"
 _POCKETS = (_POCKET, "pocket-lm")
 _PARTS_EXAMPLE = "write parts: {unet: {method: lora, learning_rate: 2e-3, settings: {rank: 16}}}"
 _OF_A_PART = ("method", "learning_rate", "rank", "alpha", "targets", "settings")
-# The recommended rates of the picture parts were measured on the pocket base, which is five times narrower than Stable
-# Diffusion 1.5. Wider layers want smaller steps; this brings LoRA to the 2e-4 and 1e-4 that trainers of those take.
-_FULL_SIZED_RATE_SHARES = {"unet": 0.1, "text_encoder": 0.02, "text_encoder_2": 0.02}
 
 
 class _Frozen(BaseModel):
@@ -49,20 +47,16 @@ class PartConfig(_Frozen):
     def method_settings(self, part: str) -> MethodSettings:
         """Return the checked settings: the method's defaults, its recommendation for the part, then these."""
         method = find_method(self.method)
-        if part not in method.recommended:
-            raise UserError(
-                f"Method {self.method!r} does not fit the part {part!r}. It fits: {', '.join(method.parts)}."
-            )
-        return method.settings.model_validate({**method.recommended[part].settings, **self.settings})
+        return method.settings.model_validate({**method.recommendation(part).settings, **self.settings})
 
     def step_size(self, part: str, base: str) -> float:
         """Return the learning rate, the method's recommendation where none is set."""
         if self.learning_rate is not None:
             return self.learning_rate
-        recommended = find_method(self.method).recommended[part]
+        recommended = find_method(self.method).recommendation(part)
         if base in _POCKETS:
             return recommended.rate_on_pocket()
-        return recommended.learning_rate * _FULL_SIZED_RATE_SHARES.get(part, 1.0)
+        return recommended.learning_rate * FULL_SIZED_RATE_SHARES[kind_of(part)]
 
 
 class TrainingConfig(_Frozen):

@@ -11,6 +11,7 @@ from trainers.data.order import data_order
 from trainers.errors import UserError
 from trainers.loss_weightings import find_loss_weighting
 from trainers.objectives.denoise import denoise
+from trainers.parts import TEXT_ENCODER, kind_of
 from trainers.roles import Conditioning, Denoiser, QuietTask
 
 
@@ -34,7 +35,7 @@ class PictureTask(QuietTask):
         """Conditioning by caption when no text encoder is trained, else None."""
 
     def prepare(self) -> None:
-        if not any(part.startswith("text_encoder") for part in self.config.parts):
+        if not any(kind_of(part) == TEXT_ENCODER for part in self.config.parts):
             self.cached_text = _encode_captions(self.role, self.latents.captions)
 
     def weight(self, batch_number: int) -> float:

@@ -23,7 +23,7 @@ from trainers.errors import UserError, raise_problems
 from trainers.tensor_files import write_tensors
 
 METADATA_KEY = "lora_adapter_metadata"
-_ROOTS = ("unet.", "text_encoder.", "text_encoder_2.")
+_ROOTS = ("unet.", "transformer.", "text_encoder.", "text_encoder_2.", "text_encoder_3.")
 
 
 def _recognise(source: Source) -> bool:

@@ -60,5 +60,5 @@ METHOD = Method(
     starts_changed="the word is read as one from the first step, and no longer letter by letter",
     prepare=Late("trainers.tuners.kinds.textual_inversion:begin"),
     trigger=_trigger,
-    lacks={"unet": _NO_WORDS, "language_model": "prompt tuning is the same there: learned tokens before the words"},
+    lacks={"denoiser": _NO_WORDS, "language_model": "prompt tuning is the same there: learned tokens before the words"},
 )

@@ -1,4 +1,7 @@
-"""Denoising: the squared error of the predicted noise or velocity. Source: Ho et al. 2020, arXiv 2006.11239, eq. 14."""
+"""Denoising: the squared error of the predicted noise or velocity.
+
+Sources: Ho et al. 2020, arXiv 2006.11239, eq. 14; for flows, Esser et al. 2024, arXiv 2403.03206, eq. 6.
+"""
 
 import torch
 from torch import Tensor
@@ -22,7 +25,7 @@ def denoise(
         weigh: how much the error of each noise level counts, see `trainers.loss_weightings`.
     """
     noise = torch.randn(latents.shape, generator=generator).to(latents)
-    timesteps = torch.randint(role.timesteps, (len(latents),), generator=generator).to(latents.device)
+    timesteps = role.draw_timesteps(len(latents), generator).to(latents.device)
     noisy = role.add_noise(latents, noise, timesteps)
     predicted = role.predict(noisy, timesteps, conditioning)
     error = (predicted.float() - role.target(latents, noise, timesteps).float()) ** 2
