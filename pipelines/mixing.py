@@ -17,7 +17,8 @@ from pipelines.recipe import DTYPES, Recipe, RecipeInput, with_hashes
 from trainers.adapter import Adapter, AdapterPart
 from trainers.card import AdapterCard
 from trainers.errors import UserError, raise_problems
-from trainers.parts import TEXT_ENCODER, kind_of as kind_of_part
+from trainers.parts import TEXT_ENCODER
+from trainers.parts import kind_of as kind_of_part
 
 TOKEN_KINDS = ("STUDIO_PROMPT", "STUDIO_PREFIX")
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, overload
 
@@ -10,13 +10,13 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from trainers.data.plain_text import plain_values
-from trainers.errors import UserError, problem_sentence, raise_problems
+from trainers.errors import UserError, problem_sentence, raise_problems, unknown
 from trainers.loss_weightings import find_loss_weighting, loss_weightings
 from trainers.lr_schedulers import lr_schedulers
 from trainers.methods import MethodSettings, find_method
 from trainers.names import check_name, composed
 from trainers.optimizers import optimizers
-from trainers.parts import FULL_SIZED_RATE_SHARES, kind_of
+from trainers.parts import DENOISER, FULL_SIZED_RATE_SHARES, TEXT_ENCODER, called_in, kind_of
 from trainers.registry import OneOf
 from trainers.seeds import drawn_seed
 
@@ -24,7 +24,7 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 _HEADLINE = "The run's settings cannot be used:"
 _POCKET = "pocket"
 _POCKETS = (_POCKET, "pocket-lm")
-_PARTS_EXAMPLE = "write parts: {unet: {method: lora, learning_rate: 2e-3, settings: {rank: 16}}}"
+_PARTS_EXAMPLE = "write parts: {denoiser: {method: lora, learning_rate: 2e-3, settings: {rank: 16}}}"
 _OF_A_PART = ("method", "learning_rate", "rank", "alpha", "targets", "settings")
 
 
@@ -99,6 +99,14 @@ class TrainingConfig(_Frozen):
         """Return the learning rate of a part."""
         return self.parts[part].step_size(part, self.base)
 
+    def on(self, base_parts: Iterable[str]) -> Self:
+        """Return the config with the part ``denoiser`` called as a base with these parts calls it.
+
+        Raises:
+            UserError: the base's denoiser is planned under both names.
+        """
+        return self.model_copy(update={"parts": called_in(self.parts, base_parts)})
+
     def for_the_card(self) -> dict[str, Any]:
         """Return settings as an adapter's card keeps them, where they differ from the config's own."""
         return {}
@@ -113,10 +121,13 @@ class TrainingConfig(_Frozen):
         Raises:
             UserError: listing every problem at once.
         """
-        parts, problems = _checked_parts(self.parts, self.base)
-        problems += [*_value_problems(self.name, self.steps, self.warmup_steps), *self.own_problems()]
-        raise_problems(_HEADLINE, problems)
-        return self.model_copy(update={"parts": parts})
+        raise_problems(_HEADLINE, self.problems())
+        return self.model_copy(update={"parts": _checked_parts(self.parts, self.base)[0]})
+
+    def problems(self) -> list[str]:
+        """Return what is wrong with the settings, a sentence each."""
+        parts = _checked_parts(self.parts, self.base)[1]
+        return [*parts, *_value_problems(self.name, self.steps, self.warmup_steps), *self.own_problems()]
 
 
 class RunConfig(TrainingConfig):
@@ -125,9 +136,9 @@ class RunConfig(TrainingConfig):
     not_in_the_card = (*TrainingConfig.not_in_the_card, "judge")
     kind: Literal["pictures"] = Field("pictures", description="What is learned from.")
     parts: dict[str, PartConfig] = Field(
-        default_factory=lambda: {"unet": PartConfig(), "text_encoder": PartConfig()},
+        default_factory=lambda: {DENOISER: PartConfig(), TEXT_ENCODER: PartConfig()},
         min_length=1,
-        description="What is trained, by part.",
+        description="What is trained, by part; denoiser is the base's own, whatever it is called.",
     )
     prompt: str | None = Field(None, description="One caption for every picture, instead of caption files.")
     trigger: str | None = Field(
@@ -223,14 +234,17 @@ def learned_word(part: str, plan: PartConfig) -> str | None:
 
 
 @overload
-def parse_config(values: Mapping[str, Any]) -> RunConfig: ...
+def parse_config(values: Mapping[str, Any], *, known_parts: Collection[str] = ()) -> RunConfig: ...
 @overload
-def parse_config(values: Mapping[str, Any], model: type[Config]) -> Config: ...
-def parse_config(values: Mapping[str, Any], model: type[Any] = RunConfig) -> Any:
+def parse_config(
+    values: Mapping[str, Any], model: type[Config], *, known_parts: Collection[str] = ()
+) -> Config: ...
+def parse_config(values: Mapping[str, Any], model: type[Any] = RunConfig, *, known_parts: Collection[str] = ()) -> Any:
     """Build a checked config from plain values.
 
     Args:
         model: the kind of training that the values are for.
+        known_parts: the parts that bases have; empty checks their names on the loaded base alone.
 
     Raises:
         UserError: listing every unknown key and every value out of range, those of the parts' methods too.
@@ -241,11 +255,15 @@ def parse_config(values: Mapping[str, Any], model: type[Any] = RunConfig) -> Any
     try:
         config = model.model_validate(dict(values))
     except ValidationError as error:
-        problems = _sentences(error, model) + _checked_parts(_sound_parts(values.get("parts")), _POCKET)[1]
+        sound = _sound_parts(values.get("parts"))
+        problems = _sentences(error, model) + _unknown_parts(sound, known_parts) + _checked_parts(sound, _POCKET)[1]
         if isinstance(values.get("name"), str):
             problems += _value_problems(values["name"], 1, 0)
         raise_problems(_HEADLINE, problems)
         raise
+    wrong = _unknown_parts(config.parts, known_parts)
+    if wrong:
+        raise_problems(_HEADLINE, [*wrong, *config.problems()])
     return config.checked()
 
 
@@ -282,6 +300,12 @@ def _checked_parts(plans: Mapping[str, PartConfig], base: str) -> tuple[dict[str
         except ValidationError as error:
             problems += _sentences(error, find_method(plan.method).settings, f"parts.{part}.settings.")
     return parts, problems
+
+
+def _unknown_parts(parts: Iterable[str], known: Collection[str]) -> list[str]:
+    """Return a sentence for every part that no base has; where none is known, no name can be wrong."""
+    offered = [DENOISER, *known]
+    return [str(unknown("Part", part, offered)) for part in parts if known and part not in offered]
 
 
 def _sound_parts(parts: Any) -> dict[str, PartConfig]:

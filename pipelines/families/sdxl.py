@@ -215,9 +215,7 @@ def _tiny(folder: Path) -> None:
     StableDiffusionXLPipeline(
         vae=autoencoder,
         text_encoder=CLIPTextModel(tiny_clip_text_config(tokens, hidden_size=16, projection_dim=24)),
-        text_encoder_2=CLIPTextModelWithProjection(
-            tiny_clip_text_config(tokens, hidden_size=32, projection_dim=24)
-        ),
+        text_encoder_2=CLIPTextModelWithProjection(tiny_clip_text_config(tokens, hidden_size=32, projection_dim=24)),
         tokenizer=tokens,
         tokenizer_2=tokenizers["tokenizer_2"],
         unet=unet,

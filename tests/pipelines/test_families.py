@@ -9,9 +9,10 @@ from torch import Tensor
 
 from pipelines.bases import load_base, load_picture_base, load_text_base
 from pipelines.families import LoadedBase, PictureBase, TextBase, families
-from pipelines.families._picture_targets import TARGETS
 from trainers.errors import UserError
 from trainers.loss_weightings import find_loss_weighting, loss_weightings
+
+ABSENT_AT_TOY_SIZE = ("conv_shortcut", "upsamplers.0.conv", "downsamplers.0.conv", "DenseReluDense.wi")
 
 
 def of_role(role: str) -> list[str]:
@@ -40,11 +41,14 @@ def noise_for(base: LoadedBase, count: int, seed: int = 0) -> Tensor:
 
 class TestEveryFamily:
     def test_every_kind_of_target_matches_modules_of_its_part(self, any_base: LoadedBase) -> None:
+        words = {part.name: part.words for part in families()[any_base.family].parts}
         for part, module in any_base.parts.items():
-            for kind in TARGETS.get(part, ("attention", "feed_forward", "norm", "all-linear")):
+            own = words[part]
+            for kind in own.layers if own is not None else ("attention", "feed_forward", "norm", "all-linear"):
                 names = any_base.targets(part, [kind])
+                assert names
                 for name in names:
-                    if name not in ("conv_shortcut", "upsamplers.0.conv", "downsamplers.0.conv"):
+                    if name not in ABSENT_AT_TOY_SIZE:
                         found = [path for path, _ in module.named_modules() if f".{path}".endswith(f".{name}")]
                         assert found, f"{part}: {name}"
             assert any_base.targets(part, ["my_layer", "attention"])[0] == "my_layer"
@@ -56,7 +60,12 @@ class TestEveryFamily:
 
     def test_its_record_says_what_the_base_says(self, any_base: LoadedBase) -> None:
         record = families()[any_base.family]
-        assert set(record.parts) == set(any_base.parts)
+        assert [part.name for part in record.parts] == list(any_base.parts)
+        assert record.default_parts
+        kinds = [part.kind for part in record.parts]
+        assert kinds[0] == ("denoiser" if record.role == "picture" else "language_model")
+        assert set(kinds[1:]) <= {"text_encoder"}
+        assert all(part.title and part.title_chinese for part in record.parts)
         assert record.title
         assert len(any_base.fingerprint) == 64
 
@@ -151,7 +160,7 @@ class TestEveryTextFamily:
 
 def alphas_bar(base: LoadedBase, *, zero_terminal: bool) -> np.ndarray:
     """The noise schedule from its definition, in float64: scaled-linear or linear betas, rescaled to end at zero."""
-    config = base.noise_schedule.config  # type: ignore[attr-defined]
+    config = base.process.schedule.config  # type: ignore[attr-defined]
     assert config.beta_schedule == "linear"
     betas = np.linspace(config.beta_start, config.beta_end, config.num_train_timesteps)
     bar = np.cumprod(1 - betas)

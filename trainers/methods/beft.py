@@ -7,7 +7,7 @@ y = W x + b + Δb; a Llama, which has no biases for BitFit, can be tuned this wa
 from typing import Any
 
 from trainers.method import BETWEEN, Method, Recommendation, ResolveTargets
-from trainers.methods._stock import LANGUAGE_TARGETS, DENOISER_TARGETS, TargetSettings, peft_config
+from trainers.methods._stock import DENOISER_TARGETS, LANGUAGE_TARGETS, TargetSettings, peft_config
 
 
 class BeftSettings(TargetSettings):

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from trainers.method import BETWEEN, Method, Recommendation, ResolveTargets
-from trainers.methods._stock import LANGUAGE_TARGETS, DENOISER_TARGETS, TargetSettings, peft_config
+from trainers.methods._stock import DENOISER_TARGETS, LANGUAGE_TARGETS, TargetSettings, peft_config
 
 
 class BoftSettings(TargetSettings):

@@ -6,7 +6,7 @@ W' = (I − P) W + Q R. Source: the DEFT tuner of PEFT 0.21, whose documentation
 from typing import Any
 
 from trainers.method import BETWEEN, Method, Recommendation, ResolveTargets
-from trainers.methods._stock import LANGUAGE_TARGETS, DENOISER_TARGETS, RankSettings, peft_config
+from trainers.methods._stock import DENOISER_TARGETS, LANGUAGE_TARGETS, RankSettings, peft_config
 
 
 class DeftSettings(RankSettings):

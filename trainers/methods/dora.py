@@ -7,7 +7,7 @@ Source: Liu et al. 2024, arXiv 2402.09353, equation 5.
 from typing import Any
 
 from trainers.method import BETWEEN, Method, Recommendation, ResolveTargets
-from trainers.methods._stock import LANGUAGE_TARGETS, DENOISER_TARGETS
+from trainers.methods._stock import DENOISER_TARGETS, LANGUAGE_TARGETS
 from trainers.methods.lora import METHOD as LORA
 from trainers.methods.lora import LoraSettings
 

@@ -6,7 +6,7 @@ y = (W + W A + B) x + C W + D b + E + b. Source: Chavan et al. 2023, arXiv 2306.
 from typing import Any
 
 from trainers.method import BETWEEN, Method, Recommendation, ResolveTargets
-from trainers.methods._stock import LANGUAGE_TARGETS, DENOISER_TARGETS, RankSettings, peft_config
+from trainers.methods._stock import DENOISER_TARGETS, LANGUAGE_TARGETS, RankSettings, peft_config
 
 
 class GloraSettings(RankSettings):

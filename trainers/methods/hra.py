@@ -6,7 +6,7 @@ y = W H₁ … H_r x, H = I − 2 u uᵀ / ‖u‖². Source: Yuan et al. 2024, 
 from typing import Any
 
 from trainers.method import BETWEEN, Method, Recommendation, ResolveTargets
-from trainers.methods._stock import LANGUAGE_TARGETS, DENOISER_TARGETS, RankSettings, peft_config
+from trainers.methods._stock import DENOISER_TARGETS, LANGUAGE_TARGETS, RankSettings, peft_config
 
 
 class HraSettings(RankSettings):

@@ -6,7 +6,7 @@ y = l ∘ (W x), l = 1 at first. Source: Liu et al. 2022, arXiv 2205.05638.
 from typing import Any
 
 from trainers.method import BETWEEN, Method, Recommendation, ResolveTargets
-from trainers.methods._stock import LANGUAGE_TARGETS, DENOISER_TARGETS, TargetSettings, peft_config
+from trainers.methods._stock import DENOISER_TARGETS, LANGUAGE_TARGETS, TargetSettings, peft_config
 
 
 class Ia3Settings(TargetSettings):

@@ -6,7 +6,7 @@ y = W x + D · Σ over shards of x. Source: Kang and Yin 2024, arXiv 2409.15371.
 from typing import Any
 
 from trainers.method import BETWEEN, Method, Recommendation, ResolveTargets
-from trainers.methods._stock import LANGUAGE_TARGETS, DENOISER_TARGETS, RankSettings, peft_config
+from trainers.methods._stock import DENOISER_TARGETS, LANGUAGE_TARGETS, RankSettings, peft_config
 
 
 class MissSettings(RankSettings):

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from trainers.method import Method, Recommendation, ResolveTargets
 from trainers.methods._own import sidecar_config
-from trainers.methods._stock import LANGUAGE_TARGETS, DENOISER_TARGETS, RankSettings
+from trainers.methods._stock import DENOISER_TARGETS, LANGUAGE_TARGETS, RankSettings
 from trainers.registry import Late
 
 

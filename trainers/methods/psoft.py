@@ -6,7 +6,7 @@ Source: the PSOFT tuner of PEFT 0.21, whose documentation names its paper.
 from typing import Any
 
 from trainers.method import BETWEEN, Method, Recommendation, ResolveTargets
-from trainers.methods._stock import LANGUAGE_TARGETS, DENOISER_TARGETS, RankSettings, peft_config
+from trainers.methods._stock import DENOISER_TARGETS, LANGUAGE_TARGETS, RankSettings, peft_config
 
 
 class PsoftSettings(RankSettings):

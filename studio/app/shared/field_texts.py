@@ -7,6 +7,7 @@ none.
 
 from collections.abc import Mapping
 
+from pipelines.families import known_parts
 from studio.runs.kinds import RunKind
 
 ENGLISH: Mapping[str, str] = {
@@ -131,13 +132,12 @@ CHINESE: Mapping[str, tuple[str, str]] = {
 }
 """Setting -> (label, help) in Traditional Chinese; an empty help is shown in English."""
 
-PARTS: Mapping[str, tuple[str, str]] = {
-    "unet": ("UNet", "UNet"),
-    "text_encoder": ("Text encoder", "文字編碼器"),
-    "text_encoder_2": ("Second text encoder", "第二文字編碼器"),
-    "language_model": ("Language model", "語言模型"),
-}
-"""Part -> (English, Traditional Chinese)."""
+
+def part_titles() -> dict[str, tuple[str, str]]:
+    """Return part -> (English, Traditional Chinese), as the families of bases call their parts."""
+    parts = {**known_parts("picture"), **known_parts("text")}
+    return {name: (part.title, part.title_chinese) for name, part in parts.items()}
+
 
 KINDS: Mapping[str, str] = {
     "pictures": "從圖片學習風格",

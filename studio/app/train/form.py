@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from studio.app.shared.field_texts import CHINESE, ENGLISH, GROUPS, OTHER, PARTS, STAGES
+from studio.app.shared.field_texts import CHINESE, ENGLISH, GROUPS, OTHER, STAGES, part_titles
 from studio.runs.kinds import RunKind
 from studio.settings_schema import Shape, given, label_of, plain, shapes_of, shown
 from trainers.config import PartConfig
@@ -147,7 +147,7 @@ class Form:
         fitting = [method for method in self.catalogue["methods"] if part in method["parts"]]
         choices = [(("Not trained", "不訓練")[self.chinese], _OFF)]
         choices += [(f"{method['title']} ({method['name']})", method["name"]) for method in fitting]
-        title = PARTS.get(part, (label_of(part),) * 2)[self.chinese]
+        title = part_titles().get(part, (label_of(part),) * 2)[self.chinese]
         name = str(plan["method"]) if plan else _OFF
         method = self._method(name)
         if name not in [value for _, value in choices]:
@@ -223,11 +223,10 @@ class Form:
     def _initial_parts(self) -> Mapping[str, Settings]:
         parts = self.initial.get("parts")
         if parts is None:
-            parts = next((s["default"] for s in shapes_of(self.kind.settings) if s["name"] == "parts"), None)
-        if parts is None:
-            parts = {part: {} for part in self.kind.parts[:1]}
-        default = _PART_FIELDS["method"]["default"]
-        return {part: {**plan, "method": plan.get("method", default)} for part, plan in parts.items()}
+            default = next((shape["default"] for name, shape in self._own().items() if name == "base"), "")
+            parts = {part: {} for part in self.kind.default_parts(str(self.initial.get("base", default)))}
+        method = _PART_FIELDS["method"]["default"]
+        return {part: {**plan, "method": plan.get("method", method)} for part, plan in parts.items()}
 
     def _titles(self, part: str, setting: str) -> dict[str, str]:
         """Return what the values of a setting are called, where they have titles."""

@@ -46,6 +46,7 @@ def work(run: Run, journal: Journal, control: Control) -> Path | None:
         journal.say(sentence)
     with telling_seconds(journal.say, "Base"):
         base = load_picture_base(config.base, device=config.device, precision=config.precision)
+    config = config.on(base.parts)
     check_parts(config, base)
     check_unchanged(run, base, {"pictures": _digest(pictures.pictures)}, _FREE_SETTINGS)
     references = _references(config, pictures.pictures) if control.processes.is_main else {}
