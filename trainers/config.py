@@ -236,9 +236,7 @@ def learned_word(part: str, plan: PartConfig) -> str | None:
 @overload
 def parse_config(values: Mapping[str, Any], *, known_parts: Collection[str] = ()) -> RunConfig: ...
 @overload
-def parse_config(
-    values: Mapping[str, Any], model: type[Config], *, known_parts: Collection[str] = ()
-) -> Config: ...
+def parse_config(values: Mapping[str, Any], model: type[Config], *, known_parts: Collection[str] = ()) -> Config: ...
 def parse_config(values: Mapping[str, Any], model: type[Any] = RunConfig, *, known_parts: Collection[str] = ()) -> Any:
     """Build a checked config from plain values.
 

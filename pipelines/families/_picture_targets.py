@@ -56,6 +56,7 @@ CLIP_WORDS = TargetWords(
         "attention": ("q_proj", "k_proj", "v_proj", "out_proj"),
         "feed_forward": ("fc1", "fc2"),
         "norm": ("layer_norm1", "layer_norm2", "final_layer_norm"),
+        "word_embedding": ("token_embedding",),
     },
     hosts={"attention_block": (".self_attn",), "feed_forward_block": (".mlp",)},
     block="CLIPEncoderLayer",

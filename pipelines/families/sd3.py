@@ -48,6 +48,7 @@ _T5_WORDS = TargetWords(
         "attention": ("SelfAttention.q", "SelfAttention.k", "SelfAttention.v", "SelfAttention.o"),
         "feed_forward": ("DenseReluDense.wi", "DenseReluDense.wi_0", "DenseReluDense.wi_1", "DenseReluDense.wo"),
         "norm": ("layer_norm", "final_layer_norm"),
+        "word_embedding": ("embed_tokens",),
     },
     hosts={"attention_block": (".SelfAttention",), "feed_forward_block": (".DenseReluDense",)},
     block="T5Block",
@@ -77,6 +78,8 @@ class StableDiffusion3(LatentModel):
         self.autoencoder = read_autoencoder(AutoencoderKL, folder / "vae", dtype)
         self.settle(folder, _PARTS)
         self._targets[_DENOISER] = _without_last_context(self.transformer, self._targets[_DENOISER])
+        if _T5 in self.text_encoders:  # its encoder looks words up in a table of its own, tied to the model's
+            self._targets[_T5] = without_idle(self.text_encoders[_T5], self._targets[_T5], {"shared"})
         self._pipeline = StableDiffusion3Pipeline(
             vae=self.autoencoder,
             transformer=self.transformer,

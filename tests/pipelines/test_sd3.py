@@ -24,6 +24,8 @@ from trainers.errors import UserError
 from trainers.loop import begin
 from trainers.picture_task import PictureTask
 
+UNFIT = {("bitfit", "text_encoder_3"), ("houlsby", "text_encoder_3")}
+"""Refused with a sentence: T5 has no biases, and its blocks are of no make that takes bottlenecks."""
 ALL_PARTS = ("transformer", "text_encoder", "text_encoder_2", "text_encoder_3")
 
 
@@ -138,7 +140,7 @@ def test_min_snr_is_refused_with_its_reason(sd3: LoadedBase, pictures: Path) -> 
 def test_every_tensor_of_every_part_learns(folder: Path, pictures: Path, method: str) -> None:
     """Also those of the joint attention's side of the text; what acts on nothing carries no adapter."""
     base = load_base(str(folder), device="cpu")
-    parts = {part: {"method": method, "learning_rate": 1e-2} for part in ALL_PARTS}
+    parts = {part: {"method": method, "learning_rate": 1e-2} for part in ALL_PARTS if (method, part) not in UNFIT}
     values = {"data": "d", "name": "n", "parts": parts, "batch_size": 2, "caption_dropout": 0}
     config = parse_config({**values, "steps": 20, "warmup_steps": 1})
     training = begin(config, PictureTask(config, base, latents_of(base, pictures)))
@@ -149,7 +151,7 @@ def test_every_tensor_of_every_part_learns(folder: Path, pictures: Path, method:
         loss = training.task.loss(0, torch.Generator().manual_seed(3))
         loss.backward()
         training.optimiser.step()
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
     assert losses[1] < losses[0]
     still = [tuple(old.shape) for old, new in zip(before, training.parameters, strict=True) if torch.equal(old, new)]
     assert not still, f"{len(still)} of {len(before)} tensors did not move: {still[:5]}"

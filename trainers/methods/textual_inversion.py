@@ -37,7 +37,8 @@ class TextualInversionSettings(MethodSettings):
 
 def _config(settings: TextualInversionSettings, resolve: ResolveTargets) -> Any:
     kept = {"word": settings.word, "vectors": settings.vectors}
-    return sidecar_config("textual_inversion", ["token_embedding"], kept)
+    tables = dict.fromkeys(path.rpartition(".")[2] for path in resolve(["word_embedding"]))
+    return sidecar_config("textual_inversion", list(tables), kept)
 
 
 def _trigger(settings: TextualInversionSettings) -> str:
