@@ -136,7 +136,7 @@ class RunConfig(TrainingConfig):
     not_in_the_card = (*TrainingConfig.not_in_the_card, "judge")
     kind: Literal["pictures"] = Field("pictures", description="What is learned from.")
     parts: dict[str, PartConfig] = Field(
-        default_factory=lambda: {DENOISER: PartConfig(), TEXT_ENCODER: PartConfig()},
+        default_factory=lambda: {str(DENOISER): PartConfig(), str(TEXT_ENCODER): PartConfig()},
         min_length=1,
         description="What is trained, by part; denoiser is the base's own, whatever it is called.",
     )

@@ -58,7 +58,8 @@ def _reason(method: Method, column: str) -> str | None:
         return None if method.mergeable else method.merges_not
     if column == PEFT:
         return _NO_TUNER if method.needs_studio else None
-    return next((None for kind in method.kinds if kind == column), dict(method.lacks).get(column, ""))
+    reasons = {str(kind): reason for kind, reason in method.lacks.items()}
+    return None if column in method.kinds else reasons.get(column, "")
 
 
 def _cell(reason: str | None, notes: Sequence[str]) -> str:
