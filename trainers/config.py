@@ -16,7 +16,7 @@ from trainers.lr_schedulers import lr_schedulers
 from trainers.methods import MethodSettings, find_method
 from trainers.names import check_name, composed
 from trainers.optimizers import optimizers
-from trainers.parts import DENOISER, FULL_SIZED_RATE_SHARES, TEXT_ENCODER, called_in, kind_of
+from trainers.parts import DENOISER, FULL_SIZED_RATE_SHARES, TEXT_ENCODER, PartKind, called_in, kind_of
 from trainers.registry import OneOf
 from trainers.seeds import drawn_seed
 
@@ -64,6 +64,8 @@ class TrainingConfig(_Frozen):
 
     not_in_the_card: ClassVar[tuple[str, ...]] = ("base", "data", "name", "device")
     """Settings that are said elsewhere in an adapter's card, or that are this machine's affair."""
+    part_kinds: ClassVar[tuple[PartKind, ...]] = (DENOISER, TEXT_ENCODER)
+    """The kinds of parts that can be trained."""
 
     base: str = Field(_POCKET, description="Base model: pocket, a folder in diffusers layout, or a hub id.")
     data: str = Field(description="Folder of pictures with captions.")
@@ -127,6 +129,9 @@ class TrainingConfig(_Frozen):
     def problems(self) -> list[str]:
         """Return what is wrong with the settings, a sentence each."""
         parts = _checked_parts(self.parts, self.base)[1]
+        kinds = " and ".join(kind.replace("_", " ") for kind in self.part_kinds)
+        other = [part for part in self.parts if kind_of(part) not in self.part_kinds]
+        parts += [f"the part {part!r} does not fit; this training is for parts of the kind {kinds}" for part in other]
         return [*parts, *_value_problems(self.name, self.steps, self.warmup_steps), *self.own_problems()]
 
 

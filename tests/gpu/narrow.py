@@ -1,6 +1,5 @@
 """Random bases with the published models' blocks and narrow channels, wide enough for every method's own settings."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -18,7 +17,7 @@ def write_narrow(family: str, folder: Path) -> Path:
     with quiet_libraries():
         families()[family].tiny(folder)  # its tokenizers, autoencoder and scheduler serve here too
         torch.manual_seed(0)
-        {"sd1": _sd1, "sdxl": _sdxl, "sd3": _sd3, "causal_lm": _language_model}[family](folder)
+        {"sd1": _sd1, "sdxl": _sdxl, "causal_lm": _language_model}[family](folder)
     return folder
 
 
@@ -56,31 +55,6 @@ def _sdxl(folder: Path) -> None:
         projection_class_embeddings_input_dim=32 + 6 * 8,
     )
     _replace(folder / "unet", unet)
-
-
-def _sd3(folder: Path) -> None:
-    from diffusers import SD3Transformer2DModel
-    from transformers import T5Config, T5EncoderModel
-
-    _text_encoder(folder / "text_encoder", _WIDTH, projection=_WIDTH)
-    _text_encoder(folder / "text_encoder_2", _WIDTH, projection=_WIDTH)
-    small = {"d_model": 2 * _WIDTH, "d_kv": 16, "d_ff": 4 * _WIDTH, "num_layers": 2, "num_heads": 4}
-    words = json.loads((folder / "text_encoder_3" / "config.json").read_text())["vocab_size"]
-    t5 = T5EncoderModel(T5Config(**small, vocab_size=words, dropout_rate=0.0, feed_forward_proj="gated-gelu"))
-    _replace(folder / "text_encoder_3", t5)
-    transformer = SD3Transformer2DModel(
-        sample_size=8,
-        num_layers=2,
-        attention_head_dim=16,
-        num_attention_heads=4,
-        joint_attention_dim=2 * _WIDTH,
-        caption_projection_dim=_WIDTH,
-        pooled_projection_dim=2 * _WIDTH,
-        pos_embed_max_size=16,
-        dual_attention_layers=(0,),
-        qk_norm="rms_norm",
-    )
-    _replace(folder / "transformer", transformer)
 
 
 def _text_encoder(folder: Path, width: int, projection: int | None = None) -> None:
