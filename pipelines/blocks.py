@@ -184,8 +184,9 @@ def check_layout(blocks: Sequence[float] | Mapping[str, float] | None, layout: U
         return
     if layout is None:
         raise UserError(
-            f"{what} count blocks, and no card says how many layers each level of the base has. Give the base with "
-            "--base, or name blocks by the beginnings of their paths, such as down_blocks.1:0.2,default:1."
+            f"{what} count blocks of a UNet, and no card or base says how many layers each level of one has. "
+            "Give the base with --base, or name blocks by the beginnings of their paths, such as "
+            "down_blocks.1:0.2,default:1 or transformer_blocks.1:0.2,default:1."
         )
     if blocks is None or isinstance(blocks, Mapping) or layout.layers == _LAYERS_OF_LIST[len(blocks)]:
         return

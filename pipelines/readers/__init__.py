@@ -26,6 +26,6 @@ def find_reader(name: str) -> Reader:
     return find("Reader", name, readers())
 
 
-def readers_of(format_name: str) -> list[Reader]:
-    """Return the programs that read files of a format."""
-    return [reader for reader in readers().values() if format_name in reader.formats]
+def readers_of(format_name: str, family: str) -> list[Reader]:
+    """Return the programs that are known to read files of a format for bases of a family."""
+    return [reader for reader in readers().values() if format_name in reader.formats and family in reader.families]

@@ -63,6 +63,8 @@ class Reader:
     """Ends of keys that it looks for behind a name."""
     take: Callable[[Leaves, Place, nn.Module], Taken | None]
     """(a module's tensors, where, the module) -> what it does with them; None where it does nothing."""
+    families: frozenset[str] = frozenset({"sd1", "sdxl"})
+    """The families of bases that its rule was read for; nothing is said of its files for others."""
     magnitude: str = ADAPTED
     """How it takes a magnitude per output."""
     refuse: Callable[[Mapping[Place, Leaves], Sequence[str]], str] = lambda groups, unread: ""

@@ -16,11 +16,17 @@ from trainers.wording import count_of
 _OWN = {"lora_B.weight": "lora_up.weight", "lora_A.weight": "lora_down.weight"}
 _MAGNITUDES = ("lora_magnitude_vector", "lora_magnitude_vector.weight")
 _ENDS = frozenset({*rules.LORA_ENDS, *_OWN, *_MAGNITUDES, "dora_scale"})
+_T5 = "text_encoder_3"
+"""Stable Diffusion 3's third; the loader has no place for it, and passes over its keys."""
 _TEXT = ("text_encoder", "text_encoder_2")
 
 
 def _spellings(place: Place, names: ModuleNames) -> Iterator[str]:
+    if place.part == _T5:
+        return
     yield diffusers_name(place)
+    if place.part == "transformer":
+        return
     if place.part in _TEXT:
         roots = ("lora_te2",) if place.part == "text_encoder_2" else ("lora_te", "lora_te1")
         yield from (f"{root}_{text_path(place.path).replace('.', '_')}" for root in roots)
@@ -31,7 +37,7 @@ def _spellings(place: Place, names: ModuleNames) -> Iterator[str]:
 
 
 def _refuse(groups: Mapping[Place, Leaves], unread: Sequence[str]) -> str:
-    other = [key for key in unread if not key.endswith(".dora_scale")]
+    other = [key for key in unread if not key.endswith(".dora_scale") and not key.startswith(f"{_T5}.")]
     if other:
         return f"it stops at {count_of(len(other), 'key')} of other kinds than LoRA, such as {other[0]}"
     for part in _TEXT:
@@ -65,5 +71,6 @@ READER = Reader(
     spellings=_spellings,
     ends=_ENDS,
     take=_take,
+    families=frozenset({"sd1", "sd3", "sdxl"}),
     refuse=_refuse,
 )

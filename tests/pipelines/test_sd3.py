@@ -216,7 +216,14 @@ def test_it_trains_blends_draws_and_goes_to_diffusers(
     assert out.stat().st_size > 1000
 
     file = tmp_path / "pytorch_lora_weights.safetensors"
+    capsys.readouterr()
     assert main(["export", "style", "--format", "diffusers", "--out", str(file), "--base", str(folder)]) == 0
+    said = capsys.readouterr().out
+    assert "diffusers passes over" in said  # its loader has no place for T5
+    assert "text_encoder_3" in said
+    assert "ComfyUI" not in said  # whose rule was read for other families
+    assert main(["export", "style", "--for", "comfyui", "--out", str(tmp_path / "c"), "--base", str(folder)]) == 2
+    assert "How ComfyUI reads adapters of the family 'sd3' is not known here" in capsys.readouterr().err
     assert {key.partition(".")[0] for key in load_file(file)} == set(ALL_PARTS)
     assert main(["import", str(file), "--name", "back", *where]) == 0
     back = library.read("back")
