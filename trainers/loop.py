@@ -140,7 +140,10 @@ def train(training: Training) -> Generator[Step, None, None]:
     """
     spared = training.config.parts if training.config.gradient_checkpointing else ()
     with gradient_checkpointing([training.role.parts[part] for part in spared]):
-        yield from _steps(training)
+        try:
+            yield from _steps(training)
+        finally:
+            _set_mode(training, learning=False)  # after an error too: others may share the base
 
 
 def _steps(training: Training) -> Generator[Step, None, None]:

@@ -19,7 +19,8 @@ from pipelines.formats._part_layers import layers_of_part
 from pipelines.formats._parts import lora_part
 from pipelines.formats._source import Source
 from trainers.adapter import KEY_PREFIX, AdapterPart
-from trainers.adapter_gate import CONFIG_NAME, TENSORS_NAME, part_problems
+from trainers.adapter_gate import part_problems
+from trainers.card import CONFIG_NAME, TENSORS_NAME
 from trainers.errors import UserError, raise_problems
 from trainers.storage import new_folder, write_json
 from trainers.tensor_files import write_tensors

@@ -7,7 +7,7 @@ import gradio as gr
 
 from studio.app.shared import prompt_words
 from studio.app.shared.desk import Desk
-from studio.app.shared.tab import Tab
+from studio.app.shared.tab_record import Tab
 from studio.app.shared.words import Words
 from studio.app.tabs import tabs
 from studio.engine.client import Engine

@@ -7,7 +7,7 @@ import pkgutil
 from collections.abc import Mapping
 
 import studio.app
-from studio.app.shared.tab import Tab
+from studio.app.shared.tab_record import Tab
 
 
 @functools.cache

@@ -260,8 +260,10 @@ def test_any_other_error_of_a_step_is_not_taken_for_that(start: Start, monkeypat
         raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
     monkeypatch.setattr("trainers.loop.repeatable", failing)
+    training = start(steps=1)
     with pytest.raises(RuntimeError, match="illegal"):
-        next(train(start(steps=1)))
+        next(train(training))
+    assert not any(module.training for module in training.role.parts["unet"].modules()), "others share the base"
 
 
 def test_a_part_or_layer_that_the_base_lacks_is_refused(start: Start, base: LoadedBase) -> None:

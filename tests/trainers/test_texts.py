@@ -106,7 +106,7 @@ def test_other_kinds_of_files(tmp_path: Path) -> None:
         (tmp_path / name).write_text(content)
         with pytest.raises(UserError, match=said):
             read_texts(tmp_path / name)
-    (tmp_path / "c.txt").write_bytes(b"fine\nb\xffd")
+    (tmp_path / "c.txt").write_bytes(b"fine\nb\xff\x81d")
     with pytest.raises(UserError, match=r"c.txt line 2 is not UTF-8"):
         read_texts(tmp_path / "c.txt")
 

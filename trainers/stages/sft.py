@@ -1,19 +1,22 @@
 """Supervised fine-tuning: say what the examples say."""
 
-from collections.abc import Mapping, Sequence
+from __future__ import annotations
 
-import torch
-from torch import Tensor
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from trainers.data.chat import ChatEncoder, Encoded, Encodings, encode_rows
-from trainers.data.order import data_order
 from trainers.data.texts import TextRow
-from trainers.data.token_batches import TokenBatch, pack_rows, packs, pad_right
-from trainers.objectives.next_token import next_token, token_losses
 from trainers.roles import LanguageModel
-from trainers.stages._stage import Stage, StageSettings, WritingTask
+from trainers.stages._stage import Stage, StageSettings, WritingTask, without_gradients
 from trainers.text_config import TextConfig
 from trainers.wording import count_of
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from trainers.data.token_batches import TokenBatch
 
 _PROMPT_CHARACTERS = 40
 _EVALUATION_ROWS = 8
@@ -25,6 +28,8 @@ class SupervisedTask(WritingTask):
     def __init__(
         self, config: TextConfig, settings: StageSettings, role: LanguageModel, rows: Sequence[TextRow]
     ) -> None:
+        from trainers.data.token_batches import packs
+
         self.config = config
         self.role = role
         self._encoder = ChatEncoder(role.tokenizer, assistant_only=config.assistant_only)
@@ -46,6 +51,8 @@ class SupervisedTask(WritingTask):
         return float(sum(one.trained_count for unit in self._chosen(batch_number) for one in unit))
 
     def loss(self, batch_number: int, generator: torch.Generator) -> Tensor:
+        from trainers.objectives.next_token import next_token
+
         batch = self._batch(self._chosen(batch_number))
         return next_token(self._logits(batch), batch.labels)
 
@@ -92,8 +99,11 @@ class SupervisedTask(WritingTask):
     def about_held_out(self, rows: Sequence[TextRow]) -> Sequence[str]:
         return self._encode(rows, cut_long=True).notes(self._max_length)
 
-    @torch.no_grad()
+    @without_gradients
     def validation_loss(self, rows: Sequence[TextRow]) -> float:
+        from trainers.data.token_batches import pad_right
+        from trainers.objectives.next_token import token_losses
+
         encoded = self._encode(rows, cut_long=True).rows
         total, count = 0.0, 0
         for start in range(0, len(encoded), _EVALUATION_ROWS):
@@ -112,11 +122,15 @@ class SupervisedTask(WritingTask):
         )
 
     def _chosen(self, batch_number: int) -> list[list[Encoded]]:
+        from trainers.data.order import data_order
+
         size = self.config.batch_size
         order = data_order(len(self._units), batch_number * size, size, self.config.seed)
         return [[self.examples[number] for number in self._units[unit]] for unit in order]
 
     def _batch(self, units: Sequence[Sequence[Encoded]]) -> TokenBatch:
+        from trainers.data.token_batches import pack_rows, pad_right
+
         padding = self.role.tokenizer.pad_token_id
         if self.config.packing:
             return pack_rows(units, padding, self.role.dtype).to(self.role.device)

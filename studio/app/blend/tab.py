@@ -28,7 +28,7 @@ from studio.app.shared.first_opening import first_opening
 from studio.app.shared.memory import browser_memory
 from studio.app.shared.newest import Newest
 from studio.app.shared.progress_line import problem_line
-from studio.app.shared.tab import Tab
+from studio.app.shared.tab_record import Tab
 from studio.app.shared.weight_rows import WeightRows, pairs
 from trainers.errors import UserError
 

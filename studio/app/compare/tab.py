@@ -17,7 +17,7 @@ from studio.app.shared.first_opening import first_opening
 from studio.app.shared.kept_form import keep_form
 from studio.app.shared.progress_line import loading_line, problem_line, progress_line
 from studio.app.shared.prompt_words import prompt_notes_said
-from studio.app.shared.tab import Tab
+from studio.app.shared.tab_record import Tab
 from studio.app.shared.tickets import Tickets
 from studio.app.shared.words import reader_language
 from studio.operations.stored_comparisons import drawn_comparisons, find_comparison, span

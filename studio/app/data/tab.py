@@ -14,7 +14,7 @@ from studio.app.data.words import TEXTS
 from studio.app.shared.desk import Desk, told
 from studio.app.shared.first_opening import first_opening
 from studio.app.shared.progress_line import problem_line, progress_line
-from studio.app.shared.tab import Tab
+from studio.app.shared.tab_record import Tab
 from studio.library.caption_edits import Change, History
 from studio.library.datasets import check_writable
 from trainers.data.captions import write_captions

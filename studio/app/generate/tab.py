@@ -17,7 +17,7 @@ from studio.app.shared.desk import Desk, told
 from studio.app.shared.kept_form import keep_form
 from studio.app.shared.progress_line import loading_line, problem_line, progress_line
 from studio.app.shared.prompt_words import prompt_notes_said
-from studio.app.shared.tab import Tab
+from studio.app.shared.tab_record import Tab
 from studio.app.shared.tickets import Tickets
 from trainers.errors import UserError
 

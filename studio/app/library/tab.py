@@ -13,7 +13,7 @@ from studio.app.library.words import TEXTS
 from studio.app.shared.desk import Desk
 from studio.app.shared.first_opening import first_opening
 from studio.app.shared.memory import browser_memory
-from studio.app.shared.tab import Tab
+from studio.app.shared.tab_record import Tab
 from studio.app.shared.words import reader_language
 from trainers.errors import UserError
 

@@ -15,7 +15,7 @@ from studio.app.shared.desk import Desk, told
 from studio.app.shared.escaping import plain_markdown
 from studio.app.shared.field_texts import kind_title
 from studio.app.shared.first_opening import first_opening
-from studio.app.shared.tab import Tab
+from studio.app.shared.tab_record import Tab
 from studio.app.shared.tables import filled, text_table
 from studio.app.shared.words import reader_language
 from studio.runs.kinds import run_kinds

@@ -13,7 +13,7 @@ from studio.app.settings.disk_use import CLEARABLE, Clearing, clear, disk_use, f
 from studio.app.settings.words import TEXTS
 from studio.app.shared.app_settings import PRECISIONS, SETTINGS_NAME, read_settings, write_settings
 from studio.app.shared.desk import Desk, told
-from studio.app.shared.tab import Tab
+from studio.app.shared.tab_record import Tab
 from studio.devices import devices
 from trainers.errors import UserError
 

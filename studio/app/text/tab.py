@@ -10,7 +10,7 @@ from studio.app.blend.tools import Bench, build_map, build_save, device_and_prec
 from studio.app.shared.desk import Desk, told
 from studio.app.shared.kept_form import keep_form
 from studio.app.shared.progress_line import problem_line
-from studio.app.shared.tab import Tab
+from studio.app.shared.tab_record import Tab
 from studio.app.text.chat import Chat
 from studio.app.text.data import TextData
 from studio.app.text.form import TextForm

@@ -11,7 +11,7 @@ from studio.app.shared.field_texts import kind_title
 from studio.app.shared.memory import browser_memory
 from studio.app.shared.progress_line import progress_line
 from studio.app.shared.run_report import forecast_html, problems_html
-from studio.app.shared.tab import Tab
+from studio.app.shared.tab_record import Tab
 from studio.app.train.form import Form, with_method, with_variant
 from studio.app.train.run_api import place_endpoints, queue_run
 from studio.operations.catalogue import cached_catalogue

@@ -1,10 +1,13 @@
 """``studio show``: everything about one adapter."""
 
 import argparse
+import math
 
 from studio.cli.command import Command, add_library, library_of
 from studio.library.library import adapter_size_bytes
 from studio.runs.step_cost import size
+from trainers.card import TENSORS_NAME, part_folder, read_card
+from trainers.tensor_shapes import read_shapes
 from trainers.wording import count_of
 
 
@@ -15,8 +18,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     folder = library_of(options).find(options.name)
-    adapter = library_of(options).read(options.name)
-    card = adapter.card
+    card = read_card(folder)
     facts = {
         "folder": str(folder),
         "size": size(adapter_size_bytes(folder)),
@@ -25,10 +27,10 @@ def _run(options: argparse.Namespace) -> None:
         "triggers": ", ".join(card.triggers) or "none",
     }
     for part, plan in card.parts.items():
-        tensors = adapter.parts[part].tensors
-        count = sum(tensor.numel() for tensor in tensors.values())
+        shapes = read_shapes(part_folder(folder, part) / TENSORS_NAME, "adapter file")
+        values = sum(math.prod(shape) for shape in shapes.values())
         settings = ", ".join(f"{key} {_plain(value)}" for key, value in plan.settings.items() if value is not None)
-        facts[part] = f"{plan.method}, {count_of(len(tensors), 'tensor')}, {count_of(count, 'value')}; {settings}"
+        facts[part] = f"{plan.method}, {count_of(len(shapes), 'tensor')}, {count_of(values, 'value')}; {settings}"
     for key in ("pictures", "rows"):
         if isinstance(count := card.data.get(key), int):
             facts["data"] = count_of(count, key.removesuffix("s"))
@@ -49,4 +51,4 @@ def _plain(value: object) -> str:
     return "+".join(str(item) for item in value) if isinstance(value, list | tuple) else str(value)
 
 
-COMMAND = Command("show", "Show everything about one adapter.", _add_arguments, _run)
+COMMAND = Command("show", "Show everything about one adapter.", _add_arguments, _run, loads=False)

@@ -52,9 +52,9 @@ def _run(options: argparse.Namespace) -> None:
     from pipelines.bases import load_text_base  # torch and the model libraries
     from studio.operations.text_label import RUBRIC, judge_by_model, judge_by_reward, label_pairs, write_pairs
     from studio.operations.text_session import open_text_session
+    from trainers.data.prompts import prompts_of
     from trainers.data.texts import read_texts
     from trainers.rewards import build_rewards, parse_rewards
-    from trainers.stages.grpo import prompts_of
 
     library = library_of(options)
     chosen = [

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, Request, expect
 
-from examples.app_checking.browsing import chromium
-from examples.app_checking.running_app import RunningApp, free_port
+from tests.app_checking.browsing import chromium
+from tests.app_checking.running_app import RunningApp, free_port
 
 __all__ = ["RunningApp", "free_port"]
 

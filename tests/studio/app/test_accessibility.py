@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page
 
-from examples.app_checking.accessibility import look_at_tabs
 from studio.app.tabs import tabs
 from studio.library.datasets import copy_dataset, example_datasets
+from tests.app_checking.accessibility import look_at_tabs
 from tests.studio.app.conftest import RunningApp
 from tests.studio.app.drawing_library import write_drawing_library
 

@@ -1,4 +1,4 @@
-"""How soon the app can be used, a small version of ``examples/app_start.py``."""
+"""How soon the app can be used, a small version of ``benchmarks/app_start.py``."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from studio.app.tabs import tabs
 
-_SCRIPT = Path(__file__).resolve().parents[3] / "examples" / "app_start.py"
+_SCRIPT = Path(__file__).resolve().parents[3] / "benchmarks" / "app_start.py"
 
 
 def test_the_start_is_measured_and_a_tab_opens_with_few_events(tmp_path: Path) -> None:

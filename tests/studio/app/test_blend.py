@@ -13,7 +13,6 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 from playwright.sync_api import Page, expect
 
-from examples.app_checking.browsing import settle
 from pipelines.bases import POCKET, load_base
 from pipelines.judge import Judge
 from pipelines.recipe import parse_recipe, write_recipe
@@ -21,6 +20,7 @@ from studio.app.blend.details import details_of, settings_of
 from studio.app.blend.form import MOST_ROWS, block_names, blocks_of, command_line, form_of, recipe_of, recipe_text
 from studio.app.shared.newest import Newest
 from studio.engine.jobs.blends import JOB as BLENDS
+from tests.app_checking.browsing import settle
 from tests.studio.app.conftest import RunningApp, free_port
 from tests.support import random_adapter
 from trainers.adapter import Adapter, read_adapter, write_adapter

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from examples.app_checking.browsing import open_tab, settle
 from pipelines.bases import load_base
 from studio.library.datasets import copy_dataset, example_datasets
 from studio.library.library import Library
 from studio.operations.import_export import export_adapter
 from studio.runs.run import find_run
+from tests.app_checking.browsing import open_tab, settle
 from tests.studio.app.conftest import RunningApp, free_port
 from tests.support import draw_pictures, random_adapter, write_tiny_captioner
 from trainers.adapter import write_adapter

@@ -17,9 +17,9 @@ from typing import Any
 from PIL import Image
 from playwright.sync_api import Page, Request, expect
 
-from examples.app_checking.browsing import settle
 from studio.app.server.server import Address, open_socket
 from studio.app.shared.look import theme
+from tests.app_checking.browsing import settle
 from tests.studio.app.conftest import RunningApp, free_port
 from trainers.card import CARD_NAME
 
@@ -155,7 +155,7 @@ def test_a_room_dropped_into_the_app_is_a_tab(tmp_path: Path, page: Page) -> Non
     (tmp_path / "weather" / "__init__.py").write_text("")
     (tmp_path / "weather" / "tab.py").write_text(
         "import gradio as gr\n"
-        "from studio.app.shared.tab import Tab\n"
+        "from studio.app.shared.tab_record import Tab\n"
         "def build(desk):\n    gr.Textbox(label=desk.words('weather.sky'))\n"
         "TAB = Tab('weather', 999, build, {'weather.title': ('Weather', '天氣'), 'weather.sky': ('Sky', '天空')})\n"
     )

@@ -1,10 +1,10 @@
-"""The app under load, a small version of what ``examples/app_checks.py`` counts."""
+"""The app under load, a small version of what ``benchmarks/app_checks.py`` counts."""
 
 from collections.abc import Iterator
 
 import pytest
 
-from examples.app_checking import load
+from tests.app_checking import load
 from tests.studio.app.conftest import RunningApp
 
 CLIENTS, CANCELS = 5, 10

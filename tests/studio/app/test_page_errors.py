@@ -27,7 +27,8 @@ _FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 def _errors() -> Iterator[tuple[str, str]]:
     """Return the texts of the library's errors, with where they are raised."""
     files = [*(_ROOT / "trainers").rglob("*.py"), *(_ROOT / "pipelines").rglob("*.py")]
-    files += [_ROOT / "studio" / name for name in ("library.py", "runs.py", "text_worker.py", "training_work.py")]
+    files += [*(_ROOT / "studio" / "library").rglob("*.py"), *(_ROOT / "studio" / "runs").rglob("*.py")]
+    files = [path for path in files if path.name not in ("launch.py", "team.py")]  # launchers work on a command line
     for file in files:
         for call in ast.walk(ast.parse(file.read_text())):
             if isinstance(call, ast.Call) and getattr(call.func, "id", "") in ("UserError", "raise_problems"):

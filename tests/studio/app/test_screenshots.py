@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-SCRIPT = Path(__file__).parents[3] / "examples" / "app_screenshots.py"
+SCRIPT = Path(__file__).parents[3] / "tools" / "app_screenshots.py"
 
 
 def test_a_tab_is_pictured_in_both_themes_and_narrow(tmp_path: Path) -> None:

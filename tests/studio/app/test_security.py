@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from examples.app_checking import callers, files
-from examples.app_checking.foreign_page import another_site
-from examples.app_checking.scripts import LONG, VARIANTS, plant_scripts, use_every_tab
-from examples.app_checking.wire import ask
+from tests.app_checking import callers, files
+from tests.app_checking.foreign_page import another_site
+from tests.app_checking.scripts import LONG, VARIANTS, plant_scripts, use_every_tab
+from tests.app_checking.wire import ask
 from tests.studio.app.conftest import RunningApp
 
 LIMIT_BYTES = 1 << 20

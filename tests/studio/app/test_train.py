@@ -8,10 +8,10 @@ import pytest
 from gradio_client import Client
 from playwright.sync_api import Locator, Page, expect
 
-from examples.app_checking.browsing import settle
 from studio.runs.queue import RunQueue, kill_run
 from studio.runs.run import Run, create_run
 from studio.runs.watch import find_row, run_rows
+from tests.app_checking.browsing import settle
 from tests.studio.app.conftest import RunningApp, free_port
 from trainers.config import parse_config
 

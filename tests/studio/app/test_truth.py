@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Page
 
-from examples.app_checking.truth import situations
+from tests.app_checking.truth import situations
 from tests.studio.app.conftest import RunningApp
 
 

@@ -42,15 +42,15 @@ def test_only_adapters_of_the_library_fit(rows: WeightRows) -> None:
 _APP = """
 import gradio as gr
 from pathlib import Path
-from studio.app.shared.tab import Tab
+from studio.app.shared.tab_record import Tab
 from studio.app.shared.weight_rows import WeightRows
 
 def build(desk):
     rows = WeightRows(desk.library, names_in=lambda _: ["north", '<b id="bold">'])
     told, chosen = gr.JSON(elem_id="told"), gr.Number(0, label="Chosen")
     number = gr.State(0)
-    rows.box.input(lambda value: value, rows.box, told)
-    rows.box.select(lambda number: (number + 1,) * 2, number, [number, chosen])
+    rows.box.input(lambda value: value, rows.box, told, trigger_mode="always_last")
+    rows.box.select(lambda number: (number + 1,) * 2, number, [number, chosen], trigger_mode="multiple")
     gr.Button("Fill").click(lambda: rows.laid_out([("north", -7.25), ('<b id="bold">', 0.5)]), None, rows.box)
 
 TAB = Tab("rows", 0, build, {"rows.title": ("Rows", "列")})
@@ -61,10 +61,12 @@ TAB = Tab("rows", 0, build, {"rows.title": ("Rows", "列")})
 def app_of_rows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
     """An app with a tab of rows before all others."""
     folder = tmp_path_factory.mktemp("rows")
-    (folder / "tabs").mkdir()
-    (folder / "tabs" / "rows.py").write_text(_APP)
+    room = folder / "rooms" / "rows"
+    room.mkdir(parents=True)
+    (room / "__init__.py").write_text("")
+    (room / "tab.py").write_text(_APP)
     (folder / "sitecustomize.py").write_text(
-        f"import studio.app.tabs; studio.app.tabs.__path__.append({str(folder / 'tabs')!r})"
+        f"import studio.app; studio.app.__path__.append({str(folder / 'rooms')!r})"
     )
     path = {"PYTHONPATH": f"{folder}:{Path(__file__).resolve().parents[3]}"}
     app = RunningApp(folder / "library", free_port(), path).start()
@@ -93,6 +95,7 @@ def test_slider_number_and_names_follow_each_other(rows_page: Callable[..., Page
     number.fill("12")
     expect(slider).to_have_value("2")
     name.fill("north")
+    name.blur()  # the names may not be there yet, by which a written one is known at once
     _value(page, [["north", 12]])
     expect(page.get_by_label("Chosen")).to_have_value("1")  # the weights told nothing of this
 

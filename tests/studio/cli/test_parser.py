@@ -105,7 +105,7 @@ def test_a_command_that_loads_says_so_at_once_and_not_on_standard_output(tmp_pat
 
 def test_what_says_something_within_a_second_is_known() -> None:
     quick = {parser.prog.removeprefix("studio ") for parser in COMMANDS if not parser.get_default("loads")}
-    assert quick == {"app", "list", "remove", "train", "text train", "work"}
+    assert quick == {"app", "list", "methods", "remove", "show", "train", "text train", "work"}
 
 
 def test_help_is_help(capsys: CAPTURE) -> None:

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from studio.runs.run.kinds.images import work as worker
 
 from pipelines.bases import load_base
 from studio.library.library import Library
 from studio.report import Quiet
+from studio.runs.kinds.images import work as worker
 from studio.runs.run import Run, create_run, execute
 from tests.forks import forked, hook
 from tests.support import bits
