@@ -3,9 +3,11 @@
 Prediction type, noise schedule and latent scale are read from the base's own files.
 """
 
+import contextlib
 import json
+import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,6 +16,7 @@ from torch import Tensor, nn
 
 from pipelines.families._leaves import leaf_targets
 from pipelines.families._picture_targets import TARGETS, host_targets
+from pipelines.samplers import build_sampler
 from pipelines.weight_files import variant_of
 from trainers.errors import UserError
 from trainers.wording import nearest_multiples
@@ -83,6 +86,20 @@ class StableDiffusion(ABC):
     def snr(self, timesteps: Tensor) -> Tensor:
         signal = self.noise_schedule.alphas_cumprod.to(timesteps.device)[timesteps].double()
         return signal / (1 - signal)
+
+    def scheduler_of(self, sampler: str) -> Any:
+        return build_sampler(sampler, self.sampler, self.prediction)
+
+    @contextlib.contextmanager
+    def _drawing_with(self, sampler: str) -> Iterator[None]:
+        """Let the pipeline draw with a sampler for a while."""
+        self._pipeline.scheduler = self.scheduler_of(sampler)
+        try:
+            with warnings.catch_warnings():  # diffusers' samplers ask numpy for what numpy 2 calls differently
+                warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
+                yield
+        finally:
+            self._pipeline.scheduler = self.sampler
 
     def noise_shape(self, width_px: int, height_px: int) -> tuple[int, int, int]:
         step = self._pipeline.vae_scale_factor * 2 ** (len(self.unet.config.block_out_channels) - 1)
