@@ -100,6 +100,7 @@ CHINESE: Mapping[str, tuple[str, str]] = {
     "iterations": ("重複次數", "用同一批回答訓練幾步。"),
     "scaled": ("縮放優勢值", "如論文所述，把優勢值除以組內標準差。"),
     "model": ("描述模型", "BLIP 模型的資料夾或 hub 上的名稱，權重須為 .safetensors。"),
+    "captioner": ("模型種類", "如何讀取模型；auto 由檔案判斷。"),
     "beginning": ("開頭", "模型的句子以這些字開始，例如 a drawing of。"),
     "prefix": ("前綴", "原樣放在每個描述前面，例如觸發詞。"),
     "suffix": ("後綴", "原樣放在每個描述後面。"),
