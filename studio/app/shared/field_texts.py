@@ -90,7 +90,7 @@ CHINESE: Mapping[str, tuple[str, str]] = {
     "head_learning_rate": ("輸出頭的學習率", "輸出頭的步長；方法另有自己的。"),
     "rewards": (
         "獎勵",
-        "每行一個：polite_ending、short_answer=字數、facts、voice=資料夾、adapter=名稱；可在冒號後加權重。",
+        "每行一個；可在冒號後加權重。",
     ),
     "group_size": ("分組大小", ""),
     "text.group_size": ("每組回答數", "每個提示產生幾個互相比較的回答。"),
