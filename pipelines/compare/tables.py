@@ -17,7 +17,8 @@ def grid_csv(scored: Sequence[ScoredCell], judge: Judge) -> str:
     measured = [column for column in columns_of(scored) if column.metric.measure is not None]
     axes = [axis for axis in LOOK_AXES if axis != "blend" and any(axis in item.cell.axes for item in scored)]
     writer = csv.writer(buffer, lineterminator="\n")
-    heads = ["page", "row", "column", "look", *axes, "base", "prompt", "seed", "steps", "guidance", "adapters", "blend"]
+    heads = ["page", "row", "column", "look", *axes, "base", "prompt", "seed", "steps", "guidance", "sampler"]
+    heads += ["adapters", "blend"]
     writer.writerow([*heads, "subject", *(column.key for column in measured), "judge"])
     for item in scored:
         request, cell = item.cell.request, item.cell
@@ -28,7 +29,7 @@ def grid_csv(scored: Sequence[ScoredCell], judge: Judge) -> str:
             settings = "".join(f" {key}={value}" for key, value in request.recipe.settings.items())
             blend = request.recipe.blend + settings
         places = [cell.page, cell.row, cell.column, cell.look, *(cell.axes.get(axis, "") for axis in axes)]
-        asked = [cell.base, request.prompt, request.seed, request.steps, f"{request.guidance:g}"]
+        asked = [cell.base, request.prompt, request.seed, request.steps, f"{request.guidance:g}", request.sampler]
         adapters = " ".join(f"{name}:{weight:g}" for name, weight in weights.items())
         written = [_shown(item.scores[column.key]) for column in measured]
         writer.writerow([*places, *asked, adapters, blend, cell.subject, *written, judge_name(judge)])

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from pipelines.samplers import AUTO
 from trainers.parts import PartKind, kind_of
 from trainers.roles import Conditioning, Denoiser, LanguageModel, Learnable
 
@@ -53,8 +54,17 @@ class PictureBase(LoadedBase, Denoiser, Protocol):
         steps: int,
         guidance: float,
         on_step: Callable[[int], None],
+        sampler: str = AUTO,
     ) -> list[Image.Image]:
         """Turn noise [b, c, h, w] into pictures; `on_step` is told the steps done and may raise to stop."""
+        ...
+
+    def scheduler_of(self, sampler: str) -> Any:
+        """Return the scheduler of diffusers that stands for a sampler's name; ``auto`` is the base's own.
+
+        Raises:
+            UserError: there is no such sampler, or it does not suit the base.
+        """
         ...
 
     def noise_shape(self, width_px: int, height_px: int) -> tuple[int, int, int]:

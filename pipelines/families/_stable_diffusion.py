@@ -5,14 +5,17 @@ Prediction type, noise schedule and latent scale are read from the base's own fi
 
 from __future__ import annotations
 
+import contextlib
 import json
+import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from pipelines.families._family import Part
 from pipelines.families._noise import Diffusion, NoiseProcess
+from pipelines.samplers import build_sampler
 from pipelines.weight_files import variant_of
 from trainers.errors import UserError
 from trainers.wording import nearest_multiples
@@ -101,6 +104,20 @@ class LatentModel(ABC):
         shift = getattr(self.autoencoder.config, "shift_factor", None) or 0.0
         scale = self.autoencoder.config.scaling_factor
         return (posterior.mean - shift) * scale, posterior.std * scale
+
+    def scheduler_of(self, sampler: str) -> Any:
+        return build_sampler(sampler, self.sampler, self.prediction)
+
+    @contextlib.contextmanager
+    def _drawing_with(self, sampler: str) -> Iterator[None]:
+        """Let the pipeline draw with a sampler for a while."""
+        self._pipeline.scheduler = self.scheduler_of(sampler)
+        try:
+            with warnings.catch_warnings():  # diffusers' samplers ask numpy for what numpy 2 calls differently
+                warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
+                yield
+        finally:
+            self._pipeline.scheduler = self.sampler
 
     def noise_shape(self, width_px: int, height_px: int) -> tuple[int, int, int]:
         step = self._pipeline.vae_scale_factor * self.size_step

@@ -21,6 +21,7 @@ from pipelines.families._stable_diffusion import (
 )
 from pipelines.families._words import tokenise, unseen_text
 from pipelines.fingerprint import fingerprint_of_folder
+from pipelines.samplers import AUTO
 from trainers.errors import UserError
 from trainers.roles import Conditioning
 
@@ -102,21 +103,23 @@ class StableDiffusion1(StableDiffusion):
         steps: int,
         guidance: float,
         on_step: Callable[[int], None],
+        sampler: str = AUTO,
     ) -> list[Image.Image]:
         def told(_: object, step: int, __: object, values: dict[str, Tensor]) -> dict[str, Tensor]:
             on_step(step + 1)
             return values
 
-        return list(
-            self._pipeline(
-                prompt_embeds=conditioning["encoder_hidden_states"],
-                negative_prompt_embeds=unconditional["encoder_hidden_states"],
-                latents=noise.to(self.device, self.dtype),
-                num_inference_steps=steps,
-                guidance_scale=guidance,
-                callback_on_step_end=told,
-            ).images
-        )
+        with self._drawing_with(sampler):
+            return list(
+                self._pipeline(
+                    prompt_embeds=conditioning["encoder_hidden_states"],
+                    negative_prompt_embeds=unconditional["encoder_hidden_states"],
+                    latents=noise.to(self.device, self.dtype),
+                    num_inference_steps=steps,
+                    guidance_scale=guidance,
+                    callback_on_step_end=told,
+                ).images
+            )
 
 
 def _load(name: str, folder: Path, device: torch.device, dtype: torch.dtype) -> LoadedBase:

@@ -18,6 +18,7 @@ from pipelines.families._picture_targets import CLIP_WORDS, TargetWords, without
 from pipelines.families._stable_diffusion import LatentModel, names_pipeline, read_autoencoder, read_part
 from pipelines.families._words import tokenise, unseen_text
 from pipelines.fingerprint import fingerprint_of_folder
+from pipelines.samplers import AUTO
 from trainers.errors import UserError
 from trainers.roles import Conditioning
 
@@ -167,26 +168,28 @@ class StableDiffusion3(LatentModel):
         steps: int,
         guidance: float,
         on_step: Callable[[int], None],
+        sampler: str = AUTO,
     ) -> list[Image.Image]:
         def told(_: object, step: int, __: object, values: dict[str, Tensor]) -> dict[str, Tensor]:
             on_step(step + 1)
             return values
 
         factor = self._pipeline.vae_scale_factor
-        return list(
-            self._pipeline(
-                prompt_embeds=conditioning["encoder_hidden_states"],
-                pooled_prompt_embeds=conditioning["pooled_projections"],
-                negative_prompt_embeds=unconditional["encoder_hidden_states"],
-                negative_pooled_prompt_embeds=unconditional["pooled_projections"],
-                latents=noise.to(self.device, self.dtype),
-                height=noise.shape[-2] * factor,
-                width=noise.shape[-1] * factor,
-                num_inference_steps=steps,
-                guidance_scale=guidance,
-                callback_on_step_end=told,
-            ).images
-        )
+        with self._drawing_with(sampler):
+            return list(
+                self._pipeline(
+                    prompt_embeds=conditioning["encoder_hidden_states"],
+                    pooled_prompt_embeds=conditioning["pooled_projections"],
+                    negative_prompt_embeds=unconditional["encoder_hidden_states"],
+                    negative_pooled_prompt_embeds=unconditional["pooled_projections"],
+                    latents=noise.to(self.device, self.dtype),
+                    height=noise.shape[-2] * factor,
+                    width=noise.shape[-1] * factor,
+                    num_inference_steps=steps,
+                    guidance_scale=guidance,
+                    callback_on_step_end=told,
+                ).images
+            )
 
 
 def _tokenizer_of(part: str) -> str:

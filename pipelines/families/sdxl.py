@@ -7,7 +7,6 @@ the prompt as a whole (Podell et al. 2023, arXiv 2307.01952, sections 2.1 and 2.
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,7 @@ from pipelines.families._stable_diffusion import (
 )
 from pipelines.families._words import tokenise, unseen_text
 from pipelines.fingerprint import fingerprint_of_folder
+from pipelines.samplers import AUTO
 from trainers.errors import UserError
 from trainers.roles import Conditioning
 
@@ -130,14 +130,14 @@ class StableDiffusionXL(StableDiffusion):
         steps: int,
         guidance: float,
         on_step: Callable[[int], None],
+        sampler: str = AUTO,
     ) -> list[Image.Image]:
         def told(_: object, step: int, __: object, values: dict[str, Tensor]) -> dict[str, Tensor]:
             on_step(step + 1)
             return values
 
         factor = self._pipeline.vae_scale_factor
-        with warnings.catch_warnings():  # diffusers' Euler sampler asks numpy for what numpy 2 calls differently
-            warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
+        with self._drawing_with(sampler):
             return list(
                 self._pipeline(
                     prompt_embeds=conditioning["encoder_hidden_states"],

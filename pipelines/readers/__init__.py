@@ -4,11 +4,10 @@ import functools
 import sys
 from collections.abc import Mapping
 
-from pipelines.readers._judging import Judged, judge
 from pipelines.readers._reader import Reader, Reading, Taken
 from trainers.registry import discover, find
 
-__all__ = ["Judged", "Reader", "Reading", "Taken", "find_reader", "judge", "readers", "readers_of"]
+__all__ = ["Reader", "Reading", "Taken", "find_reader", "readers", "readers_of"]
 
 
 @functools.cache

@@ -3,17 +3,22 @@
 A rule speaks of a program that has loaded the very base at hand, and of strength 1. Letters as in `formats._layer`.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from torch import Tensor, nn
-
-from pipelines.formats._layer import Layer
 from pipelines.formats._names import ModuleNames, Place
 
-Leaves = Mapping[str, Tensor]
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from pipelines.formats._layer import Layer
+
+Leaves = Mapping[str, "Tensor"]
 """One module's tensors by the ends of their keys."""
-Layers = Mapping[str, Mapping[str, Layer]]
+Layers = Mapping[str, Mapping[str, "Layer"]]
 """part -> path -> layer"""
 ADAPTED = "adapted"
 """A magnitude per output is the norm of W + ΔW (Liu et al. 2024; PEFT, LyCORIS, OneTrainer)."""

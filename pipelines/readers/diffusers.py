@@ -4,14 +4,18 @@ A kohya file with any other kind stops it, and so does a text encoder's attentio
 which it tells the spelling.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from __future__ import annotations
 
-from torch import nn
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from pipelines.formats._names import ModuleNames, Place, diffusers_name, text_path
 from pipelines.readers import _rules as rules
 from pipelines.readers._reader import Leaves, Reader, Taken
 from trainers.wording import count_of
+
+if TYPE_CHECKING:
+    from torch import nn
 
 _OWN = {"lora_B.weight": "lora_up.weight", "lora_A.weight": "lora_down.weight"}
 _MAGNITUDES = ("lora_magnitude_vector", "lora_magnitude_vector.weight")

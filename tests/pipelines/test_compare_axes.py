@@ -92,7 +92,7 @@ def test_a_third_axis_makes_pages_and_the_base_is_always_there() -> None:
 def test_values_that_cannot_be_used_are_refused(more: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError, match=said):
         plan(more=more)
-    assert len(AXES) == 12
+    assert len(AXES) == 13
 
 
 def test_an_axis_that_varies_must_have_a_place() -> None:

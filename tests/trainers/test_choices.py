@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import trainers.data.caption_tables
 import trainers.loss_weightings
 import trainers.lr_schedulers
 import trainers.optimizers
@@ -15,7 +16,10 @@ from studio.library.library import Library
 from studio.operations.catalogue import read_catalogue
 from studio.settings_schema import shapes_of
 from tests.dropped import dropped
+from tests.support import draw_pictures
 from trainers.config import RunConfig, parse_config
+from trainers.data.caption_tables import caption_tables
+from trainers.data.captions import captions_of, write_captions
 from trainers.errors import UserError
 from trainers.loss_weightings import find_loss_weighting, loss_weightings
 from trainers.lr_schedulers import lr_schedulers
@@ -90,3 +94,32 @@ def test_a_dropped_weightings_settings_are_checked_written_out_and_in_the_catalo
         catalogue = read_catalogue(Library(tmp_path / "library"))
         (found,) = [one for one in catalogue["loss_weightings"] if one["name"] == "zebra"]
         assert [shape["name"] for shape in found["fields"]] == ["stripes"]
+
+
+TABS = """
+from trainers.data.caption_tables import CaptionTable
+
+def read(path, text):
+    for number, line in enumerate(text.splitlines(), start=1):
+        name, _, caption = line.partition("\\t")
+        yield number, {"file_name": name, "text": caption}
+
+def write(rows):
+    return "".join(f"{row['file_name']}\\t{row['text']}\\n" for row in rows)
+
+CAPTION_TABLE = CaptionTable("zebra", lambda name: name == "captions.tsv", read, write)
+"""
+
+
+def test_a_dropped_kind_of_table_is_read_and_written(tmp_path: Path) -> None:
+    files = tmp_path / "files"
+    files.mkdir()
+    data = draw_pictures(tmp_path / "data", 3, captions=False)
+    (data / "captions.tsv").write_text("0.png\ta boat\n1.png\ta house\n")
+    with dropped(trainers.data.caption_tables, caption_tables, files, TABS):
+        found = captions_of(data)
+        assert [found[f"{n}.png"].text for n in range(3)] == ["a boat", "a house", ""]
+        assert found["0.png"].source == "captions.tsv"
+        write_captions(data, {"1.png": "a mill", "2.png": "a tree"})
+        assert (data / "captions.tsv").read_text() == "0.png\ta boat\n1.png\ta mill\n2.png\ta tree\n"
+    assert captions_of(data)["0.png"].text == ""

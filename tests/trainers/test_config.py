@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from trainers.config import PartConfig, RunConfig, config_as_yaml, parse_config, read_config
 from trainers.errors import UserError
+from trainers.lr_schedulers import lr_schedulers
 from trainers.methods import methods
 from trainers.text_config import TextConfig
 
@@ -164,7 +165,7 @@ CONFIGS = st.fixed_dictionaries(
         "snr_gamma": st.none() | st.floats(1e-3, 100),
         "maximum_gradient_norm": st.floats(1e-6, 1e6),
         "weight_decay": st.floats(0, 1),
-        "schedule": st.sampled_from(["cosine", "linear", "constant"]),
+        "schedule": st.sampled_from(sorted(lr_schedulers())),
         "seed": st.integers(0, 2**31 - 1),
         "sample_prompts": st.lists(st.text(max_size=20), max_size=4),
         "parts": st.dictionaries(

@@ -17,6 +17,7 @@ from trainers.errors import UserError
 from trainers.loop import ADAPTER, Training, begin, restore, snapshot, train, trained_parts
 from trainers.loss_weightings import find_loss_weighting
 from trainers.objectives.denoise import denoise
+from trainers.optimizers import optimizers
 from trainers.picture_task import PictureTask
 from trainers.tuners import peft_bridge as bridge
 
@@ -154,7 +155,7 @@ def test_long_gradients_are_shortened_to_the_asked_norm(start: Start) -> None:
 
 @pytest.mark.parametrize("text_too", [True, False])
 @pytest.mark.parametrize("accumulation", [1, 3])
-@pytest.mark.parametrize("optimiser", ["adamw", "sgd"])
+@pytest.mark.parametrize("optimiser", optimizers())
 def test_a_restored_checkpoint_goes_on_bit_equal(
     start: Start, tmp_path: Any, text_too: bool, accumulation: int, optimiser: str
 ) -> None:

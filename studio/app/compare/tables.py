@@ -29,6 +29,7 @@ HEADS: Mapping[str, tuple[str, str]] = {
     "compare.head_prompt": ("Prompt", "提示詞"),
     "compare.head_seed": ("Seed", "種子"),
     "compare.head_steps": ("Steps", "步數"),
+    "compare.head_sampler": ("Sampler", "取樣器"),
     "compare.head_guidance": ("Guidance", "引導強度"),
     "compare.head_adapters": ("All adapters", "所有轉接器"),
     "compare.head_blend": ("Blend", "混合方式"),

@@ -5,6 +5,7 @@ from typing import Any
 
 import gradio as gr
 
+from pipelines.samplers import AUTO, sampler_names
 from studio.app.generate.request import Wanted, triggers, with_triggers
 from studio.app.shared.adapter_kinds import picture_adapters
 from studio.app.shared.weight_rows import WeightRows, pairs
@@ -15,6 +16,11 @@ TEXTS = {
     "generate.negative": ("Negative prompt", "反向提示詞"),
     "generate.negative_info": ("What the picture should keep away from", "圖片應避免的內容"),
     "generate.random": ("Random seed each time", "每次使用隨機種子"),
+    "generate.sampler": ("Sampler", "取樣器"),
+    "generate.sampler_info": (
+        "How noise becomes a picture; auto: the base's own",
+        "雜訊如何變成圖片；auto 為基礎模型自己的",
+    ),
     "generate.same_seed": ("Same seed as last", "沿用上次種子"),
     "generate.count": ("Pictures", "張數"),
     "generate.count_info": ("Seeds count up", "種子依序遞增"),
@@ -72,6 +78,9 @@ class GenerateForm:
                 self.height = gr.Number(
                     None, label=words("generate.height"), info=words("generate.size_info"), precision=0, min_width=140
                 )
+            self.sampler = gr.Dropdown(
+                sampler_names(), value=AUTO, label=words("generate.sampler"), info=words("generate.sampler_info")
+            )
             self.merge = gr.Checkbox(False, label=words("generate.merge"), info=words("generate.merge_info"))
             self.base = gr.Dropdown(
                 ["pocket"],
@@ -87,7 +96,7 @@ class GenerateForm:
     def _fields(self) -> list[Any]:
         return [
             *(self.prompt, self.negative, self.seed, self.random_seed, self.count, self.steps, self.guidance),
-            *(self.width, self.height, self.base, self.beside_base, self.merge),
+            *(self.sampler, self.width, self.height, self.base, self.beside_base, self.merge),
         ]
 
     @property
@@ -105,8 +114,8 @@ class GenerateForm:
         """Return updates of `inputs` for settings from elsewhere, and what of them could not be used.
 
         Args:
-            values: those that there are of prompt, negative_prompt, seed, steps, guidance, width_px, height_px, base,
-                and adapters (pairs, or name -> weight); the other fields stay as they are.
+            values: those that there are of prompt, negative_prompt, seed, steps, guidance, sampler, width_px,
+                height_px, base, and adapters (pairs, or name -> weight); the other fields stay as they are.
         """
         unused: list[str] = []
         usable = dict(values)
@@ -126,6 +135,7 @@ class GenerateForm:
             "",
             "steps",
             "guidance",
+            "sampler",
             "width_px",
             "height_px",
             "base",

@@ -288,6 +288,7 @@ def _api(desk: Desk, form: GenerateForm) -> None:
         base: str = "pocket",
         beside_base: bool = False,
         merge: bool = False,
+        sampler: str = "auto",
     ) -> list[str]:
         """Draw pictures; `adapters` is name -> weight, and with `beside_base` the base's pictures come last.
 
@@ -296,7 +297,7 @@ def _api(desk: Desk, form: GenerateForm) -> None:
         more = (width_px, height_px, base, beside_base, merge)
         with told():
             rows = list((adapters or {}).items())
-            asked = Wanted(prompt, negative_prompt, seed, False, count, steps, guidance, *more, rows)
+            asked = Wanted(prompt, negative_prompt, seed, False, count, steps, guidance, sampler, *more, rows)
             events = desk.engine.run("generate", asked.arguments())
             return [str(Path(event["path"])) for event in events if event["event"] == "picture"]
 
@@ -307,7 +308,7 @@ def _api(desk: Desk, form: GenerateForm) -> None:
     inputs = [form.prompt, gr.JSON(visible=False), form.seed, form.steps, form.guidance, form.negative, form.count]
     hidden.click(
         generate,
-        [*inputs, *size, form.base, *flags],
+        [*inputs, *size, form.base, *flags, gr.Textbox("auto", visible=False)],
         files,
         api_name="generate",
         concurrency_limit=16,

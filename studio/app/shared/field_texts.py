@@ -91,7 +91,7 @@ CHINESE: Mapping[str, tuple[str, str]] = {
     "head_learning_rate": ("輸出頭的學習率", "輸出頭的步長；方法另有自己的。"),
     "rewards": (
         "獎勵",
-        "每行一個：polite_ending、short_answer=字數、facts、voice=資料夾、adapter=名稱；可在冒號後加權重。",
+        "每行一個；可在冒號後加權重。",
     ),
     "group_size": ("分組大小", ""),
     "text.group_size": ("每組回答數", "每個提示產生幾個互相比較的回答。"),
@@ -101,6 +101,7 @@ CHINESE: Mapping[str, tuple[str, str]] = {
     "iterations": ("重複次數", "用同一批回答訓練幾步。"),
     "scaled": ("縮放優勢值", "如論文所述，把優勢值除以組內標準差。"),
     "model": ("描述模型", "BLIP 模型的資料夾或 hub 上的名稱，權重須為 .safetensors。"),
+    "captioner": ("模型種類", "如何讀取模型；auto 由檔案判斷。"),
     "beginning": ("開頭", "模型的句子以這些字開始，例如 a drawing of。"),
     "prefix": ("前綴", "原樣放在每個描述前面，例如觸發詞。"),
     "suffix": ("後綴", "原樣放在每個描述後面。"),

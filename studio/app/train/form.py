@@ -252,7 +252,9 @@ class Form:
     def _help(self, shape: Shape) -> str | None:
         own = self._translated(shape["name"])[1]
         more = ("One a line.", "每行一個。")[self.chinese] if shape["kind"] == "lines" and not own else ""
-        return f"{own or shape['description']} {more}".strip() or None
+        named = ", ".join(shape.get("named", ()))
+        named = (f"There are: {named}.", f"可用：{named}。")[self.chinese] if named else ""
+        return f"{own or shape['description']} {more} {named}".strip() or None
 
     def _translated(self, name: str) -> tuple[str, str]:
         """Return label and help where the table has them, those of this kind of run before those of all."""

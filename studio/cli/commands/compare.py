@@ -23,6 +23,7 @@ _LISTS = {
     "base": "bases",
     "guidance": "guidances",
     "steps": "step-counts",
+    "sampler": "samplers",
 }
 """Axis -> the option that gives its values with commas."""
 
@@ -75,6 +76,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     axes.add_argument("--checkpoints", metavar="50,100,final", help="steps of the runs that made the adapters")
     axes.add_argument("--guidances", metavar="3,5,7", help="strengths of guidance, instead of --guidance")
     axes.add_argument("--step-counts", metavar="10,20", help="numbers of sampling steps, instead of --steps")
+    axes.add_argument("--samplers", metavar="ddim,euler", help="samplers, instead of --sampler")
     axes.add_argument("--bases", metavar="A,B", help="bases, instead of --base")
     parser.add_argument("--rows", default="prompt,seed", help="axes along the rows (default prompt,seed)")
     parser.add_argument("--columns", default="adapter,weight", help="axes along the columns (default adapter,weight)")
@@ -129,6 +131,7 @@ def _run(options: argparse.Namespace) -> None:
         pages=options.pages.split(",") if options.pages else (),
         steps=options.steps,
         guidance=options.guidance,
+        sampler=options.sampler,
         negative_prompt=options.negative_prompt,
         base=options.base,
         device=options.device,
