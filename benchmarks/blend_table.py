@@ -110,8 +110,7 @@ def table_lines(summaries: list[LookSummary], styles: list[str]) -> list[str]:
     lines = [f"| blend |{heads} subject kept |", "|---|" + "---|" * (2 * len(styles) + 1)]
     for summary in summaries:
         scores = "".join(
-            f" {summary.style_shares.get(style, float('nan')):.0%} | {summary.style_half_widths[style]:.3f} |"
-            for style in styles
+            f" {summary.value('style', style):.0%} | {summary.half_width('clip_i', style):.3f} |" for style in styles
         )
         label = summary.label.removeprefix(f"{' + '.join(styles)} ")
         lines.append(f"| {label} |{scores} {subject_words(summary)} |")

@@ -192,7 +192,7 @@ def config_of(cell: Cell, device: torch.device, adapters: list[str]) -> RunConfi
     word = find_method(cell.method).settings.model_fields.get("word")  # a word that the method teaches
     plans: dict[str, Any] = {}
     for part in PARTS[cell.parts]:
-        rate = methods()[cell.method].recommended[part].learning_rate * cell.rate_factor
+        rate = methods()[cell.method].recommendation(part).learning_rate * cell.rate_factor
         plans[part] = {"method": cell.method, "learning_rate": rate, "settings": settings}
     return parse_config(
         {

@@ -37,7 +37,7 @@ def cells_of(options: argparse.Namespace) -> list[Cell]:
         for name in options.methods or methods()
         for parts in options.parts
         for factor in options.learning_rates
-        if set(PARTS[parts]) <= set(methods()[name].parts)
+        if all(methods()[name].fits(part) for part in PARTS[parts])
     ]
     number, processes = options.jobs_of
     return found[number - 1 :: processes]

@@ -191,7 +191,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, help="of each process; default 1 of several, torch's own of one")
     options = parser.parse_args()
     if options.methods == ["all"]:
-        options.methods = [name for name, method in methods().items() if PART in method.recommended]
+        options.methods = [name for name, method in methods().items() if method.fits(PART)]
     wrong = [f"voice {name}" for name in options.voices if name not in VOICES]
     wrong += [f"method {name}" for name in options.methods if name not in methods()]
     if wrong:

@@ -1,14 +1,13 @@
 """What an adapter's card says of the base that it is made on."""
 
-from pipelines.blocks import layout_of_paths
+from pipelines.blocks import layout_of_parts
 from pipelines.families import LoadedBase
 from trainers.card import BaseCard
 
 
 def base_card(base: LoadedBase) -> BaseCard:
     """Return the facts of a loaded base."""
-    unet = base.parts.get("unet")
-    layout = layout_of_paths(path for path, _ in unet.named_modules()) if unet is not None else None
+    layout = layout_of_parts(base.parts)
     return BaseCard(
         name=base.name,
         family=base.family,

@@ -10,7 +10,7 @@ from typing import Any, cast
 import torch
 from safetensors import SafetensorError
 
-from pipelines.families import Family, LoadedBase, PictureBase, TextBase, families
+from pipelines.families import Family, LoadedBase, PictureBase, TextBase, families, family_of
 from pipelines.places import about_unknown, fetched, folder_here, is_hub_id
 from trainers.errors import UserError
 from trainers.paths import path_of
@@ -107,7 +107,7 @@ def _found(name: str, with_code: bool) -> tuple[Path, Family]:
 
 
 def _family_of(name: str, folder: Path) -> Family:
-    family = next((f for f in families().values() if f.recognise(folder)), None)
+    family = family_of(folder)
     if family is None:
         found = about_unknown(folder)
         raise UserError(

@@ -1,4 +1,6 @@
-"""Blocks of a UNet by the names that users of lora-block-weight know, and weights by block.
+"""Blocks of a part as the base names them, those of a UNet also as users of lora-block-weight do; weights by block.
+
+A block is called by its list and number, such as ``down_blocks.1``, ``transformer_blocks.3`` or ``layers.3``.
 
 IN00 is the first convolution, IN01 … the layers of the down blocks in order, M00 the middle, OUT00 … the up blocks;
 BASE is the text encoder and whatever lies in no block. On the way down each change of size takes a number too; on the
@@ -10,11 +12,15 @@ The lists of 17, 26, 12 and 20 values are those of hako-mikan/sd-webui-lora-bloc
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from trainers.card import BaseCard
 from trainers.errors import UserError
+from trainers.parts import DENOISER, kind_of
 from trainers.wording import count_of, listed
+
+if TYPE_CHECKING:
+    from torch import nn
 
 BASE_BLOCK = "BASE"
 
@@ -42,6 +48,8 @@ _PUBLISHED: Mapping[tuple[str, int | None, int | None], tuple[int, ...]] = {
 }
 """(family, levels, width of the first) -> layers of each level, as the families were published."""
 _PLACE = re.compile(r"(down|up)_blocks\.(\d+)\.(resnets|attentions|downsamplers|upsamplers|motion_modules)\.(\d+)")
+_IN_BLOCK = re.compile(r"(?:\w+\.)*?(mid_block|[A-Za-z_]\w*\.\d+)(?:\.|$)")
+"""The first numbered module on a path; a UNet's middle has numbers only within."""
 _NAME = re.compile(r"BASE|M00|(IN|OUT)\d\d")
 _NUMBERED = re.compile(r"(IN|OUT)\d\d")
 ALL_OTHERS = "default"
@@ -101,6 +109,13 @@ def layout_of_paths(paths: Iterable[str]) -> UNetLayout | None:
     return UNetLayout(tuple(counts)) if counts else None
 
 
+def layout_of_parts(parts: Mapping[str, "nn.Module"]) -> UNetLayout | None:
+    """Return the layout of the UNet among a base's parts; None where there is none."""
+    denoisers = (module for part, module in parts.items() if kind_of(part) == DENOISER)
+    layouts = (layout_of_paths(path for path, _ in module.named_modules()) for module in denoisers)
+    return next((layout for layout in layouts if layout is not None), None)
+
+
 def layout_of_card(base: BaseCard) -> UNetLayout | None:
     """Return the layout of an adapter's base, from its card or as its family was published; None where none says."""
     widths = base.widths
@@ -109,16 +124,16 @@ def layout_of_card(base: BaseCard) -> UNetLayout | None:
 
 
 def block_of(part: str, path: str, layout: UNetLayout | None) -> str:
-    """Return the name of the block that a layer lies in; without a layout, of a numbered one its level's path.
+    """Return the name of the block that a layer lies in: a UNet's by its layout, any other's as the base names it.
 
     Raises:
         UserError: as `UNetLayout.block_of`.
     """
-    if part != "unet":
+    if kind_of(part) != DENOISER:
         return BASE_BLOCK
     if layout is not None:
         return layout.block_of(path)
-    return group_of(part, path) if _PLACE.search(path) else _end_of(path)
+    return group_of(part, path) if _IN_BLOCK.match(path) and not path.startswith("mid_block") else _end_of(path)
 
 
 def needs_layout(blocks: Sequence[float] | Mapping[str, float] | None) -> bool:
@@ -133,7 +148,7 @@ def _end_of(path: str) -> str:
 
 def group_of(part: str, path: str) -> str:
     """Return the block of a layer as the base itself calls it, such as ``down_blocks.1`` or ``layers.3``."""
-    found = re.match(r"(?:\w+\.)*?((?:down_blocks|up_blocks|layers|h)\.\d+|mid_block)(?:\.|$)", path)
+    found = _IN_BLOCK.match(path)
     return found[1] if found else path.partition(".")[0]
 
 
@@ -169,8 +184,9 @@ def check_layout(blocks: Sequence[float] | Mapping[str, float] | None, layout: U
         return
     if layout is None:
         raise UserError(
-            f"{what} count blocks, and no card says how many layers each level of the base has. Give the base with "
-            "--base, or name blocks by the beginnings of their paths, such as down_blocks.1:0.2,default:1."
+            f"{what} count blocks of a UNet, and no card or base says how many layers each level of one has. "
+            "Give the base with --base, or name blocks by the beginnings of their paths, such as "
+            "down_blocks.1:0.2,default:1 or transformer_blocks.1:0.2,default:1."
         )
     if blocks is None or isinstance(blocks, Mapping) or layout.layers == _LAYERS_OF_LIST[len(blocks)]:
         return

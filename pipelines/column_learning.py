@@ -14,26 +14,26 @@ from pipelines.factors import total
 from pipelines.generate import picture_noise
 from pipelines.live import WeightSwitch
 from trainers.errors import UserError
+from trainers.parts import DENOISER, kind_of
 from trainers.precision import arithmetic_of
 from trainers.roles import Conditioning
 
-_UNET = "unet"
 Columns = dict[Address, dict[str, Tensor]]
 
 
 def learn_columns(learning: Learning, settings: Any) -> Mapping[Address, Mapping[str, Tensor]]:
-    """Return, for every UNet layer that two adapters share, each adapter's factors [i] on the input columns.
+    """Return, for every layer of the denoiser that two adapters share, each adapter's factors [i] on the input columns.
 
     The weights of the recipe are in them.
 
     Raises:
         UserError: a layer is not in factor form, or nothing is shared.
     """
-    shared = [layer for layer in learning.layers if layer.part == _UNET and len(layer.deltas) > 1]
+    shared = [layer for layer in learning.layers if kind_of(layer.part) == DENOISER and len(layer.deltas) > 1]
     dense = [layer.path for layer in shared if not all(isinstance(delta, LowRankDelta) for delta in layer.deltas)]
     if dense or not shared:
-        reason = f"{dense[0]} has no factors" if dense else "no layer of the UNet is touched by two adapters"
-        raise UserError(f"ZipLoRA cannot learn here: {reason}. It needs LoRAs on the same layers of the UNet.")
+        reason = f"{dense[0]} has no factors" if dense else "no layer of the denoiser is touched by two adapters"
+        raise UserError(f"ZipLoRA cannot learn here: {reason}. It needs LoRAs on the same layers of the denoiser.")
     base = learning.base
     columns: Columns = {
         (layer.part, layer.path): {
@@ -52,7 +52,7 @@ def learn_columns(learning: Learning, settings: Any) -> Mapping[Address, Mapping
         switch.set(unshared)
         with torch.no_grad():
             merged_text = [_detached(base.encode_text([prompt])) for _, prompt, *_ in samples]
-        with _scaled_columns(base.parts[_UNET], shared, columns):
+        with _scaled_columns(base.parts[shared[0].part], shared, columns):
             for step in range(settings.steps):
                 _, _, noisy, timestep, wanted = samples[step % len(samples)]
                 with arithmetic_of(base):
@@ -115,12 +115,12 @@ def _pixels(picture: Any) -> Tensor:
 
 
 @contextlib.contextmanager
-def _scaled_columns(unet: nn.Module, layers: Sequence[Layer], columns: Columns) -> Iterator[None]:
+def _scaled_columns(denoiser: nn.Module, layers: Sequence[Layer], columns: Columns) -> Iterator[None]:
     """Let every layer add Σ Bᵢ Aᵢ (mᵢ ∘ x); scaling the input is scaling the columns."""
     handles = []
     for layer in layers:
         own = columns[layer.part, layer.path]
-        handles.append(unet.get_submodule(layer.path).register_forward_hook(_adding(layer, own)))
+        handles.append(denoiser.get_submodule(layer.path).register_forward_hook(_adding(layer, own)))
     try:
         yield
     finally:

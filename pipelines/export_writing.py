@@ -14,7 +14,8 @@ from pipelines.formats._layer import Layer, fold_scale
 from pipelines.formats._leaves import split_key
 from pipelines.formats._names import ModuleNames, Place
 from pipelines.formats._proof import largest_error
-from pipelines.readers import Judged, Reader, judge
+from pipelines.readers import Reader
+from pipelines.readers._judging import Judged, judge
 from pipelines.readers._reader import BASE, read_as
 from trainers.adapter import AdapterPart
 from trainers.card import AdapterCard

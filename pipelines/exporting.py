@@ -105,7 +105,11 @@ def take_out(
         more += suit
     if base is not None and (notes or more):  # something was computed with the base's weights
         more += other_weights_notice(base, [adapter.card])
-    asked = (reader,) if reader is not None and reader_name is not None else tuple(readers_of(chosen.name))
+    asked = (
+        (reader,)
+        if reader is not None and reader_name is not None
+        else tuple(readers_of(chosen.name, adapter.card.base.family))
+    )
     writing = Writing(adapter.card, chosen, reader, asked, dtype or torch.float32, base, names, meant, layers, whole)
     return writing.write(path, [*notes, *more], say, allow_unread=allow_unread)
 
@@ -137,6 +141,11 @@ def choose(adapter: Adapter, format_name: str | None, reader_name: str | None) -
         is_word = any(part.config.get("peft_type") == WORD_TYPE for part in adapter.parts.values())
         return chosen, find_reader(chosen.reader) if chosen.reader and not is_word else None
     reader = find_reader(reader_name)
+    if adapter.card.base.family not in reader.families:
+        raise UserError(
+            f"How {reader.title} reads adapters of the family {adapter.card.base.family!r} is not known here; its rule "
+            f"was read for {', '.join(sorted(reader.families))}. Leave --for away, and give --format."
+        )
     if any(part.config.get("peft_type") == WORD_TYPE for part in adapter.parts.values()):
         return _writable(format_name or "textual_inversion"), None
     chosen = _writable(format_name or reader.formats[0])

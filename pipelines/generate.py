@@ -12,6 +12,7 @@ from pipelines.attach import Attachments
 from pipelines.families import PictureBase
 from pipelines.live import LiveRecipes
 from pipelines.recipe import Recipe
+from pipelines.samplers import AUTO, find_sampler
 from trainers.data.plain_text import plain_text
 from trainers.errors import UserError
 from trainers.seeds import drawn_seed
@@ -34,6 +35,8 @@ class PictureRequest:
     steps: int = 20
     guidance: float = 5.0
     """Strength of classifier-free guidance; 1 is off."""
+    sampler: str = AUTO
+    """Name of a sampler; ``auto`` is the base's own."""
     width_px: int | None = None
     """Empty takes the base's own size."""
     height_px: int | None = None
@@ -53,6 +56,8 @@ class PictureRequest:
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
                 raise UserError(f"{name} {value} is out of range; {low} to {high} is possible.")
+        if self.sampler != AUTO:
+            find_sampler(self.sampler)
         plain_text(self.prompt, "The prompt")
         plain_text(self.negative_prompt, "The negative prompt")
         for adapter, weight in self.weights.items():
@@ -66,7 +71,7 @@ class PictureRequest:
         """Return what pictures must share to be sampled in one batch."""
         weights = tuple(sorted((name, weight) for name, weight in self.weights.items() if weight))
         recipe = self.recipe.model_dump_json() if self.recipe is not None else None
-        return weights, recipe, self.steps, self.guidance, self.width_px, self.height_px
+        return weights, recipe, self.steps, self.guidance, self.sampler, self.width_px, self.height_px
 
 
 def generate(
@@ -87,9 +92,11 @@ def generate(
         on_step: is told (steps done, steps in all) over all requests; it may raise to stop.
 
     Raises:
-        UserError: an adapter is not attached, a size cannot be drawn, or an adapter that is to be merged acts by other
-            means than weights.
+        UserError: an adapter is not attached, a size cannot be drawn, a sampler does not suit the base, or an adapter
+            that is to be merged acts by other means than weights.
     """
+    for name in dict.fromkeys(request.sampler for request in requests):
+        cast(PictureBase, attachments.base).scheduler_of(name)  # told before anything is drawn
     batches = _batches(requests, batch_size)
     total = sum(requests[batch[0]].steps for batch in batches)
     done = 0
@@ -152,6 +159,7 @@ def _sample(
             torch.stack([picture_noise(request.seed, shape) for request in requests]),
             steps=first.steps,
             guidance=first.guidance,
+            sampler=first.sampler,
             on_step=told,
         )
 

@@ -12,13 +12,14 @@ from pipelines.attach import attached
 from pipelines.base_card import base_card
 from pipelines.base_check import check_base
 from pipelines.families import LoadedBase
-from pipelines.formats import Format, Found, Source, open_source, recognise
-from pipelines.formats._format import about_base
+from pipelines.formats import Format, Found, open_source, recognise
+from pipelines.formats._layered_file import about_base
 from pipelines.formats._magnitudes import meant_magnitudes
 from pipelines.formats._metadata import ABOUT
 from pipelines.formats._names import ModuleNames
 from pipelines.formats._part_layers import DELTA_TYPE
 from pipelines.formats._parts import WORD_METHOD, embedding_part, part_of_layers
+from pipelines.formats._source import Source
 from trainers.adapter import Adapter, AdapterPart
 from trainers.card import AdapterCard, PartCard
 from trainers.errors import UserError

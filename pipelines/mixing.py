@@ -9,7 +9,7 @@ from torch import Tensor
 from pipelines.base_check import check_base
 from pipelines.blends import find_blend
 from pipelines.blends._blend import LIVE, Address, Layer, Learning
-from pipelines.blocks import UNetLayout, check_layout, check_names, layout_of_card, layout_of_paths, weights_by_layer
+from pipelines.blocks import UNetLayout, check_layout, check_names, layout_of_card, layout_of_parts, weights_by_layer
 from pipelines.deltas import BIAS, Delta, kind_of
 from pipelines.effective import part_deltas
 from pipelines.families import LoadedBase
@@ -17,10 +17,10 @@ from pipelines.recipe import DTYPES, Recipe, RecipeInput, with_hashes
 from trainers.adapter import Adapter, AdapterPart
 from trainers.card import AdapterCard
 from trainers.errors import UserError, raise_problems
+from trainers.parts import TEXT_ENCODER
+from trainers.parts import kind_of as kind_of_part
 
 TOKEN_KINDS = ("STUDIO_PROMPT", "STUDIO_PREFIX")
-_ONCE = ("text_encoder", "text_encoder_2")
-"""Parts that run once, before the first sampling step, so that no schedule reaches them."""
 
 AllDeltas = Mapping[str, Mapping[str, Mapping[str, Delta]]]
 """Input -> part -> address -> delta."""
@@ -123,14 +123,14 @@ class Mixture:
     def _rule(self, part: str) -> tuple[Any, Any]:
         """Return blend and settings of a part; what changes with the step adds exactly where there are no steps."""
         blend = self.recipe.blend_of(part)
-        if blend.kind == LIVE and part in _ONCE:
+        if blend.kind == LIVE and _runs_once(part):
             exact = find_blend("exact")
             return exact, exact.settings()
         return blend, self.recipe.settings_of(part)
 
     def _at_step(self, layer: Layer, step: int, steps: int) -> Layer:
         schedules = {item.adapter: item.schedule for item in self.recipe.active() if item.schedule is not None}
-        if layer.part in _ONCE or not schedules:
+        if _runs_once(layer.part) or not schedules:
             return replace(layer, step=step, steps=steps)
         factors = [schedules[name].factor(step, steps) if name in schedules else 1.0 for name in layer.names]
         kept = [number for number, factor in enumerate(factors) if factor]
@@ -178,7 +178,7 @@ def read_all(adapters: Mapping[str, Adapter], base: LoadedBase | None) -> AllDel
 def recipe_layout(cards: Sequence[AdapterCard], base: LoadedBase | None) -> UNetLayout | None:
     """Return how the base of these adapters counts its blocks: as it does itself, else as a card says that it does."""
     if base is not None:
-        return layout_of_paths(path for path, _ in base.parts["unet"].named_modules()) if "unet" in base.parts else None
+        return layout_of_parts(base.parts)
     return next((found for card in cards if (found := layout_of_card(card.base)) is not None), None)
 
 
@@ -195,6 +195,11 @@ def check_same_base(cards: list[AdapterCard]) -> None:
                 f"{first.name!r} belongs to the base {first.base.name!r} and {card.name!r} to {card.base.name!r}; only "
                 "adapters of the same base can be blended."
             )
+
+
+def _runs_once(part: str) -> bool:
+    """Return whether a part runs before the first sampling step alone, so that no schedule reaches it."""
+    return kind_of_part(part) == TEXT_ENCODER
 
 
 def _check_recipe_base(recipe: Recipe, card: AdapterCard, base: LoadedBase | None) -> None:

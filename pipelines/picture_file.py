@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from pipelines.samplers import AUTO, samplers
 from pipelines.webui_text import quoted_fact
 from trainers.data.plain_text import plain_values
 from trainers.storage import write_bytes
@@ -46,6 +47,8 @@ def write_picture(path: Path, picture: Image.Image, request: "PictureRequest", b
         "adapters": dict(request.weights),
         "base": dict(base),
     }
+    if request.sampler != AUTO:
+        own["sampler"] = request.sampler
     if request.recipe is not None:
         own["recipe"] = request.recipe.model_dump(mode="json", exclude_defaults=True)
     if request.expansion is not None:
@@ -72,7 +75,7 @@ def webui_parameters(picture: Image.Image, request: "PictureRequest", base: Mapp
         lines.append(f"Negative prompt: {request.negative_prompt}")
     facts = {
         "Steps": request.steps,
-        "Sampler": quoted_fact(base["sampler"]),
+        "Sampler": quoted_fact(base["sampler"] if request.sampler == AUTO else samplers()[request.sampler].title),
         "CFG scale": f"{request.guidance:g}",
         "Seed": request.seed,
         "Size": f"{picture.width}x{picture.height}",

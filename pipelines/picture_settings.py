@@ -15,6 +15,7 @@ from typing import Any
 from PIL import Image
 
 from pipelines.picture_file import OWN_KEY
+from pipelines.samplers import sampler_names
 from pipelines.webui_text import read_webui_text
 from trainers.data.plain_text import not_plain_in, shown
 from trainers.errors import UserError
@@ -49,8 +50,8 @@ class PictureSettings:
     """What a form can take from a picture."""
 
     values: Mapping[str, Any]
-    """Those that are there of prompt, negative_prompt, seed, steps, guidance, width_px, height_px, base (a name), and
-    adapters (name -> weight)."""
+    """Those that are there of prompt, negative_prompt, seed, steps, guidance, sampler, width_px, height_px, base (a
+    name), and adapters (name -> weight)."""
     unused: tuple[str, ...] = ()
     """What else it says, or says wrongly, a few words each."""
 
@@ -122,6 +123,8 @@ def checked_settings(found: Mapping[str, Any]) -> PictureSettings:
             values[key] = value
         elif key in _RANGES and (number := _number(key, value)) is not None:
             values[key] = number
+        elif key == "sampler" and value in sampler_names():
+            values[key] = value
         elif key == "adapters" and isinstance(value, Mapping):
             values["adapters"], wrong = _weights(value)
             unused += wrong

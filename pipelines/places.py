@@ -133,7 +133,9 @@ def about_unknown(folder: Path) -> str:
         part = "one part of a model" if config.get("_class_name") or whole else "a model of another kind"
         rest = "" if whole else " Take a whole model's folder, with its model_index.json." * bool(made_of[0])
         return f"It holds {part}, {next(name for name in made_of if name)}.{whole}{rest}"
-    parts = [name for name in ("unet", "transformer", "text_encoder", "vae") if (folder / name).is_dir()]
+    from pipelines.families import known_parts
+
+    parts = [name for name in (*known_parts("picture"), "vae") if (folder / name).is_dir()]
     if parts:
         return f"It holds {', '.join(parts)}, but no model_index.json, which says what it is. Fetch that too."
     inside = _bases_inside(folder)

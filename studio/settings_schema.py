@@ -6,11 +6,12 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-from trainers.registry import OneOf
+from trainers.registry import Naming, OneOf
 
 Shape = Mapping[str, Any]
 """One field: name, kind (yes_no, choice, number, text, lines or nested), optional, required, default, description,
-choices, and whether it names adapters. Plain JSON, so that it can come from another process and be kept in a file."""
+choices, the words that its text can begin with (named), whether it names adapters, and whether it is short for other
+fields, which a form shows in its place (shorthand). Plain JSON, so that it can be kept in a file."""
 
 _UNITS = {"px": "px", "seconds": "s", "bytes": "bytes"}
 _CAPITALS = {"snr": "SNR", "lr": "LR", "cfg": "CFG", "url": "URL"}
@@ -25,6 +26,7 @@ def _shape(name: str, field: Any) -> Shape:
     kind, choices, optional = _kind(field.annotation)
     extra = field.json_schema_extra if isinstance(field.json_schema_extra, Mapping) else {}
     named = next((mark for mark in field.metadata if isinstance(mark, OneOf)), None)
+    naming = next((mark for mark in field.metadata if isinstance(mark, Naming)), None)
     if named is not None:
         kind, choices = "choice", list(named.records())
     if kind == "text" and extra.get("enum"):
@@ -38,7 +40,9 @@ def _shape(name: str, field: Any) -> Shape:
         "required": field.is_required(),
         "default": _plain(default),
         "description": field.description or "",
+        "named": list(naming.words()) if naming is not None else [],
         "adapters": bool(extra.get("adapters")),
+        "shorthand": bool(extra.get("shorthand")),
     }
 
 

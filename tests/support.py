@@ -95,7 +95,7 @@ def random_adapter(
     generator = torch.Generator().manual_seed(seed)
     for part in parts:
         chosen = find_method(method)
-        plan = chosen.settings.model_validate({**chosen.recommended[part].settings, **settings})
+        plan = chosen.settings.model_validate({**chosen.recommendation(part).settings, **settings})
         config = chosen.peft_config(plan, lambda wanted, part=part: base.targets(part, wanted))
         bridge.attach(base.parts[part], config, "made", what=part)
         state = bridge.read_state(base.parts[part], "made")

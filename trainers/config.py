@@ -2,7 +2,7 @@
 
 import contextlib
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, overload
 
@@ -10,11 +10,13 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from trainers.data.plain_text import plain_values
-from trainers.errors import UserError, problem_sentence, raise_problems
+from trainers.errors import UserError, problem_sentence, raise_problems, unknown
+from trainers.loss_weightings import find_loss_weighting, loss_weightings
 from trainers.lr_schedulers import lr_schedulers
 from trainers.methods import MethodSettings, find_method
 from trainers.names import check_name, composed
 from trainers.optimizers import optimizers
+from trainers.parts import DENOISER, FULL_SIZED_RATE_SHARES, TEXT_ENCODER, PartKind, called_in, kind_of
 from trainers.registry import OneOf
 from trainers.seeds import drawn_seed
 
@@ -22,11 +24,8 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 _HEADLINE = "The run's settings cannot be used:"
 _POCKET = "pocket"
 _POCKETS = (_POCKET, "pocket-lm")
-_PARTS_EXAMPLE = "write parts: {unet: {method: lora, learning_rate: 2e-3, settings: {rank: 16}}}"
+_PARTS_EXAMPLE = "write parts: {denoiser: {method: lora, learning_rate: 2e-3, settings: {rank: 16}}}"
 _OF_A_PART = ("method", "learning_rate", "rank", "alpha", "targets", "settings")
-# The recommended rates of the picture parts were measured on the pocket base, which is five times narrower than Stable
-# Diffusion 1.5. Wider layers want smaller steps; this brings LoRA to the 2e-4 and 1e-4 that trainers of those take.
-_FULL_SIZED_RATE_SHARES = {"unet": 0.1, "text_encoder": 0.02, "text_encoder_2": 0.02}
 
 
 class _Frozen(BaseModel):
@@ -48,20 +47,16 @@ class PartConfig(_Frozen):
     def method_settings(self, part: str) -> MethodSettings:
         """Return the checked settings: the method's defaults, its recommendation for the part, then these."""
         method = find_method(self.method)
-        if part not in method.recommended:
-            raise UserError(
-                f"Method {self.method!r} does not fit the part {part!r}. It fits: {', '.join(method.parts)}."
-            )
-        return method.settings.model_validate({**method.recommended[part].settings, **self.settings})
+        return method.settings.model_validate({**method.recommendation(part).settings, **self.settings})
 
     def step_size(self, part: str, base: str) -> float:
         """Return the learning rate, the method's recommendation where none is set."""
         if self.learning_rate is not None:
             return self.learning_rate
-        recommended = find_method(self.method).recommended[part]
+        recommended = find_method(self.method).recommendation(part)
         if base in _POCKETS:
             return recommended.rate_on_pocket()
-        return recommended.learning_rate * _FULL_SIZED_RATE_SHARES.get(part, 1.0)
+        return recommended.learning_rate * FULL_SIZED_RATE_SHARES[kind_of(part)]
 
 
 class TrainingConfig(_Frozen):
@@ -69,6 +64,8 @@ class TrainingConfig(_Frozen):
 
     not_in_the_card: ClassVar[tuple[str, ...]] = ("base", "data", "name", "device")
     """Settings that are said elsewhere in an adapter's card, or that are this machine's affair."""
+    part_kinds: ClassVar[tuple[PartKind, ...]] = (DENOISER, TEXT_ENCODER)
+    """The kinds of parts that can be trained."""
 
     base: str = Field(_POCKET, description="Base model: pocket, a folder in diffusers layout, or a hub id.")
     data: str = Field(description="Folder of pictures with captions.")
@@ -104,6 +101,14 @@ class TrainingConfig(_Frozen):
         """Return the learning rate of a part."""
         return self.parts[part].step_size(part, self.base)
 
+    def on(self, base_parts: Iterable[str]) -> Self:
+        """Return the config with the part ``denoiser`` called as a base with these parts calls it.
+
+        Raises:
+            UserError: the base's denoiser is planned under both names.
+        """
+        return self.model_copy(update={"parts": called_in(self.parts, base_parts)})
+
     def for_the_card(self) -> dict[str, Any]:
         """Return settings as an adapter's card keeps them, where they differ from the config's own."""
         return {}
@@ -118,10 +123,16 @@ class TrainingConfig(_Frozen):
         Raises:
             UserError: listing every problem at once.
         """
-        parts, problems = _checked_parts(self.parts, self.base)
-        problems += [*_value_problems(self.name, self.steps, self.warmup_steps), *self.own_problems()]
-        raise_problems(_HEADLINE, problems)
-        return self.model_copy(update={"parts": parts})
+        raise_problems(_HEADLINE, self.problems())
+        return self.model_copy(update={"parts": _checked_parts(self.parts, self.base)[0]})
+
+    def problems(self) -> list[str]:
+        """Return what is wrong with the settings, a sentence each."""
+        parts = _checked_parts(self.parts, self.base)[1]
+        kinds = " and ".join(kind.replace("_", " ") for kind in self.part_kinds)
+        other = [part for part in self.parts if kind_of(part) not in self.part_kinds]
+        parts += [f"the part {part!r} does not fit; this training is for parts of the kind {kinds}" for part in other]
+        return [*parts, *_value_problems(self.name, self.steps, self.warmup_steps), *self.own_problems()]
 
 
 class RunConfig(TrainingConfig):
@@ -130,9 +141,9 @@ class RunConfig(TrainingConfig):
     not_in_the_card = (*TrainingConfig.not_in_the_card, "judge")
     kind: Literal["pictures"] = Field("pictures", description="What is learned from.")
     parts: dict[str, PartConfig] = Field(
-        default_factory=lambda: {"unet": PartConfig(), "text_encoder": PartConfig()},
+        default_factory=lambda: {str(DENOISER): PartConfig(), str(TEXT_ENCODER): PartConfig()},
         min_length=1,
-        description="What is trained, by part.",
+        description="What is trained, by part; denoiser is the base's own, whatever it is called.",
     )
     prompt: str | None = Field(None, description="One caption for every picture, instead of caption files.")
     trigger: str | None = Field(
@@ -152,17 +163,24 @@ class RunConfig(TrainingConfig):
     caption_dropout: float = Field(
         0.1, ge=0, le=1, description="Share of captions left empty, so that guidance keeps working."
     )
+    loss_weighting: Annotated[str, OneOf(loss_weightings)] = Field(
+        "none", description="How much the error counts at each noise level."
+    )
+    loss_weighting_settings: dict[str, Any] = Field(
+        default_factory=dict, description="The loss weighting's own settings."
+    )
     snr_gamma: float | None = Field(
         None,
         gt=0,
-        description="Cap of the signal-to-noise weight (min-SNR), 5 is usual; empty weighs all steps alike.",
+        description="Short for the loss weighting min_snr with this cap of the signal-to-noise ratio, 5 is usual.",
+        json_schema_extra={"shorthand": True},
     )
     snr_floor: float | None = Field(
         None,
         gt=0,
         le=1,
-        description="Smallest weight of a step under snr_gamma; empty is none, as in the paper. A base with zero "
-        "terminal SNR that predicts velocity learns nothing from its step of pure noise without one.",
+        description="Beside snr_gamma: the smallest weight of a noise level.",
+        json_schema_extra={"shorthand": True},
     )
     judge: str = Field(
         "auto",
@@ -173,12 +191,36 @@ class RunConfig(TrainingConfig):
     def own_problems(self) -> list[str]:
         if self.snr_floor is not None and self.snr_gamma is None:
             return [f"snr_floor {self.snr_floor:g} is a floor under the weights of snr_gamma, which is not set"]
+        if self.snr_gamma is not None and (self.loss_weighting not in ("none", "min_snr") or self._weighted_by()):
+            return [
+                f"snr_gamma {self.snr_gamma:g} is short for loss_weighting min_snr, and another weighting or its "
+                "settings are given beside it"
+            ]
+        settings = find_loss_weighting(self.loss_weighting).settings
+        try:
+            settings.model_validate(self._weighted_by())
+        except ValidationError as error:
+            return _sentences(error, settings, "loss_weighting_settings.")
         return []
 
+    def _weighted_by(self) -> dict[str, Any]:
+        """Return the settings of the weighting that are given; an empty text is none."""
+        return {key: None if value in ("", "none") else value for key, value in self.loss_weighting_settings.items()}
+
     def checked(self) -> Self:
-        """Return the config with every recommendation and the learned words written out, after checking all of it."""
+        """Return the config with all recommendations, learned words and shorthands written out, after checking it."""
         config = super().checked()
-        return config.model_copy(update={"trigger": config.trigger or _own_trigger(config.parts)})
+        name, given = self.loss_weighting, self._weighted_by()
+        if self.snr_gamma is not None:
+            name, given = "min_snr", {"gamma": self.snr_gamma, "floor": self.snr_floor}
+        changes = {
+            "trigger": config.trigger or _own_trigger(config.parts),
+            "loss_weighting": name,
+            "loss_weighting_settings": find_loss_weighting(name).settings.model_validate(given).model_dump(mode="json"),
+            "snr_gamma": None,
+            "snr_floor": None,
+        }
+        return config.model_copy(update=changes)
 
 
 Config = TypeVar("Config", bound=TrainingConfig)
@@ -197,14 +239,15 @@ def learned_word(part: str, plan: PartConfig) -> str | None:
 
 
 @overload
-def parse_config(values: Mapping[str, Any]) -> RunConfig: ...
+def parse_config(values: Mapping[str, Any], *, known_parts: Collection[str] = ()) -> RunConfig: ...
 @overload
-def parse_config(values: Mapping[str, Any], model: type[Config]) -> Config: ...
-def parse_config(values: Mapping[str, Any], model: type[Any] = RunConfig) -> Any:
+def parse_config(values: Mapping[str, Any], model: type[Config], *, known_parts: Collection[str] = ()) -> Config: ...
+def parse_config(values: Mapping[str, Any], model: type[Any] = RunConfig, *, known_parts: Collection[str] = ()) -> Any:
     """Build a checked config from plain values.
 
     Args:
         model: the kind of training that the values are for.
+        known_parts: the parts that bases have; empty checks their names on the loaded base alone.
 
     Raises:
         UserError: listing every unknown key and every value out of range, those of the parts' methods too.
@@ -215,11 +258,15 @@ def parse_config(values: Mapping[str, Any], model: type[Any] = RunConfig) -> Any
     try:
         config = model.model_validate(dict(values))
     except ValidationError as error:
-        problems = _sentences(error, model) + _checked_parts(_sound_parts(values.get("parts")), _POCKET)[1]
+        sound = _sound_parts(values.get("parts"))
+        problems = _sentences(error, model) + _unknown_parts(sound, known_parts) + _checked_parts(sound, _POCKET)[1]
         if isinstance(values.get("name"), str):
             problems += _value_problems(values["name"], 1, 0)
         raise_problems(_HEADLINE, problems)
         raise
+    wrong = _unknown_parts(config.parts, known_parts)
+    if wrong:
+        raise_problems(_HEADLINE, [*wrong, *config.problems()])
     return config.checked()
 
 
@@ -256,6 +303,12 @@ def _checked_parts(plans: Mapping[str, PartConfig], base: str) -> tuple[dict[str
         except ValidationError as error:
             problems += _sentences(error, find_method(plan.method).settings, f"parts.{part}.settings.")
     return parts, problems
+
+
+def _unknown_parts(parts: Iterable[str], known: Collection[str]) -> list[str]:
+    """Return a sentence for every part that no base has; where none is known, no name can be wrong."""
+    offered = [DENOISER, *known]
+    return [str(unknown("Part", part, offered)) for part in parts if known and part not in offered]
 
 
 def _sound_parts(parts: Any) -> dict[str, PartConfig]:

@@ -92,6 +92,7 @@ def begin(config: TrainingConfig, task: Task, processes: Processes = ALONE) -> T
         UserError: the base lacks a part, no layer matches the targets, or the task cannot be learned.
     """
     role = task.role
+    config = config.on(role.parts)
     torch.manual_seed(mixed_seed(config.seed, "initial weights"))  # PEFT draws from the global generator
     attached: dict[str, bridge.Attached] = {}
     part_configs: dict[str, Any] = {}

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
+from trainers.errors import UserError
+from trainers.parts import PartKind, kind_of
+
 if TYPE_CHECKING:  # the settings of a run are read without loading torch
     import torch
     from torch import Tensor, nn
@@ -118,8 +121,8 @@ class Method:
     """Paper and equation."""
     settings: type[MethodSettings]
     """The class of its settings; its field descriptions are help text, form labels and documentation."""
-    recommended: Mapping[str, Recommendation]
-    """By part; the parts it fits are the keys."""
+    recommended: Mapping[PartKind, Recommendation]
+    """By kind of part; the kinds it fits are the keys."""
     peft_config: Callable[[Any, ResolveTargets], Any]
     """(settings, resolver) -> the PEFT config that attaches it."""
     mergeable: bool
@@ -146,22 +149,35 @@ class Method:
     """Why a loaded adapter acts differently from the one that was trained; empty where it does not."""
     merges_not: str = "what it adds depends on the input or is more input, so no weight of the base can hold it"
     """Why it cannot be merged, where it cannot."""
-    lacks: Mapping[str, str] = field(default_factory=dict)
-    """By part that it does not fit: the reason."""
+    lacks: Mapping[PartKind, str] = field(default_factory=dict)
+    """By kind of part that it does not fit: the reason."""
     fold: "Callable[[dict[str, Any], dict[str, Tensor]], Folded] | None" = None
     """(config, tensors) as trained -> as saved, with the same effect: what only training needed is left out."""
     shrinks: bool = False
     """Whether training decides how small the saved file becomes, so that only its largest size is known before."""
 
-    def __post_init__(self) -> None:
-        """Recommend for a second text encoder what is recommended for the first."""
-        if "text_encoder" in self.recommended and "text_encoder_2" not in self.recommended:
-            both: dict[str, Recommendation] = {}
-            for part, own in self.recommended.items():
-                both |= {part: own, "text_encoder_2": own} if part == "text_encoder" else {part: own}
-            object.__setattr__(self, "recommended", both)
-
     @property
-    def parts(self) -> tuple[str, ...]:
-        """The parts that the method fits."""
+    def kinds(self) -> tuple[PartKind, ...]:
+        """The kinds of parts that the method fits."""
         return tuple(self.recommended)
+
+    def fits(self, part: str) -> bool:
+        """Return whether the method fits a part of that name."""
+        return kind_of(part) in self.recommended
+
+    def recommendation(self, part: str) -> Recommendation:
+        """Return what is recommended for a part.
+
+        Raises:
+            UserError: the method does not fit it.
+        """
+        if not self.fits(part):
+            raise UserError(
+                f"Method {self.name!r} does not fit the part {part!r}, a {_named(kind_of(part))}. It fits: "
+                f"{', '.join(map(_named, self.kinds))}."
+            )
+        return self.recommended[kind_of(part)]
+
+
+def _named(kind: PartKind) -> str:
+    return kind.replace("_", " ")

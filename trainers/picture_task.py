@@ -9,7 +9,9 @@ from trainers.config import RunConfig, learned_word
 from trainers.data.latents import Latents
 from trainers.data.order import data_order
 from trainers.errors import UserError
+from trainers.loss_weightings import find_loss_weighting
 from trainers.objectives.denoise import denoise
+from trainers.parts import TEXT_ENCODER, kind_of
 from trainers.roles import Conditioning, Denoiser, QuietTask
 
 
@@ -17,20 +19,23 @@ class PictureTask(QuietTask):
     """The task of a run on pictures; see `trainers.roles.Task`."""
 
     def __init__(self, config: RunConfig, role: Denoiser, latents: Latents) -> None:
-        """Check the captions.
+        """Check the captions, and the loss weighting.
 
         Raises:
-            UserError: no caption holds a word that is learned.
+            UserError: no caption holds a word that is learned, or the weighting does not suit what the base predicts.
         """
         _check_words(config, latents.captions)
+        weighting = find_loss_weighting(config.loss_weighting)
+        weighting.check(role.prediction)
         self.config = config
         self.role = role
         self.latents = latents
+        self._weigh = weighting.with_settings(config.loss_weighting_settings)
         self.cached_text: dict[str, Conditioning] | None = None
         """Conditioning by caption when no text encoder is trained, else None."""
 
     def prepare(self) -> None:
-        if not any(part.startswith("text_encoder") for part in self.config.parts):
+        if not any(kind_of(part) == TEXT_ENCODER for part in self.config.parts):
             self.cached_text = _encode_captions(self.role, self.latents.captions)
 
     def weight(self, batch_number: int) -> float:
@@ -43,8 +48,7 @@ class PictureTask(QuietTask):
         latents = self.latents.draw(indices, generator).to(self.role.device)
         captions = _drop_captions([self.latents.captions[i] for i in indices], self.config, generator)
         conditioning = self._conditioning(captions)
-        gamma, floor = self.config.snr_gamma, self.config.snr_floor
-        return denoise(self.role, latents, conditioning, generator, snr_gamma=gamma, snr_floor=floor)
+        return denoise(self.role, latents, conditioning, generator, self._weigh)
 
     def _conditioning(self, captions: Sequence[str]) -> Conditioning:
         if self.cached_text is None:

@@ -21,6 +21,7 @@ def check_parts(config: TrainingConfig, role: Learnable) -> None:
             settings lack.
     """
     problems: list[str] = []
+    config = config.on(role.parts)
     for part, plan in config.parts.items():
         if part not in role.parts:
             problems.append(f"the base has no part {part!r}; it has {', '.join(role.parts)}")

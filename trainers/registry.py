@@ -2,7 +2,7 @@
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, TypeVar
@@ -35,6 +35,17 @@ class OneOf:
             expected = " or ".join(filter(None, [", ".join(quoted[:-1]), quoted[-1]]))
             raise PydanticCustomError("literal_error", "Input should be {expected}", {"expected": expected})
         return value
+
+
+@dataclass(frozen=True)
+class Naming:
+    """Marks a setting whose text names records in a form of its own, such as ``NAME=WHAT``; it checks nothing.
+
+    Help and form list the words that there are when they are asked for.
+    """
+
+    words: Callable[[], Sequence[str]]
+    """Gives what can be written."""
 
 
 @dataclass(frozen=True)

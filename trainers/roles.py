@@ -128,7 +128,7 @@ class LanguageModel(Learnable, Protocol):
 
 
 class Denoiser(Learnable, Protocol):
-    """A latent diffusion model, seen by the training loop."""
+    """A model that turns noise into latents, by diffusion or by flow matching, seen by the training loop."""
 
     @property
     def timesteps(self) -> int:
@@ -147,19 +147,23 @@ class Denoiser(Learnable, Protocol):
         """Mix latents with noise at the given levels [b]."""
         ...
 
+    def draw_timesteps(self, count: int, generator: "torch.Generator") -> "Tensor":
+        """Draw the noise levels [b] of a batch, as the base was trained, with a CPU generator."""
+        ...
+
     def predict(self, noisy: "Tensor", timesteps: "Tensor", conditioning: Conditioning) -> "Tensor":
         """Return the model's output [b, c, h, w] for noisy latents."""
         ...
 
     def target(self, latents: "Tensor", noise: "Tensor", timesteps: "Tensor") -> "Tensor":
-        """Return what `predict` should have said: the noise, or the velocity, as the base was trained."""
+        """Return what `predict` should have said, see `prediction`: the noise, a diffusion's velocity or a flow's."""
         ...
 
-    def loss_weight(self, timesteps: "Tensor", snr_gamma: float | None, snr_floor: float | None = None) -> "Tensor":
-        """Return the weight [b] of the squared error at each level.
+    @property
+    def prediction(self) -> str:
+        """What `predict` says: ``epsilon`` (the noise), ``v_prediction`` (the velocity of a diffusion) or ``flow``."""
+        ...
 
-        Args:
-            snr_gamma: γ of min-SNR; None weighs all levels alike.
-            snr_floor: smallest weight that γ may give a level, None for none.
-        """
+    def snr(self, timesteps: "Tensor") -> "Tensor":
+        """Return the signal-to-noise ratio [b] at each level in float64: 0 at pure noise, infinite without any."""
         ...

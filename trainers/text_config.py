@@ -6,10 +6,11 @@ from pydantic import Field
 
 from trainers.config import PartConfig, TrainingConfig
 from trainers.errors import UserError
+from trainers.parts import LANGUAGE_MODEL
 from trainers.stages import stage_names, stage_settings
 
 POCKET_LANGUAGE = "pocket-lm"
-PART = "language_model"
+PART: str = LANGUAGE_MODEL
 USUAL_BATCH = 16
 """What the README's examples, the Text tab and the commands' advice take: good for short chats on a small base."""
 _USUAL_LENGTH = 1024
@@ -19,6 +20,7 @@ class TextConfig(TrainingConfig):
     """Training on texts."""
 
     not_in_the_card: ClassVar[tuple[str, ...]] = (*TrainingConfig.not_in_the_card, "validation")
+    part_kinds = (LANGUAGE_MODEL,)
     kind: Literal["text"] = Field("text", description="What is learned from.")
     base: str = Field(
         POCKET_LANGUAGE,

@@ -1,8 +1,8 @@
-"""A grid of pictures over any of twelve axes, the same noise in every cell of a seed.
+"""A grid of pictures over any of thirteen axes, the same noise in every cell of a seed.
 
 An axis runs along the rows, the columns or the pages; one that has a single value need not be named. Axes that change
-the adapter make a **look**; a base, guidance and a number of steps make a **setting**; prompts and seeds are what
-means are taken over.
+the adapter make a **look**; a base, guidance, a number of steps and a sampler make a **setting**; prompts and seeds are
+what means are taken over.
 """
 
 import itertools
@@ -19,7 +19,7 @@ from trainers.seeds import drawn_seed
 from trainers.wording import count_of
 
 LOOK_AXES = ("adapter", "method", "rank", "step", "blend", "block", "weight")
-SETTING_AXES = ("base", "guidance", "steps")
+SETTING_AXES = ("base", "guidance", "steps", "sampler")
 AXES = (*LOOK_AXES, *SETTING_AXES, "prompt", "seed")
 USUAL_AXES = ("adapter", "weight", "prompt", "seed")
 BASE_LABEL = "base"
@@ -50,7 +50,7 @@ class Cell:
     base: str = ""
     """The base as the user called it; empty where only one is used."""
     setting: str = ""
-    """Base, guidance and steps: looks are measured against the base of their own setting."""
+    """Base, guidance, steps and sampler: looks are measured against the base of their own setting."""
     axes: Mapping[str, str] = field(default_factory=dict)
     """The values of those axes along rows, columns and pages that make the look; the base has a weight of 0 alone."""
 
@@ -92,7 +92,8 @@ def plan_grid(
         UserError: an axis is unknown, missing or given twice, or a value cannot be used.
     """
     values: dict[str, Sequence[Any]] = {axis: (plain,) for axis, plain in _PLAIN.items()}
-    values |= {"guidance": (template.guidance,), "steps": (template.steps,), **(more or {})}
+    values |= {"guidance": (template.guidance,), "steps": (template.steps,), "sampler": (template.sampler,)}
+    values |= more or {}
     values |= {
         "adapter": list(mixtures),
         "weight": list(weights),
@@ -123,7 +124,11 @@ def _cell(
 ) -> Cell:
     bare = any(value is None for value in point.values())  # `_combinations` marks the base so
     shares = {} if bare else _shares(point, mixtures)
-    common = {"prompt": point["prompt"], "seed": point["seed"], "guidance": point["guidance"], "steps": point["steps"]}
+    common = {
+        "prompt": point["prompt"],
+        "seed": point["seed"],
+        **{axis: point[axis] for axis in ("guidance", "steps", "sampler")},
+    }
     recipe = _recipe(point, shares, mixtures) if shares else None
     request = replace(template, **common, weights={} if recipe is not None else shares, recipe=recipe)
     page, row, column = (_label(place, mixtures, values, bare=bare) for place in places)
@@ -254,4 +259,5 @@ _SHOWN = {
     "block": "block {}",
     "base": "on {}",
     "guidance": "guidance {:g}",
+    "sampler": "{}",
 }

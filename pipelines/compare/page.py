@@ -7,8 +7,12 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from pipelines.compare.scores import LookSummary, ScoredCell
-from pipelines.compare.tables import judge_name
+from pipelines.compare.tables import columns_of, descriptions, judge_name, picture_lines
 from pipelines.judge import Judge
+from pipelines.metrics import Mean
+
+_ARROWS = {"higher": " ↑", "lower": " ↓", "": ""}
+"""Which values are the better ones."""
 
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1c1e24;--soft:#5b616d;--paper:#fff;--rule:#d9dce2;--raised:#f5f6f8;--link:#1d5fbf}
@@ -62,28 +66,19 @@ def grid_html(
         f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head>\n<body><h1>{html.escape(title)}</h1>"
         f"<p>{html.escape(facts)} · judge {html.escape(judge_name(judge))}</p>\n{means_table(summaries)}"
         "<p>Means over prompts and seeds; ± is the half-width of the 95 % interval over seeds (Student's t), which one "
-        "seed does not have. Subject kept is by CLIP-T of the prompts' subjects, which stand under the pictures: 100 % "
-        "is the base's own pictures, 0 % is what the judge gives things that are not there; it is empty where the "
-        "judge does not see the subjects in the base's pictures. CLIP-T of the whole prompt also asks for what a style "
-        "may drop, such as colours. Style arrived: 0 % is the base, 100 % the style's own training pictures.</p>"
+        f"seed does not have. {html.escape(descriptions(columns_of(summaries)))}</p>"
         f"<p>As tables: {tables}</p>\n{''.join(sections)}</body></html>\n"
     )
 
 
 def means_table(summaries: Sequence[LookSummary]) -> str:
     """Return the means of every look as an HTML table."""
-    styles = sorted({name for summary in summaries for name in summary.style_scores})
-    shares, scores = [f"{name} arrived" for name in styles], [f"CLIP-I {name}" for name in styles]
-    heads = ["look", "subject kept", *shares, "CLIP-T subject", "CLIP-T prompt", *scores, "pictures", "seeds"]
+    shown = columns_of(summaries)
+    heads = ["look", *(f"{column.title()}{_ARROWS[column.metric.better]}" for column in shown), "pictures", "seeds"]
     lines = []
     for item in summaries:
-        kept = _percent(item.subject_kept, item.kept_half_width)
-        line = [item.label, kept, *(_percent(item.style_shares.get(name)) for name in styles)]
-        line.append(_with_interval(item.subject_score, item.subject_half_width))
-        line.append(_with_interval(item.prompt_score, item.prompt_half_width))
-        for name in styles:
-            line.append(_with_interval(item.style_scores[name], item.style_half_widths.get(name, math.nan)))
-        lines.append([*line, str(item.pictures), str(item.seeds)])
+        written = [(_percent if column.metric.share else _with_interval)(item.mean(column.key)) for column in shown]
+        lines.append([item.label, *written, str(item.pictures), str(item.seeds)])
     head = "".join(f"<th scope='col'>{html.escape(text)}</th>" for text in heads)
     body = "\n".join(f"<tr>{''.join(f'<td>{html.escape(text)}</td>' for text in line)}</tr>" for line in lines)
     return f"<div class='wide'><table><thead><tr>{head}</tr></thead><tbody>\n{body}</tbody></table></div>\n"
@@ -106,9 +101,7 @@ def _section(page: str, scored: Sequence[ScoredCell], beside: Beside) -> str:
 def _figure(item: ScoredCell, file: str) -> str:
     width_px, height_px = item.picture.size
     alt = f"{item.cell.row}, {item.cell.column}"
-    scores = [f"CLIP-T {item.cell.subject} {item.subject_score:.3f}"]
-    scores += [f"CLIP-I {name} {score:.3f}" for name, score in item.style_scores.items()]
-    lines = "".join(f"<span>{html.escape(text)}</span>" for text in scores)
+    lines = "".join(f"<span>{html.escape(text)}</span>" for text in picture_lines(item))
     return (
         f"<figure><a href='{_url(file)}'><img loading='lazy' src='{_url(file)}' width='{width_px}' "
         f"height='{height_px}' alt='{html.escape(alt, quote=True)}'></a>"
@@ -124,13 +117,15 @@ def _link(file: str, label: str) -> str:
     return f"<a href='{_url(file)}'>{html.escape(label)}</a>"
 
 
-def _percent(share: float | None, half_width: float = math.nan) -> str:
-    if share is None or not math.isfinite(share):
+def _percent(mean: Mean) -> str:
+    if not math.isfinite(mean.value):
         return ""
-    whole = round(100 * share)
-    width = f" ± {round(100 * half_width)}\u00a0%" if math.isfinite(half_width) else ""
+    whole = round(100 * mean.value)
+    width = f" ± {round(100 * mean.half_width)}\u00a0%" if math.isfinite(mean.half_width) else ""
     return f"{'−' * (whole < 0)}{abs(whole)}\u00a0%{width}"
 
 
-def _with_interval(value: float, half_width: float) -> str:
-    return f"{value:.3f} ± {half_width:.3f}" if math.isfinite(half_width) else f"{value:.3f}"
+def _with_interval(mean: Mean) -> str:
+    if not math.isfinite(mean.value):
+        return ""
+    return f"{mean.value:.3f} ± {mean.half_width:.3f}" if math.isfinite(mean.half_width) else f"{mean.value:.3f}"

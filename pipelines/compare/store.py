@@ -14,6 +14,7 @@ from PIL import Image
 
 from pipelines.compare.grid import Cell
 from pipelines.picture_file import write_picture
+from pipelines.samplers import AUTO
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class PictureStore:
         request = asdict(cell.request)
         recipe = cell.request.recipe
         request["recipe"] = recipe.model_dump(mode="json") if recipe is not None else None
+        if request["sampler"] == AUTO:
+            del request["sampler"]  # as before there was a choice: the same picture keeps its name
         names = [*cell.request.weights, *(item.adapter for item in recipe.inputs)] if recipe else cell.request.weights
         contents = {name: self.hashes[name] for name in names}
         values = {"base": [self.base["fingerprint"], self.base["sampler"]], "request": request, "contents": contents}

@@ -8,16 +8,18 @@ from collections.abc import Sequence
 from pipelines.compare.grid import LOOK_AXES
 from pipelines.compare.scores import LookSummary, ScoredCell
 from pipelines.judge import Judge
+from pipelines.metrics import Column, adapters_in, columns
 
 
 def grid_csv(scored: Sequence[ScoredCell], judge: Judge) -> str:
     """Return one line per cell: places, the axes that the grid uses, request and scores."""
     buffer = io.StringIO()
-    styles = sorted({name for item in scored for name in item.style_scores})
+    measured = [column for column in columns_of(scored) if column.metric.measure is not None]
     axes = [axis for axis in LOOK_AXES if axis != "blend" and any(axis in item.cell.axes for item in scored)]
     writer = csv.writer(buffer, lineterminator="\n")
-    heads = ["page", "row", "column", "look", *axes, "base", "prompt", "seed", "steps", "guidance", "adapters", "blend"]
-    writer.writerow([*heads, "subject", "subject_clip_t", "clip_t", *(f"clip_i:{name}" for name in styles), "judge"])
+    heads = ["page", "row", "column", "look", *axes, "base", "prompt", "seed", "steps", "guidance", "sampler"]
+    heads += ["adapters", "blend"]
+    writer.writerow([*heads, "subject", *(column.key for column in measured), "judge"])
     for item in scored:
         request, cell = item.cell.request, item.cell
         weights = dict(request.weights)
@@ -27,16 +29,15 @@ def grid_csv(scored: Sequence[ScoredCell], judge: Judge) -> str:
             settings = "".join(f" {key}={value}" for key, value in request.recipe.settings.items())
             blend = request.recipe.blend + settings
         places = [cell.page, cell.row, cell.column, cell.look, *(cell.axes.get(axis, "") for axis in axes)]
-        asked = [cell.base, request.prompt, request.seed, request.steps, f"{request.guidance:g}"]
+        asked = [cell.base, request.prompt, request.seed, request.steps, f"{request.guidance:g}", request.sampler]
         adapters = " ".join(f"{name}:{weight:g}" for name, weight in weights.items())
-        scores = [item.subject_score, item.prompt_score, *(item.style_scores[name] for name in styles)]
-        written = [f"{score:.4f}" for score in scores]
+        written = [_shown(item.scores[column.key]) for column in measured]
         writer.writerow([*places, *asked, adapters, blend, cell.subject, *written, judge_name(judge)])
     return buffer.getvalue()
 
 
 def means_csv(summaries: Sequence[LookSummary], judge: Judge) -> str:
-    """Return one line per look: means, half-widths of 95 % intervals over seeds, and shares."""
+    """Return one line per look: what every metric says, with half-widths of 95 % intervals over seeds."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     heads, lines = _means(summaries)
@@ -50,29 +51,38 @@ def judge_name(judge: Judge) -> str:
     return f"{judge.name}:{judge.fingerprint[:12]}"
 
 
+def columns_of(found: Sequence[ScoredCell] | Sequence[LookSummary]) -> list[Column]:
+    """Return the columns of a table of cells or looks, its adapters by name."""
+    keys = [item.scores if isinstance(item, ScoredCell) else item.means for item in found]
+    return columns(sorted(adapters_in(key for own in keys for key in own)))
+
+
+def picture_lines(item: ScoredCell) -> list[str]:
+    """Return what stands below a picture, a line for each metric that shows itself there."""
+    measured = [column for column in columns(adapters_in(item.scores)) if column.key in item.scores]
+    shown = [column for column in measured if column.metric.below_pictures]
+    return [f"{column.short(item.cell.subject)} {item.scores[column.key]:.3f}" for column in shown]
+
+
+def descriptions(shown: Sequence[Column], language: str = "en") -> str:
+    """Return what columns mean, each metric once."""
+    return " ".join(dict.fromkeys(column.metric.text(language).description for column in shown))
+
+
 def _means(summaries: Sequence[LookSummary]) -> tuple[list[str], list[list[str]]]:
-    styles = sorted({name for summary in summaries for name in summary.style_scores})
-    heads = ["look", "pictures", "seeds", "subject kept", "subject kept ±", "subject_clip_t", "subject_clip_t ±"]
-    heads += ["clip_t", "clip_t ±"]
-    for name in styles:
-        heads += [f"clip_i:{name}", f"clip_i:{name} ±", f"style:{name}"]
+    shown = columns_of(summaries)
+    heads = ["look", "pictures", "seeds"]
+    for column in shown:
+        heads += [column.key, f"{column.key} ±"] if column.metric.interval else [column.key]
     lines = []
     for item in summaries:
-        line = [
-            item.label,
-            str(item.pictures),
-            str(item.seeds),
-            _shown(item.subject_kept),
-            _shown(item.kept_half_width),
-        ]
-        line += [f"{item.subject_score:.4f}", _shown(item.subject_half_width)]
-        line += [f"{item.prompt_score:.4f}", _shown(item.prompt_half_width)]
-        for name in styles:
-            line += [f"{item.style_scores[name]:.4f}", _shown(item.style_half_widths.get(name))]
-            line.append(_shown(item.style_shares.get(name)))
+        line = [item.label, str(item.pictures), str(item.seeds)]
+        for column in shown:
+            mean = item.mean(column.key)
+            line += [_shown(mean.value), _shown(mean.half_width)] if column.metric.interval else [_shown(mean.value)]
         lines.append(line)
     return heads, lines
 
 
-def _shown(value: float | None) -> str:
-    return f"{value:.4f}" if value is not None and math.isfinite(value) else ""
+def _shown(value: float) -> str:
+    return f"{value:.4f}" if math.isfinite(value) else ""

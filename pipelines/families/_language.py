@@ -1,12 +1,14 @@
 """What language models of transformers share: finding kinds of layers by their classes, and toy models for tests."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from __future__ import annotations
 
-import torch
-from torch import nn
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from pipelines.families._leaves import leaf_targets
+
+if TYPE_CHECKING:
+    from torch import nn
 
 _KINDS: Mapping[str, Callable[[str], bool]] = {
     "attention_block": lambda name: name.endswith("Attention"),
@@ -26,6 +28,7 @@ def language_targets(model: nn.Module) -> Callable[[Sequence[str]], tuple[str, .
 
 def tiny_llama(seed: int = 0) -> Any:
     """Return a random Llama: 2 layers, width 32, grouped-query attention, 64 words."""
+    import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(seed)
@@ -36,6 +39,7 @@ def tiny_llama(seed: int = 0) -> Any:
 
 def tiny_gpt2(seed: int = 0) -> Any:
     """Return a random GPT-2: 2 layers, width 32, 64 words, tied embeddings."""
+    import torch
     from transformers import GPT2Config, GPT2LMHeadModel
 
     torch.manual_seed(seed)
@@ -62,6 +66,8 @@ def _linear(model: Any) -> list[str]:
 
 def is_linear(layer: nn.Module) -> bool:
     """Return whether a layer is a matrix product; ``nf`` tells transformers' Conv1D, as in GPT-2."""
+    from torch import nn
+
     return isinstance(layer, nn.Linear) or (hasattr(layer, "nf") and _has_matrix(layer))
 
 

@@ -1,6 +1,11 @@
 """Layers of a bare part by what they hold; the same for every family."""
 
-from torch import nn
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def leaf_targets(module: nn.Module) -> dict[str, tuple[str, ...]]:

@@ -1,55 +1,57 @@
-"""What the Stable Diffusion families share: autoencoder, noise, targets, loss weights and sizes.
+"""What the Stable Diffusion families share: autoencoder, noise, targets and sizes.
 
 Prediction type, noise schedule and latent scale are read from the base's own files.
 """
 
+from __future__ import annotations
+
+import contextlib
 import json
+import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-import torch
-from torch import Tensor, nn
-
-from pipelines.families._leaves import leaf_targets
-from pipelines.families._picture_targets import TARGETS, host_targets
+from pipelines.families._family import Part
+from pipelines.families._noise import Diffusion, NoiseProcess
+from pipelines.samplers import build_sampler
 from pipelines.weight_files import variant_of
 from trainers.errors import UserError
-from trainers.min_snr import min_snr_weights
 from trainers.wording import nearest_multiples
 
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
 
-class StableDiffusion(ABC):
-    """A UNet on the latents of an autoencoder. A family's own class loads the models and reads the text."""
+
+class LatentModel(ABC):
+    """A denoiser on the latents of an autoencoder. A family's own class loads the models and reads the text."""
 
     device: torch.device
     dtype: torch.dtype
-    unet: Any
     autoencoder: Any
     sampler: Any
-    noise_schedule: Any
+    process: NoiseProcess
     resolution_px: int
     _pipeline: Any
     _targets: dict[str, dict[str, tuple[str, ...]]]
 
-    def settle(self, folder: Path) -> None:
+    def settle(self, folder: Path, known: Sequence[Part]) -> None:
         """Freeze the loaded models, move them to the device, read the schedule, and find the kinds of layers."""
-        from diffusers import DDPMScheduler
-
         for module in (*self.parts.values(), self.autoencoder):
             module.requires_grad_(False).eval().to(self.device)
-        self.sampler = _scheduler(folder)
-        self.noise_schedule = DDPMScheduler.from_config(self.sampler.config)
+        self.sampler = read_scheduler(folder)
+        self.process = self.read_process()
+        words = {part.name: part.words for part in known}
         self._targets = {  # found now, while the parts are bare
-            part: {**TARGETS[part], **host_targets(part, module), **leaf_targets(module)}
-            for part, module in self.parts.items()
+            part: own.found(module) for part, module in self.parts.items() if (own := words[part]) is not None
         }
 
     def ready(self) -> None:
         """Take what depends on the pipeline, once there is one."""
         self._pipeline.set_progress_bar_config(disable=True)
-        self.resolution_px = int(self.unet.config.sample_size) * self._pipeline.vae_scale_factor
+        self.resolution_px = int(self.denoiser.config.sample_size) * self._pipeline.vae_scale_factor
 
     @property
     @abstractmethod
@@ -57,8 +59,42 @@ class StableDiffusion(ABC):
         """The modules that a method can attach to, by part."""
 
     @property
+    @abstractmethod
+    def denoiser(self) -> Any:
+        """The part that denoises."""
+
+    @property
+    @abstractmethod
+    def size_step(self) -> int:
+        """What the number of latent rows and columns must be a multiple of."""
+
+    @abstractmethod
+    def read_process(self) -> NoiseProcess:
+        """Return the noise process of the base's scheduler.
+
+        Raises:
+            UserError: the scheduler is of another process than the family's.
+        """
+
+    @property
+    def prediction(self) -> str:
+        return self.process.prediction
+
+    @property
     def timesteps(self) -> int:
-        return int(self.noise_schedule.config.num_train_timesteps)
+        return self.process.timesteps
+
+    def draw_timesteps(self, count: int, generator: torch.Generator) -> Tensor:
+        return self.process.draw_timesteps(count, generator)
+
+    def add_noise(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+        return self.process.add_noise(latents, noise, timesteps)
+
+    def target(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+        return self.process.target(latents, noise, timesteps)
+
+    def snr(self, timesteps: Tensor) -> Tensor:
+        return self.process.snr(timesteps)
 
     def targets(self, part: str, wanted: Sequence[str]) -> tuple[str, ...]:
         return tuple(name for word in wanted for name in self._targets[part].get(word, (word,)))
@@ -69,23 +105,22 @@ class StableDiffusion(ABC):
         scale = self.autoencoder.config.scaling_factor
         return (posterior.mean - shift) * scale, posterior.std * scale
 
-    def add_noise(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
-        return self.noise_schedule.add_noise(latents, noise, timesteps)
+    def scheduler_of(self, sampler: str) -> Any:
+        return build_sampler(sampler, self.sampler, self.prediction)
 
-    def target(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
-        if self.noise_schedule.config.prediction_type == "v_prediction":
-            return self.noise_schedule.get_velocity(latents, noise, timesteps)
-        return noise
-
-    def loss_weight(self, timesteps: Tensor, snr_gamma: float | None, snr_floor: float | None = None) -> Tensor:
-        if snr_gamma is None:
-            return torch.ones(len(timesteps), device=timesteps.device)
-        signal = self.noise_schedule.alphas_cumprod.to(timesteps.device)[timesteps]
-        velocity = self.noise_schedule.config.prediction_type == "v_prediction"
-        return min_snr_weights(signal, snr_gamma, velocity=velocity, floor=snr_floor).float()
+    @contextlib.contextmanager
+    def _drawing_with(self, sampler: str) -> Iterator[None]:
+        """Let the pipeline draw with a sampler for a while."""
+        self._pipeline.scheduler = self.scheduler_of(sampler)
+        try:
+            with warnings.catch_warnings():  # diffusers' samplers ask numpy for what numpy 2 calls differently
+                warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
+                yield
+        finally:
+            self._pipeline.scheduler = self.sampler
 
     def noise_shape(self, width_px: int, height_px: int) -> tuple[int, int, int]:
-        step = self._pipeline.vae_scale_factor * 2 ** (len(self.unet.config.block_out_channels) - 1)
+        step = self._pipeline.vae_scale_factor * self.size_step
         wrong = {side: px for side, px in (("width", width_px), ("height", height_px)) if px < step or px % step}
         if wrong:
             near = " and ".join(f"{side} {nearest_multiples(px, step)}" for side, px in wrong.items())
@@ -94,7 +129,29 @@ class StableDiffusion(ABC):
                 f"{near}."
             )
         factor = self._pipeline.vae_scale_factor
-        return int(self.unet.config.in_channels), height_px // factor, width_px // factor
+        return int(self.denoiser.config.in_channels), height_px // factor, width_px // factor
+
+
+class StableDiffusion(LatentModel):
+    """A UNet that learned to undo a diffusion."""
+
+    unet: Any
+
+    @property
+    def denoiser(self) -> Any:
+        return self.unet
+
+    @property
+    def size_step(self) -> int:
+        return 2 ** (len(self.unet.config.block_out_channels) - 1)
+
+    def read_process(self) -> NoiseProcess:
+        from diffusers import DDPMScheduler
+
+        prediction = self.sampler.config.get("prediction_type", "epsilon")
+        if prediction not in ("epsilon", "v_prediction"):
+            raise UserError(f"The base predicts {prediction!r}; epsilon and v_prediction are known.")
+        return Diffusion(DDPMScheduler.from_config(self.sampler.config))
 
 
 def names_pipeline(folder: Path, pipeline: str) -> bool:
@@ -108,6 +165,8 @@ def names_pipeline(folder: Path, pipeline: str) -> bool:
 
 def read_autoencoder(model: Any, folder: Path, dtype: torch.dtype) -> Any:
     """Load a base's autoencoder; a half precision that ends at 65,504 is none for it, it is read in float32 then."""
+    import torch
+
     if dtype != torch.float16:
         return read_part(model, folder, torch_dtype=dtype)
     autoencoder = read_part(model, folder, torch_dtype=torch.float32)
@@ -138,7 +197,7 @@ def unet_widths(unet: Any) -> dict[str, int]:
     }
 
 
-def _scheduler(folder: Path) -> Any:
+def read_scheduler(folder: Path) -> Any:
     """Load the scheduler that the base names; only classes of diffusers are looked up."""
     import diffusers
 
@@ -147,8 +206,4 @@ def _scheduler(folder: Path) -> Any:
     known: Any = getattr(diffusers, name, None) if isinstance(name, str) and name.endswith("Scheduler") else None
     if not (isinstance(known, type) and issubclass(known, diffusers.SchedulerMixin)):
         raise UserError(f"The base names the scheduler {name!r}, which diffusers does not have.")
-    scheduler = cast(Any, known).from_pretrained(folder, subfolder="scheduler")
-    prediction = scheduler.config.get("prediction_type", "epsilon")
-    if prediction not in ("epsilon", "v_prediction"):
-        raise UserError(f"The base predicts {prediction!r}; epsilon and v_prediction are known.")
-    return scheduler
+    return cast(Any, known).from_pretrained(folder, subfolder="scheduler")

@@ -1,7 +1,10 @@
 """Pieces of the random toy bases that families write for tests."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
+from typing import Any
 
 
 def write_byte_tokenizer(folder: Path) -> None:
@@ -48,3 +51,30 @@ def write_chat_tokenizer(folder: Path) -> int:
     fast.chat_template = CHAT_TEMPLATE
     fast.save_pretrained(folder)
     return len(special) + len(letters)
+
+
+def tiny_clip_text_config(tokenizer: Any, *, hidden_size: int, projection_dim: int) -> Any:
+    """Return the config of a CLIP text encoder of 3 layers with a projection."""
+    from transformers import CLIPTextConfig
+
+    return CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=hidden_size,
+        intermediate_size=2 * hidden_size,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        max_position_embeddings=77,
+        projection_dim=projection_dim,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+
+
+def tiny_t5_tokenizer() -> Any:
+    """Return a T5 tokenizer that knows single letters, of which the space is one."""
+    from transformers import T5TokenizerFast
+
+    letters = [chr(code) for code in range(33, 127)]
+    words = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -2.0), *((letter, -4.0) for letter in letters)]
+    return T5TokenizerFast(vocab=words, extra_ids=0, model_max_length=512)

@@ -4,28 +4,50 @@ A new word is a run of negative numbers, which the text encoder looks up among t
 stays as the base has it: a word whose adapter is off is read letter by letter, as if the adapter did not exist.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor, nn
-
-from trainers.tuners.peft_bridge import new_words
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 
-def tokenise(tokenizer: Any, text_encoder: nn.Module, captions: Sequence[str]) -> Tensor:
-    """Return token numbers [b, t], cut and padded to the encoder's limit t."""
-    limit = int(tokenizer.model_max_length)
+def tokenise(tokenizer: Any, text_encoder: nn.Module, captions: Sequence[str], limit: int | None = None) -> Tensor:
+    """Return token numbers [b, t], cut and padded to a limit t; None is the tokenizer's own."""
+    import torch
+
+    from trainers.tuners.peft_bridge import new_words
+
+    limit = int(tokenizer.model_max_length) if limit is None else limit
     words = new_words(text_encoder)
     options = {"padding": "max_length", "max_length": limit, "truncation": True, "return_tensors": "pt"}
     ids: Tensor = tokenizer(list(captions), **options).input_ids
+    begin = _begin(tokenizer)
     for row, caption in enumerate(captions):
         numbers = split_numbers(tokenizer, caption, words)
         if any(number < 0 for number in numbers):
-            whole = [tokenizer.bos_token_id, *numbers[: limit - 2], tokenizer.eos_token_id]
+            whole = [*begin, *numbers[: limit - len(begin) - 1], tokenizer.eos_token_id]
             ids[row] = torch.tensor(whole + [tokenizer.pad_token_id] * (limit - len(whole)))
     return ids
+
+
+def unseen_text(tokenizer: Any, text_encoder: nn.Module, prompt: str, limit: int | None = None) -> str:
+    """Return the end of a prompt that a text encoder does not see, empty when all fits."""
+    from trainers.tuners.peft_bridge import new_words, words_displaced
+
+    words = new_words(text_encoder)
+    numbers = split_numbers(tokenizer, prompt, words)
+    limit = int(tokenizer.model_max_length) if limit is None else limit
+    # The start and end tokens take places, and learned tokens theirs.
+    room = limit - len(_begin(tokenizer)) - 1 - words_displaced(text_encoder)
+    return numbers_as_text(tokenizer, numbers[room:], words) if len(numbers) > room else ""
+
+
+def _begin(tokenizer: Any) -> list[int]:
+    """Return the token that every text begins with; T5's texts begin with none."""
+    return [] if tokenizer.bos_token_id is None else [int(tokenizer.bos_token_id)]
 
 
 def split_numbers(tokenizer: Any, text: str, words: Mapping[str, Sequence[int]]) -> list[int]:

@@ -4,19 +4,22 @@ The pocket language model is of this family. Weights are read from safetensors a
 run unless that is asked for.
 """
 
+from __future__ import annotations
+
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import nn
-
-from pipelines.families._family import Family, LoadedBase
+from pipelines.families._family import Family, LoadedBase, Part
 from pipelines.families._language import language_targets
 from pipelines.fingerprint import fingerprint_of_folder
 from pipelines.weight_files import variant_of
 from trainers.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 PART = "language_model"
 _UNKNOWN_LENGTH = 2048
@@ -172,6 +175,7 @@ def _load_with_code(name: str, folder: Path, device: torch.device, dtype: torch.
 
 def _tiny(folder: Path) -> None:
     """Write a random Llama: 2 layers, width 32, byte-level tokens, a chat template with marked answers."""
+    import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
     from pipelines.families._tiny import write_chat_tokenizer
@@ -190,7 +194,7 @@ FAMILY = Family(
     recognise=_recognise,
     load=_load,
     tiny=_tiny,
-    parts=(PART,),
+    parts=(Part(PART, "Language model", "語言模型", trained_by_default=True),),
     role="text",
     files=("*.safetensors", "*.txt", "*.model", "*.jinja"),
     load_with_code=_load_with_code,

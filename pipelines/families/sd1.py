@@ -4,14 +4,14 @@ The pocket base is of this family. Prediction type, noise schedule and latent sc
 so that v-prediction with zero terminal signal (Lin et al. 2023, arXiv 2305.08891) trains and samples as it was made.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-from PIL import Image
-from torch import Tensor, nn
-
-from pipelines.families._family import Family, LoadedBase
+from pipelines.families._family import Family, LoadedBase, Part
+from pipelines.families._picture_targets import CLIP_WORDS, UNET_WORDS
 from pipelines.families._stable_diffusion import (
     StableDiffusion,
     names_pipeline,
@@ -19,11 +19,21 @@ from pipelines.families._stable_diffusion import (
     read_part,
     unet_widths,
 )
-from pipelines.families._words import numbers_as_text, split_numbers, tokenise
+from pipelines.families._words import tokenise, unseen_text
 from pipelines.fingerprint import fingerprint_of_folder
+from pipelines.samplers import AUTO
 from trainers.errors import UserError
 from trainers.roles import Conditioning
-from trainers.tuners.peft_bridge import new_words, words_displaced
+
+if TYPE_CHECKING:
+    import torch
+    from PIL import Image
+    from torch import Tensor, nn
+
+_PARTS = (
+    Part("unet", "UNet", "UNet", UNET_WORDS, trained_by_default=True),
+    Part("text_encoder", "Text encoder", "文字編碼器", CLIP_WORDS, trained_by_default=True),
+)
 
 
 class StableDiffusion1(StableDiffusion):
@@ -47,7 +57,7 @@ class StableDiffusion1(StableDiffusion):
         unet = read_part(UNet2DConditionModel, folder / "unet", torch_dtype=dtype)
         self.autoencoder = read_autoencoder(AutoencoderKL, folder / "vae", dtype)
         self.unet = unet
-        self.settle(folder)
+        self.settle(folder, _PARTS)
         self._pipeline = StableDiffusionPipeline(
             vae=self.autoencoder,
             text_encoder=self.text_encoder,
@@ -79,16 +89,11 @@ class StableDiffusion1(StableDiffusion):
         return list(self.tokenizer(text, add_special_tokens=False).input_ids)
 
     def cut_text(self, prompt: str) -> str:
-        words = new_words(self.text_encoder)
-        ids = split_numbers(self.tokenizer, prompt, words)
-        # The start and end tokens take two places, and learned tokens theirs.
-        room = int(self.tokenizer.model_max_length) - 2 - words_displaced(self.text_encoder)
-        return numbers_as_text(self.tokenizer, ids[room:], words) if len(ids) > room else ""
+        return unseen_text(self.tokenizer, self.text_encoder, prompt)
 
     def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
         return self.unet(noisy, timesteps, **conditioning).sample
 
-    @torch.no_grad()
     def sample(
         self,
         conditioning: Conditioning,
@@ -98,21 +103,23 @@ class StableDiffusion1(StableDiffusion):
         steps: int,
         guidance: float,
         on_step: Callable[[int], None],
+        sampler: str = AUTO,
     ) -> list[Image.Image]:
         def told(_: object, step: int, __: object, values: dict[str, Tensor]) -> dict[str, Tensor]:
             on_step(step + 1)
             return values
 
-        return list(
-            self._pipeline(
-                prompt_embeds=conditioning["encoder_hidden_states"],
-                negative_prompt_embeds=unconditional["encoder_hidden_states"],
-                latents=noise.to(self.device, self.dtype),
-                num_inference_steps=steps,
-                guidance_scale=guidance,
-                callback_on_step_end=told,
-            ).images
-        )
+        with self._drawing_with(sampler):
+            return list(
+                self._pipeline(
+                    prompt_embeds=conditioning["encoder_hidden_states"],
+                    negative_prompt_embeds=unconditional["encoder_hidden_states"],
+                    latents=noise.to(self.device, self.dtype),
+                    num_inference_steps=steps,
+                    guidance_scale=guidance,
+                    callback_on_step_end=told,
+                ).images
+            )
 
 
 def _load(name: str, folder: Path, device: torch.device, dtype: torch.dtype) -> LoadedBase:
@@ -121,6 +128,7 @@ def _load(name: str, folder: Path, device: torch.device, dtype: torch.dtype) -> 
 
 def _tiny(folder: Path) -> None:
     """Write a random base: 32-pixel pictures, byte-level tokens, widths of 16 to 32."""
+    import torch
     from diffusers import (
         AutoencoderKL,
         DDIMScheduler,
@@ -193,6 +201,6 @@ FAMILY = Family(
     recognise=lambda folder: names_pipeline(folder, "StableDiffusionPipeline"),
     load=_load,
     tiny=_tiny,
-    parts=("unet", "text_encoder"),
+    parts=_PARTS,
     files=("*/*.json", "*/*.txt", "*/*.safetensors"),
 )

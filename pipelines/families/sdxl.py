@@ -4,17 +4,15 @@ Every token's vector is that of both encoders' last layer but one; the second en
 the prompt as a whole (Podell et al. 2023, arXiv 2307.01952, sections 2.1 and 2.2).
 """
 
+from __future__ import annotations
+
 import json
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from PIL import Image
-from torch import Tensor, nn
-
-from pipelines.families._family import Family, LoadedBase
+from pipelines.families._family import Family, LoadedBase, Part
+from pipelines.families._picture_targets import CLIP_WORDS, UNET_WORDS, without_idle
 from pipelines.families._stable_diffusion import (
     StableDiffusion,
     names_pipeline,
@@ -22,14 +20,22 @@ from pipelines.families._stable_diffusion import (
     read_part,
     unet_widths,
 )
-from pipelines.families._words import numbers_as_text, split_numbers, tokenise
+from pipelines.families._words import tokenise, unseen_text
 from pipelines.fingerprint import fingerprint_of_folder
+from pipelines.samplers import AUTO
 from trainers.errors import UserError
 from trainers.roles import Conditioning
-from trainers.tuners.peft_bridge import new_words, words_displaced
 
-_TEXT_PARTS = ("text_encoder", "text_encoder_2")
-_PARTS = ("unet", *_TEXT_PARTS)
+if TYPE_CHECKING:
+    import torch
+    from PIL import Image
+    from torch import Tensor, nn
+
+_PARTS = (
+    Part("unet", "UNet", "UNet", UNET_WORDS, trained_by_default=True),
+    Part("text_encoder", "Text encoder", "文字編碼器", CLIP_WORDS, trained_by_default=True),
+    Part("text_encoder_2", "Second text encoder", "第二文字編碼器", CLIP_WORDS),
+)
 _PIPELINE = "StableDiffusionXLPipeline"
 
 
@@ -44,7 +50,7 @@ class StableDiffusionXL(StableDiffusion):
 
         self.name = name
         self.device, self.dtype = device, dtype
-        self.fingerprint = fingerprint_of_folder(folder, (*_PARTS, "vae"))
+        self.fingerprint = fingerprint_of_folder(folder, (*(part.name for part in _PARTS), "vae"))
         first = read_part(CLIPTextModel, folder / "text_encoder", dtype=dtype)
         second = read_part(CLIPTextModelWithProjection, folder / "text_encoder_2", dtype=dtype)
         self.text_encoders: dict[str, Any] = {"text_encoder": first, "text_encoder_2": second}
@@ -54,7 +60,7 @@ class StableDiffusionXL(StableDiffusion):
         }
         self.unet = read_part(UNet2DConditionModel, folder / "unet", torch_dtype=dtype)
         self.autoencoder = read_autoencoder(AutoencoderKL, folder / "vae", dtype)
-        self.settle(folder)
+        self.settle(folder, _PARTS)
         self._targets["text_encoder"] = _without_last_layer(first, self._targets["text_encoder"])
         self._pipeline = StableDiffusionXLPipeline(
             vae=self.autoencoder,
@@ -81,6 +87,8 @@ class StableDiffusionXL(StableDiffusion):
         return {"unet": self.unet, **self.text_encoders}
 
     def encode_text(self, captions: Sequence[str]) -> Conditioning:
+        import torch
+
         words, whole = [], None
         for part, encoder in self.text_encoders.items():
             ids = tokenise(self.tokenizers[part], encoder, captions).to(self.device)
@@ -99,16 +107,12 @@ class StableDiffusionXL(StableDiffusion):
         return list(self.tokenizers[part](text, add_special_tokens=False).input_ids)
 
     def cut_text(self, prompt: str) -> str:
-        ends = []
-        for part, encoder in self.text_encoders.items():
-            tokenizer, words = self.tokenizers[part], new_words(encoder)
-            ids = split_numbers(tokenizer, prompt, words)
-            # The start and end tokens take two places, and learned tokens theirs.
-            room = int(tokenizer.model_max_length) - 2 - words_displaced(encoder)
-            ends.append(numbers_as_text(tokenizer, ids[room:], words) if len(ids) > room else "")
+        ends = [unseen_text(self.tokenizers[part], encoder, prompt) for part, encoder in self.text_encoders.items()]
         return max(ends, key=len)
 
     def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
+        import torch
+
         rows, columns = noisy.shape[-2:]
         size = [rows * self._pipeline.vae_scale_factor, columns * self._pipeline.vae_scale_factor]
         # Height and width of the original picture, top and left of the crop, height and width as drawn.
@@ -117,7 +121,6 @@ class StableDiffusionXL(StableDiffusion):
         words = conditioning["encoder_hidden_states"]
         return self.unet(noisy, timesteps, encoder_hidden_states=words, added_cond_kwargs=added).sample
 
-    @torch.no_grad()
     def sample(
         self,
         conditioning: Conditioning,
@@ -127,14 +130,14 @@ class StableDiffusionXL(StableDiffusion):
         steps: int,
         guidance: float,
         on_step: Callable[[int], None],
+        sampler: str = AUTO,
     ) -> list[Image.Image]:
         def told(_: object, step: int, __: object, values: dict[str, Tensor]) -> dict[str, Tensor]:
             on_step(step + 1)
             return values
 
         factor = self._pipeline.vae_scale_factor
-        with warnings.catch_warnings():  # diffusers' Euler sampler asks numpy for what numpy 2 calls differently
-            warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
+        with self._drawing_with(sampler):
             return list(
                 self._pipeline(
                     prompt_embeds=conditioning["encoder_hidden_states"],
@@ -161,11 +164,7 @@ def _without_last_layer(module: Any, kinds: Mapping[str, tuple[str, ...]]) -> di
     last = f"encoder.layers.{module.config.num_hidden_layers - 1}"
     paths = [path for path, _ in module.named_modules()]
     idle = {path for path in paths if f"{path}.".find(f"{last}.") >= 0 or path.endswith("final_layer_norm")}
-    return {
-        kind: tuple(path for path in paths if path not in idle and f".{path}".endswith(ends))
-        for kind, names in kinds.items()
-        if (ends := tuple(f".{name}" for name in names)) or not names
-    }
+    return without_idle(module, kinds, idle)
 
 
 def _load(name: str, folder: Path, device: torch.device, dtype: torch.dtype) -> LoadedBase:
@@ -174,10 +173,11 @@ def _load(name: str, folder: Path, device: torch.device, dtype: torch.dtype) -> 
 
 def _tiny(folder: Path) -> None:
     """Write a random base: 32-pixel pictures, byte-level tokens, widths of 16 to 32, attention on the inner levels."""
+    import torch
     from diffusers import AutoencoderKL, EulerDiscreteScheduler, StableDiffusionXLPipeline, UNet2DConditionModel
-    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+    from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-    from pipelines.families._tiny import write_byte_tokenizer
+    from pipelines.families._tiny import tiny_clip_text_config, write_byte_tokenizer
 
     folder.mkdir(parents=True, exist_ok=True)
     tokenizers = {}
@@ -186,20 +186,6 @@ def _tiny(folder: Path) -> None:
         tokenizers[name] = CLIPTokenizer.from_pretrained(folder / name)
     tokens = tokenizers["tokenizer"]
     torch.manual_seed(0)
-
-    def text_config(width: int) -> CLIPTextConfig:
-        return CLIPTextConfig(
-            vocab_size=len(tokens),
-            hidden_size=width,
-            intermediate_size=2 * width,
-            num_hidden_layers=3,
-            num_attention_heads=4,
-            max_position_embeddings=77,
-            projection_dim=24,
-            bos_token_id=tokens.bos_token_id,
-            eos_token_id=tokens.eos_token_id,
-            pad_token_id=tokens.pad_token_id,
-        )
 
     unet = UNet2DConditionModel(
         sample_size=8,
@@ -228,8 +214,8 @@ def _tiny(folder: Path) -> None:
     )
     StableDiffusionXLPipeline(
         vae=autoencoder,
-        text_encoder=CLIPTextModel(text_config(16)),
-        text_encoder_2=CLIPTextModelWithProjection(text_config(32)),
+        text_encoder=CLIPTextModel(tiny_clip_text_config(tokens, hidden_size=16, projection_dim=24)),
+        text_encoder_2=CLIPTextModelWithProjection(tiny_clip_text_config(tokens, hidden_size=32, projection_dim=24)),
         tokenizer=tokens,
         tokenizer_2=tokenizers["tokenizer_2"],
         unet=unet,

@@ -5,10 +5,15 @@ every ``.`` as ``_``, and a file's name, treated the same, either is one of them
 taken apart by guessing, because ``_`` also occurs inside names.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from torch import nn
+if TYPE_CHECKING:
+    from torch import nn
+
 
 _TEXT_PARTS = ("text_encoder", "text_encoder_2")
 _LEVEL = "text_model."

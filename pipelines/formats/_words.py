@@ -12,15 +12,19 @@ OneTrainer's ``<key>_out`` are rows that stand in place of what the text encoder
 are named, and left. A word may hold dots and spaces.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from pipelines.formats._names import ModuleNames
 from trainers.errors import UserError
 from trainers.wording import listed
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 BUNDLED = "bundle_emb."
 WORD = "word"

@@ -4,20 +4,19 @@
 CLIP ViT-L under its transformers names (SD 1.x), or OpenCLIP with fused projections (SD 2.x).
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
-from pipelines.formats._checkpoint import Merge
 from pipelines.formats._format import Export, Format
-from pipelines.formats._metadata import modelspec_metadata
 from pipelines.formats._names import text_path
-from pipelines.weight_files import weight_files
 from trainers.errors import UserError
-from trainers.tensor_files import write_tensors
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _OPEN_CLIP_WIDTH = 1024
 _AUTOENCODER = (
@@ -42,6 +41,11 @@ _OPEN_CLIP = {
 
 
 def _merge(path: Path, export: Export) -> float:
+    from pipelines.formats._checkpoint import Merge
+    from pipelines.formats._metadata import modelspec_metadata
+    from pipelines.weight_files import weight_files
+    from trainers.tensor_files import write_tensors
+
     base = export.base_folder
     if base is None or not (base / "model_index.json").is_file():
         raise UserError("A merged file can only be made of a base in diffusers layout.")
@@ -75,6 +79,8 @@ def _text_tensors(text: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def open_clip_tensors(text: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return a text encoder's tensors as OpenCLIP names them, with q, k and v in one matrix."""
+    import torch
+
     root = "cond_stage_model.model"
     found = {
         f"{root}.token_embedding.weight": text["text_model.embeddings.token_embedding.weight"],

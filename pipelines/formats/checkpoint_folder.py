@@ -1,15 +1,14 @@
 """A whole model in diffusers layout, with the adapter added into its weights."""
 
+from __future__ import annotations
+
 import shutil
 from pathlib import Path
 
-from pipelines.formats._checkpoint import Merge
 from pipelines.formats._format import Export, Format
-from pipelines.weight_files import weight_files
 from trainers.card import AdapterCard
 from trainers.errors import UserError
 from trainers.storage import new_folder
-from trainers.tensor_files import write_tensors
 
 _COPIED = (".json", ".txt", ".model")
 _INDEX = "model_index.json"
@@ -19,6 +18,10 @@ _ABOUT_THE_BASE = ("readme", "metrics", "training", "trainer_state")
 
 
 def _merge(path: Path, export: Export) -> float:
+    from pipelines.formats._checkpoint import Merge
+    from pipelines.weight_files import weight_files
+    from trainers.tensor_files import write_tensors
+
     base = export.base_folder
     if base is None or not (base / _INDEX).is_file():
         raise UserError("A merged folder can only be made of a base in diffusers layout.")

@@ -1,16 +1,19 @@
 """ComfyUI's own names: ``diffusion_model.<original path>``, ``text_encoders.clip_l.transformer.<path>``, with dots."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from torch import Tensor
-
-from pipelines.formats._format import Export, Format, Found, read_layers
-from pipelines.formats._metadata import kohya_metadata
+from pipelines.formats._format import Export, Format, Found
 from pipelines.formats._names import ModuleNames, Place, comfyui_name
-from pipelines.formats._source import Source
 from pipelines.formats.kohya import layer_tensors, writes_alphas
 from trainers.errors import UserError
-from trainers.tensor_files import write_tensors
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pipelines.formats._source import Source
 
 _ROOTS = ("diffusion_model.", "model.diffusion_model.", "text_encoders.")
 
@@ -20,10 +23,15 @@ def _recognise(source: Source) -> bool:
 
 
 def _read(source: Source, names: ModuleNames) -> Found:
+    from pipelines.formats._layered_file import read_layers
+
     return read_layers(source, names)
 
 
 def _write(path: Path, export: Export) -> None:
+    from pipelines.formats._metadata import kohya_metadata
+    from trainers.tensor_files import write_tensors
+
     assert export.names is not None  # asked for in the record
     tensors: dict[str, Tensor] = {}
     for part, layers in export.layers.items():

@@ -5,28 +5,29 @@ them diffusers takes 1. Written files need no scale and still state it. Text enc
 which diffusers takes off where transformers no longer has it.
 """
 
+from __future__ import annotations
+
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-
-from pipelines.formats._format import Export, Format, Found, is_finite_number, read_layers
-from pipelines.formats._leaves import split_key
-from pipelines.formats._metadata import modelspec_metadata
+from pipelines.formats._format import Export, Format, Found, is_finite_number
 from pipelines.formats._names import ModuleNames, Place, diffusers_name
-from pipelines.formats._part_layers import peft_scale
-from pipelines.formats._source import Source, json_of
 from trainers.errors import UserError, raise_problems
-from trainers.tensor_files import write_tensors
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pipelines.formats._source import Source
 
 METADATA_KEY = "lora_adapter_metadata"
-_ROOTS = ("unet.", "text_encoder.", "text_encoder_2.")
+_ROOTS = ("unet.", "transformer.", "text_encoder.", "text_encoder_2.", "text_encoder_3.")
 
 
 def _recognise(source: Source) -> bool:
+    from pipelines.formats._leaves import split_key
+
     return any(
         key.startswith(_ROOTS)
         or (("_blocks." in key or "mid_block." in key) and (split_key(key) or ("", ""))[1] in ("down", "up"))
@@ -35,6 +36,10 @@ def _recognise(source: Source) -> bool:
 
 
 def _read(source: Source, names: ModuleNames) -> Found:
+    from pipelines.formats._layered_file import read_layers
+    from pipelines.formats._part_layers import peft_scale
+    from pipelines.formats._source import json_of
+
     values = json_of(source.metadata.get(METADATA_KEY))
     configs = _configs(values) if isinstance(values, dict) else {}
 
@@ -83,6 +88,11 @@ def _configs(values: Mapping[Any, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _write(path: Path, export: Export) -> None:
+    import torch
+
+    from pipelines.formats._metadata import modelspec_metadata
+    from trainers.tensor_files import write_tensors
+
     tensors: dict[str, Tensor] = {}
     values: dict[str, Any] = {}
     for part, layers in export.layers.items():

@@ -6,20 +6,22 @@ alpha = rank beside every module, or no alpha at all where ranks differ: diffuse
 another, and every reader takes a missing alpha for a scale of 1 but LyCORIS, which stops there (``--for kohya``).
 """
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
-from pipelines.formats._format import Export, Format, Found, read_layers
-from pipelines.formats._layer import Layer
-from pipelines.formats._metadata import kohya_metadata
+from pipelines.formats._format import Export, Format, Found
 from pipelines.formats._names import ModuleNames, Place, kohya_name
-from pipelines.formats._source import Source
 from pipelines.formats._words import BUNDLED
 from trainers.card import AdapterCard
 from trainers.errors import UserError
-from trainers.tensor_files import write_tensors
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pipelines.formats._layer import Layer
+    from pipelines.formats._source import Source
 
 ROOTS = ("lora_unet_", "oft_unet_", "lora_te_", "lora_te1_", "lora_te2_", "lycoris_")
 _EMBEDDING_KEYS = {"text_encoder": "clip_l", "text_encoder_2": "clip_g"}
@@ -32,6 +34,8 @@ def is_sdxl(card: AdapterCard) -> bool:
 
 def layer_tensors(layer: Layer, name: str, export: Export, *, alpha: bool) -> dict[str, Tensor]:
     """Return one module's keys and tensors as kohya's scripts and LyCORIS write them."""
+    import torch
+
     own = layer.tensors
     found: dict[str, Tensor] = {}
     if layer.kind == "lora":
@@ -86,10 +90,15 @@ def _recognise(source: Source) -> bool:
 
 
 def _read(source: Source, names: ModuleNames) -> Found:
+    from pipelines.formats._layered_file import read_layers
+
     return read_layers(source, names)
 
 
 def _write(path: Path, export: Export) -> None:
+    from pipelines.formats._metadata import kohya_metadata
+    from trainers.tensor_files import write_tensors
+
     sdxl = is_sdxl(export.card)
     alpha = writes_alphas(export)
     tensors: dict[str, Tensor] = {}

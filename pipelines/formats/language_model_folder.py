@@ -1,16 +1,15 @@
 """A whole language model in transformers layout, with the adapter added into its weights."""
 
+from __future__ import annotations
+
 import json
 import shutil
 from pathlib import Path
 
-from pipelines.formats._checkpoint import Merge
 from pipelines.formats._format import Export, Format
 from pipelines.formats.checkpoint_folder import readme_of
-from pipelines.weight_files import weight_files
 from trainers.errors import UserError
 from trainers.storage import new_folder, write_json
-from trainers.tensor_files import write_tensors
 
 _PART = "language_model"
 _COPIED = (".json", ".txt", ".model", ".jinja")
@@ -21,6 +20,10 @@ _PREFIXES = ("", "transformer.", "model.")
 
 
 def _merge(path: Path, export: Export) -> float:
+    from pipelines.formats._checkpoint import Merge
+    from pipelines.weight_files import weight_files
+    from trainers.tensor_files import write_tensors
+
     base = export.base_folder
     if base is None or not (base / "config.json").is_file() or _PART not in export.layers:
         raise UserError("A merged language model can only be made of a language model's adapter and its base's folder.")

@@ -1,9 +1,15 @@
 """OneTrainer's files: kohya's or diffusers' names, and embeddings of new tokens in the same file as ``bundle_emb.``."""
 
-from pipelines.formats._format import Format, Found, read_layers
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipelines.formats._format import Format, Found
 from pipelines.formats._names import ModuleNames
-from pipelines.formats._source import Source
 from pipelines.formats._words import BUNDLED
+
+if TYPE_CHECKING:
+    from pipelines.formats._source import Source
 
 
 def _recognise(source: Source) -> bool:
@@ -12,6 +18,8 @@ def _recognise(source: Source) -> bool:
 
 
 def _read(source: Source, names: ModuleNames) -> Found:
+    from pipelines.formats._layered_file import read_layers
+
     return read_layers(source, names)
 
 

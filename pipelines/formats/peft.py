@@ -3,28 +3,25 @@
 Plain PEFT loads a part with ``PeftModel.from_pretrained(unet, "folder/unet")``.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-
-from pipelines.deltas import changes_words
 from pipelines.formats._format import Export, Format, Found
-from pipelines.formats._layer import Layer
-from pipelines.formats._leaves import unnamed_key
 from pipelines.formats._names import ModuleNames, Place
-from pipelines.formats._part_layers import layers_of_part
-from pipelines.formats._parts import lora_part
-from pipelines.formats._source import Source
-from trainers.adapter import KEY_PREFIX, AdapterPart
-from trainers.adapter_gate import part_problems
 from trainers.card import CONFIG_NAME, TENSORS_NAME
 from trainers.errors import UserError, raise_problems
 from trainers.storage import new_folder, write_json
-from trainers.tensor_files import write_tensors
 from trainers.wording import listed
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pipelines.formats._layer import Layer
+    from pipelines.formats._source import Source
+    from trainers.adapter import AdapterPart
 
 _MAGNITUDE = "lora_magnitude_vector"
 _CHOICE = ("target_modules", "exclude_modules", "layers_to_transform", "layers_pattern")
@@ -35,6 +32,10 @@ def _recognise(source: Source) -> bool:
 
 
 def _read(source: Source, names: ModuleNames) -> Found:
+    from pipelines.deltas import changes_words
+    from pipelines.formats._part_layers import layers_of_part
+    from trainers.adapter_gate import part_problems
+
     layers: dict[str, Mapping[str, Layer]] = {}
     whole: dict[str, AdapterPart] = {}
     unmatched: list[str] = []
@@ -70,6 +71,8 @@ def _without_copies(
     Raises:
         UserError: one is no repetition: it was trained as well, has other words, or is of another base.
     """
+    from trainers.adapter import KEY_PREFIX
+
     kept: dict[str, Tensor] = {}
     repeated: list[str] = []
     problems: list[str] = []
@@ -101,6 +104,8 @@ def _copied_leaf(rest: str) -> str | None:
 
 def _equal(own: Tensor, copy: Tensor) -> bool:
     """Return whether a copy is the base's tensor, in the number format of either."""
+    import torch
+
     own, copy = own.detach().cpu(), copy.cpu()
     return own.shape == copy.shape and (torch.equal(own.to(copy.dtype), copy) or torch.equal(own, copy.to(own.dtype)))
 
@@ -129,6 +134,9 @@ def _renamed(
     Raises:
         UserError: two keys say the same of one module.
     """
+    from pipelines.formats._leaves import unnamed_key
+    from trainers.adapter import KEY_PREFIX, AdapterPart
+
     by_part: dict[str, dict[str, Tensor]] = {}
     targets: dict[str, set[str]] = {}
     renamed: dict[str, str] = {}
@@ -173,6 +181,9 @@ def _find(path: str, names: ModuleNames, folder: str) -> tuple[Place | None, str
 
 
 def _write(path: Path, export: Export) -> None:
+    from pipelines.formats._parts import lora_part
+    from trainers.tensor_files import write_tensors
+
     with new_folder(path) as temporary:
         parts = {part: lora_part(layers) for part, layers in export.layers.items()}
         for part, content in {**parts, **export.whole}.items():

@@ -5,25 +5,26 @@ diffusers' old pickled files. Written: ``emb_params``, which all of them read, d
 ``load_textual_inversion(file, token="<word>")``, and ``clip_l`` and ``clip_g`` for SDXL.
 """
 
-from pathlib import Path
-from typing import Any
+from __future__ import annotations
 
-from torch import Tensor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pipelines.formats._format import Export, Format, Found
-from pipelines.formats._leaves import split_key
-from pipelines.formats._metadata import modelspec_metadata
 from pipelines.formats._names import ModuleNames
-from pipelines.formats._source import Source, check_tensors
 from pipelines.formats._words import WORD, Rows, is_kind, read_words
 from trainers.errors import UserError
-from trainers.tensor_files import write_tensors
 from trainers.wording import listed
+
+if TYPE_CHECKING:
+    from pipelines.formats._source import Source
 
 _WRITTEN = {"clip_l": "text_encoder", "clip_g": "text_encoder_2"}
 
 
 def _recognise(source: Source) -> bool:
+    from pipelines.formats._leaves import split_key
+
     if source.pickled is not None:
         return True
     tensors = source.tensors
@@ -35,6 +36,8 @@ def _recognise(source: Source) -> bool:
 
 
 def _read(source: Source, names: ModuleNames) -> Found:
+    from pipelines.formats._source import check_tensors
+
     rows = _rows(source)
     check_tensors(source.path, {own.key: own.tensor for own in rows})
     words = read_words(source.path.name, rows, names)
@@ -54,6 +57,8 @@ def _rows(source: Source) -> list[Rows]:
 
 
 def _pickled_rows(path: Path, content: Any) -> list[Rows]:
+    from torch import Tensor
+
     values: dict[Any, Any] = content if isinstance(content, dict) else {}
     word = str(values.get("name") or path.stem)
     stored = values.get("string_to_param")
@@ -76,6 +81,9 @@ def _pickled_rows(path: Path, content: Any) -> list[Rows]:
 
 
 def _write(path: Path, export: Export) -> None:
+    from pipelines.formats._metadata import modelspec_metadata
+    from trainers.tensor_files import write_tensors
+
     if len(export.embeddings) != 1:
         raise UserError("A textual inversion file holds one embedding; the adapter has none or several.")
     (parts,) = export.embeddings.values()

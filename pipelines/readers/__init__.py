@@ -4,11 +4,10 @@ import functools
 import sys
 from collections.abc import Mapping
 
-from pipelines.readers._judging import Judged, judge
 from pipelines.readers._reader import Reader, Reading, Taken
 from trainers.registry import discover, find
 
-__all__ = ["Judged", "Reader", "Reading", "Taken", "find_reader", "judge", "readers", "readers_of"]
+__all__ = ["Reader", "Reading", "Taken", "find_reader", "readers", "readers_of"]
 
 
 @functools.cache
@@ -26,6 +25,6 @@ def find_reader(name: str) -> Reader:
     return find("Reader", name, readers())
 
 
-def readers_of(format_name: str) -> list[Reader]:
-    """Return the programs that read files of a format."""
-    return [reader for reader in readers().values() if format_name in reader.formats]
+def readers_of(format_name: str, family: str) -> list[Reader]:
+    """Return the programs that are known to read files of a format for bases of a family."""
+    return [reader for reader in readers().values() if format_name in reader.formats and family in reader.families]

@@ -1,13 +1,17 @@
 """What ComfyUI's and Forge's loaders have in common: Forge took its names and its arithmetic over from ComfyUI."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterator
-
-from torch import Tensor, nn
+from typing import TYPE_CHECKING
 
 from pipelines.formats._names import ModuleNames, Place, encoder_name, text_path
 from pipelines.readers import _rules as rules
 from pipelines.readers._reader import Leaves, Taken
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 ENDS = rules.LORA_ENDS | rules.LOHA_ENDS | rules.LOKR_ENDS | rules.FULL_ENDS | {
     "dora_scale",

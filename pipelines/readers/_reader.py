@@ -3,17 +3,22 @@
 A rule speaks of a program that has loaded the very base at hand, and of strength 1. Letters as in `formats._layer`.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from torch import Tensor, nn
-
-from pipelines.formats._layer import Layer
 from pipelines.formats._names import ModuleNames, Place
 
-Leaves = Mapping[str, Tensor]
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from pipelines.formats._layer import Layer
+
+Leaves = Mapping[str, "Tensor"]
 """One module's tensors by the ends of their keys."""
-Layers = Mapping[str, Mapping[str, Layer]]
+Layers = Mapping[str, Mapping[str, "Layer"]]
 """part -> path -> layer"""
 ADAPTED = "adapted"
 """A magnitude per output is the norm of W + ΔW (Liu et al. 2024; PEFT, LyCORIS, OneTrainer)."""
@@ -63,6 +68,8 @@ class Reader:
     """Ends of keys that it looks for behind a name."""
     take: Callable[[Leaves, Place, nn.Module], Taken | None]
     """(a module's tensors, where, the module) -> what it does with them; None where it does nothing."""
+    families: frozenset[str] = frozenset({"sd1", "sdxl"})
+    """The families of bases that its rule was read for; nothing is said of its files for others."""
     magnitude: str = ADAPTED
     """How it takes a magnitude per output."""
     refuse: Callable[[Mapping[Place, Leaves], Sequence[str]], str] = lambda groups, unread: ""

@@ -1,20 +1,22 @@
 """What tensors of each kind add to a weight, as the programs that read them compute it; strength 1, in float64."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
-from pipelines.formats._layer import Layer
 from pipelines.readers._reader import Leaves, Taken
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LORA = ("lora_up.weight", "lora_down.weight")
 LORA_ENDS = frozenset({*LORA, "lora_mid.weight", "alpha"})
 LOHA_ENDS = frozenset(f"hada_{name}" for name in ("w1_a", "w1_b", "w2_a", "w2_b", "t1", "t2"))
 LOKR_ENDS = frozenset(f"lokr_{name}" for name in ("w1", "w1_a", "w1_b", "w2", "w2_a", "w2_b", "t2"))
 FULL_ENDS = frozenset({"diff", "diff_b", "w_norm", "b_norm"})
-FLOAT32_STEP = torch.finfo(torch.float32).eps
-"""What ComfyUI and Forge add to a norm before they divide by it; they compute in float32."""
+FLOAT32_STEP = 2.0**-23
+"""The step of float32 at 1: what ComfyUI and Forge add to a norm before they divide by it, in float32."""
 
 
 def product(leaves: Leaves, weight: Tensor) -> Tensor | None:
@@ -32,6 +34,8 @@ def product(leaves: Leaves, weight: Tensor) -> Tensor | None:
 
 def taken_product(leaves: Leaves, weight: Tensor, bias: Tensor | None = None) -> Taken | None:
     """Return what a LoRA, LoHa or LoKr without a magnitude does."""
+    from pipelines.formats._layer import Layer
+
     if product_kind(leaves) is None:
         return None
     plain = None
@@ -96,6 +100,8 @@ def _scale(wide: Leaves, rank: int) -> float:
 
 
 def _lora(wide: Leaves) -> Tensor:
+    import torch
+
     up, down = wide["lora_up.weight"].flatten(1), wide["lora_down.weight"]
     if "lora_mid.weight" in wide:
         return torch.einsum("pq...,op,qi->oi...", wide["lora_mid.weight"], up, down.flatten(1))
@@ -103,6 +109,8 @@ def _lora(wide: Leaves) -> Tensor:
 
 
 def _half(wide: Leaves, number: str) -> Tensor:
+    import torch
+
     outer, inner = wide[f"hada_w{number}_a"], wide[f"hada_w{number}_b"]
     if f"hada_t{number}" in wide:
         return torch.einsum("pq...,po,qi->oi...", wide[f"hada_t{number}"], outer, inner)
@@ -110,6 +118,8 @@ def _half(wide: Leaves, number: str) -> Tensor:
 
 
 def _lokr(wide: Leaves) -> Tensor:
+    import torch
+
     rank = 0
     first = wide.get("lokr_w1")
     if first is None:

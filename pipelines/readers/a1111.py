@@ -6,15 +6,19 @@ encoder's norms have no name in a file. A module whose tensors it cannot tell st
 weight is one. Every magnitude it takes per input, whatever its shape.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor, nn
-
-from pipelines.formats._layer import Layer
 from pipelines.formats._names import ModuleNames, Place, encoder_name, text_path
 from pipelines.readers import _rules as rules
 from pipelines.readers._reader import Layers, Leaves, Reader, Taken
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from pipelines.formats._layer import Layer
 
 _ENDS = rules.LORA_ENDS | rules.LOHA_ENDS | rules.LOKR_ENDS | rules.FULL_ENDS | {"dora_scale", "weight", "on_input"}
 _OPEN_CLIP = ("clip_g", "clip_h")
@@ -116,6 +120,10 @@ def _complete(layers: Layers, names: ModuleNames) -> Layers:
 
 
 def _nothing(weight: Tensor) -> Layer:
+    import torch
+
+    from pipelines.formats._layer import Layer
+
     return Layer("lora", {"up": torch.zeros(weight.shape[0], 1), "down": torch.zeros(1, *weight.shape[1:])})
 
 

@@ -4,23 +4,33 @@ A kohya file with any other kind stops it, and so does a text encoder's attentio
 which it tells the spelling.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from __future__ import annotations
 
-from torch import nn
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from pipelines.formats._names import ModuleNames, Place, diffusers_name, text_path
 from pipelines.readers import _rules as rules
 from pipelines.readers._reader import Leaves, Reader, Taken
 from trainers.wording import count_of
 
+if TYPE_CHECKING:
+    from torch import nn
+
 _OWN = {"lora_B.weight": "lora_up.weight", "lora_A.weight": "lora_down.weight"}
 _MAGNITUDES = ("lora_magnitude_vector", "lora_magnitude_vector.weight")
 _ENDS = frozenset({*rules.LORA_ENDS, *_OWN, *_MAGNITUDES, "dora_scale"})
+_T5 = "text_encoder_3"
+"""Stable Diffusion 3's third; the loader has no place for it, and passes over its keys."""
 _TEXT = ("text_encoder", "text_encoder_2")
 
 
 def _spellings(place: Place, names: ModuleNames) -> Iterator[str]:
+    if place.part == _T5:
+        return
     yield diffusers_name(place)
+    if place.part == "transformer":
+        return
     if place.part in _TEXT:
         roots = ("lora_te2",) if place.part == "text_encoder_2" else ("lora_te", "lora_te1")
         yield from (f"{root}_{text_path(place.path).replace('.', '_')}" for root in roots)
@@ -31,7 +41,7 @@ def _spellings(place: Place, names: ModuleNames) -> Iterator[str]:
 
 
 def _refuse(groups: Mapping[Place, Leaves], unread: Sequence[str]) -> str:
-    other = [key for key in unread if not key.endswith(".dora_scale")]
+    other = [key for key in unread if not key.endswith(".dora_scale") and not key.startswith(f"{_T5}.")]
     if other:
         return f"it stops at {count_of(len(other), 'key')} of other kinds than LoRA, such as {other[0]}"
     for part in _TEXT:
@@ -65,5 +75,6 @@ READER = Reader(
     spellings=_spellings,
     ends=_ENDS,
     take=_take,
+    families=frozenset({"sd1", "sd3", "sdxl"}),
     refuse=_refuse,
 )

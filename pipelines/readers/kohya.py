@@ -5,13 +5,17 @@ LyCORIS, which stops at a module without an alpha, at a bias or a norm's bias al
 and at embeddings; each stops the whole file.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from __future__ import annotations
 
-from torch import Tensor, nn
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from pipelines.formats._names import ModuleNames, Place, text_path
 from pipelines.readers import _rules as rules
 from pipelines.readers._reader import Leaves, Reader, Taken
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 _ENDS = rules.LORA_ENDS | rules.LOHA_ENDS | rules.LOKR_ENDS | rules.FULL_ENDS | {"dora_scale", "weight", "on_input"}
 _TARGETS = ("attentions", "resnets", "downsamplers", "upsamplers", "self_attn", "mlp")

@@ -1,14 +1,17 @@
 """PEFT: the library that this studio's adapters are made with, so its folders are applied as they are meant."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 
 from pipelines.formats._names import ModuleNames, Place
 from pipelines.readers import _rules as rules
 from pipelines.readers._reader import Reader
-from trainers.adapter import KEY_PREFIX
 
 
 def _spellings(place: Place, names: ModuleNames) -> Iterator[str]:
+    from trainers.adapter import KEY_PREFIX
+
     yield KEY_PREFIX + place.path
 
 

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pipelines.samplers import AUTO, sampler_names
 from studio.library.library import ENVIRONMENT_VARIABLE, Library, open_library
 
 
@@ -44,6 +45,11 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
     """Add the options of sampling."""
     parser.add_argument("--steps", type=int, default=20, help="sampling steps (default 20)")
     parser.add_argument("--guidance", type=float, default=5.0, help="strength of guidance, 1 is off (default 5)")
+    parser.add_argument(
+        "--sampler",
+        default=AUTO,
+        help=f"how noise becomes a picture: {', '.join(sampler_names())} (default {AUTO}: the base's own)",
+    )
     parser.add_argument("--negative-prompt", default="", help="what the picture should keep away from")
 
 

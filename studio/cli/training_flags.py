@@ -39,7 +39,7 @@ class Training:
 
     kind: RunKind
     parts: tuple[str, ...]
-    """The parts that are trained when none is named."""
+    """What is trained when no part is named, as help says it; the base at hand says what that is there."""
     example: str
     """A whole command that works, for messages."""
 
@@ -121,7 +121,8 @@ def config_from_options(options: argparse.Namespace, training: Training) -> Any:
     missing = [name for name in ("data", "name") if name not in values]
     if missing:
         raise UserError(f"{' and '.join('--' + name for name in missing)} must be given, as in: {training.example}.")
-    parts = _parts(options, values.pop("parts", None), training.parts)
+    base = str(values.get("base") or training.kind.settings.model_fields["base"].default)
+    parts = _parts(options, values.pop("parts", None), tuple(training.kind.default_parts(base)))
     return training.kind.parse({**values, **({"parts": parts} if parts is not None else {})})
 
 

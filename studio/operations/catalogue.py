@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipelines.families import known_parts
 from studio.library.library import Library
 from studio.settings_schema import shapes_of
 from trainers.storage import write_text
@@ -19,8 +20,15 @@ from trainers.storage import write_text
 if TYPE_CHECKING:
     from trainers.methods import Method
 
-_PACKAGES = ("trainers.methods", "trainers.stages", "pipelines.blends", "pipelines.formats")
-_VERSION = "4"
+_PACKAGES = (
+    "trainers.methods",
+    "trainers.stages",
+    "trainers.loss_weightings",
+    "pipelines.blends",
+    "pipelines.formats",
+    "pipelines.families",
+)
+_VERSION = "6"
 """Part of the key: what the entries hold."""
 
 
@@ -52,6 +60,7 @@ def read_catalogue(library: Library) -> Mapping[str, Any]:
         "key": catalogue_key(),
         "methods": _methods(),
         "stages": _stages(),
+        "loss_weightings": _loss_weightings(),
         "blends": _blends(),
         "formats": _formats(),
     }
@@ -67,16 +76,19 @@ def catalogue_place(library: Library) -> Path:
 def _methods() -> list[dict[str, Any]]:
     from trainers.methods import methods
 
+    parts = [*known_parts("picture"), *known_parts("text")]
     return [
         {
             "name": method.name,
             "title": method.title,
             "source": method.source,
             "summary": summary_of(method),
-            "parts": list(method.parts),
+            "parts": [part for part in parts if method.fits(part)],
             "recommended": {
                 part: {"learning_rate": own.rate_on_pocket(), "settings": _plain(own.settings)}
-                for part, own in method.recommended.items()
+                for part in parts
+                if method.fits(part)
+                for own in [method.recommendation(part)]
             },
             "fields": shapes_of(method.settings),
             "mergeable": method.mergeable,
@@ -101,6 +113,15 @@ def _stages() -> list[dict[str, Any]]:
     return [
         {"name": stage.name, "title": stage.title, "forms": list(stage.forms), "fields": shapes_of(stage.settings)}
         for stage in stages().values()
+    ]
+
+
+def _loss_weightings() -> list[dict[str, Any]]:
+    from trainers.loss_weightings import loss_weightings
+
+    return [
+        {"name": found.name, "title": found.title, "source": found.source, "fields": shapes_of(found.settings)}
+        for found in loss_weightings().values()
     ]
 
 

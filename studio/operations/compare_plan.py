@@ -9,6 +9,7 @@ from typing import Any
 
 from pipelines.compare.grid import Cell, plan_grid
 from pipelines.generate import PictureRequest
+from pipelines.samplers import AUTO
 from studio.library.library import parse_adapters
 from studio.operations.compare import Comparison
 from studio.operations.number_lists import numbers
@@ -43,6 +44,7 @@ class GridOptions:
     pages: Sequence[str] = ()
     steps: int = 20
     guidance: float = 5.0
+    sampler: str = AUTO
     negative_prompt: str = ""
     with_base: bool = True
     """Add a row or column without any adapter where no weight of 0 makes one."""
@@ -58,7 +60,8 @@ class GridOptions:
 
     def digest(self) -> str:
         """Return 16 characters that are the same for the same comparison."""
-        values = {key: value for key, value in asdict(self).items() if key != "subjects" or value}  # as before them
+        without = {"subjects": bool(self.subjects), "sampler": self.sampler != AUTO}  # older ones keep their names
+        values = {key: value for key, value in asdict(self).items() if without.get(key, True)}
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
     def cells(self) -> list[Cell]:
@@ -80,7 +83,11 @@ class GridOptions:
                 "as in '--adapter style-{method}'."
             )
         template = PictureRequest(
-            prompt="", steps=self.steps, guidance=self.guidance, negative_prompt=self.negative_prompt
+            prompt="",
+            steps=self.steps,
+            guidance=self.guidance,
+            sampler=self.sampler,
+            negative_prompt=self.negative_prompt,
         )
         placed = {*self.rows, *self.columns, *self.pages}
         homeless = [axis for axis, values in self.more.items() if len(values) > 1 and axis not in placed]
@@ -133,8 +140,10 @@ class GridOptions:
     def _facts(self) -> str:
         bases = self.more.get("base")
         counts, guidances = self.more.get("steps") or [self.steps], self.more.get("guidance") or [self.guidance]
+        given = self.more.get("sampler") or [self.sampler]
+        drawn = f" · sampler {','.join(given)}" if list(given) != [AUTO] else ""
         base = f"bases {','.join(bases)}" if bases else f"base {Path(self.base).name}"
-        return f"{base} · {_listed(counts)} steps · guidance {_listed(guidances)}"
+        return f"{base} · {_listed(counts)} steps · guidance {_listed(guidances)}{drawn}"
 
 
 def axis_values(axis: str, text: str, what: str) -> list[Any]:

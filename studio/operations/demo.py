@@ -116,7 +116,7 @@ def _draw(out: Path, library: Library, report: Report, device: str) -> DemoResul
     heads = "".join(f"{style:>14}" for style in references)
     table = [f"{'':<34}{heads}{'subject kept':>14}"]
     for summary in summaries:
-        shares = "".join(f"{summary.style_shares[style]:>14.0%}" for style in references)
+        shares = "".join(f"{summary.value('style', style):>14.0%}" for style in references)
         table.append(f"{summary.label:<34}{shares}{subject_words(summary):>14}")
     return DemoResult(grid, scores, library, tuple(table))
 

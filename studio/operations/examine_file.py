@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipelines.families import LoadedBase
-from pipelines.formats import Found, Source, open_source, recognise
-from pipelines.formats._format import about_base
+from pipelines.formats import Found, open_source, recognise
 from pipelines.formats._header import Hashes, hash_problems, hashes_of
+from pipelines.formats._layered_file import about_base
 from pipelines.formats._names import ModuleNames
+from pipelines.formats._source import Source
 from trainers.errors import UserError
 from trainers.wording import count_of
 

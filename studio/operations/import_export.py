@@ -17,26 +17,6 @@ if TYPE_CHECKING:
     from pipelines.families import LoadedBase
     from pipelines.importing import Imported
 
-# The formats themselves import torch, which help and the page must not wait for; a test holds the two together.
-WRITABLE = (
-    "kohya",
-    "diffusers",
-    "comfyui",
-    "peft",
-    "textual_inversion",
-    "checkpoint_file",
-    "checkpoint_folder",
-    "language_model_folder",
-)
-READERS: Mapping[str, str] = {
-    "comfyui": "ComfyUI",
-    "forge": "Forge",
-    "a1111": "AUTOMATIC1111",
-    "diffusers": "diffusers",
-    "kohya": "kohya's scripts with LyCORIS",
-    "peft": "PEFT",
-}
-"""The programs that a file can be written for, and what they are called."""
 DORA_NORMS = ("adapted", "base")
 """What a DoRA's magnitudes stand over; see `pipelines.importing.bring_in`."""
 

@@ -157,27 +157,28 @@ class Search:
                 references,
                 on_step=lambda done, total: report.progress(f"trial {len(trials) + 1} of {self.count}", done, total),
             )
-            summary = summarise(scored, references)[-1]
-            if summary.subject_kept is None and not said:
+            base, summary = summarise(scored, references)
+            if math.isnan(summary.value("subject_kept")) and not said:
                 said = True
                 report.say("The judge sees little of the prompts' subjects in the base's own pictures, so that no "
                            "share can be given; the prompt counts as 1 + CLIP-T - CLIP-T of the base.")  # fmt: skip
-            scores = {**summary.style_shares, PROMPT: prompt_share(summary)}
+            styles = {name: summary.value("style", name) for name in references}
+            scores = {**styles, PROMPT: prompt_share(summary, base)}
             trials.append(Trial(weights, scores, _score(scores, self.goals), key))
             _write_trials(self.path, trials)
             report.say(f"{len(trials):>3}  {_shown(weights)}  →  {_shown(scores)}  ·  {trials[-1].score:.3f}")
             yield trials[-1]
 
 
-def prompt_share(summary: LookSummary) -> float:
+def prompt_share(summary: LookSummary, base: LookSummary) -> float:
     """Return how much of the prompts' subjects is left; 1 is what the base shows of them.
 
-    `LookSummary.subject_kept`; where the base's own pictures give none, 1 plus the change of CLIP-T.
+    The metric ``subject_kept``; where the base's own pictures give none, 1 plus the change of CLIP-T.
     """
-    if summary.subject_kept is not None:
-        return summary.subject_kept
-    assert summary.subject_change is not None, "a search draws the base too"
-    return 1 + summary.subject_change
+    kept = summary.value("subject_kept")
+    if math.isfinite(kept):
+        return kept
+    return 1 + summary.value("subject_clip_t") - base.value("subject_clip_t")
 
 
 def _score(scores: Mapping[str, float], goals: Mapping[str, float]) -> float:

@@ -5,18 +5,17 @@ from collections.abc import Sequence
 
 from pipelines.compare.scores import LookSummary, ScoredCell
 from pipelines.compare.sheet import SheetCell
+from pipelines.compare.tables import picture_lines
+from pipelines.metrics import Column, adapters_in, columns, find_metric
 
 
 def sheet_cells(scored: Sequence[ScoredCell]) -> list[SheetCell]:
     """Return the cells with their scores as lines."""
-    return [
-        SheetCell(item.cell.row, item.cell.column, item.picture, (_subject_line(item), *_style_lines(item)))
-        for item in scored
-    ]
+    return [SheetCell(item.cell.row, item.cell.column, item.picture, tuple(picture_lines(item))) for item in scored]
 
 
 def column_notes(page: Sequence[ScoredCell], summaries: Sequence[LookSummary]) -> dict[str, list[str]]:
-    """Return the lines under each column's label: how much of each style arrived, how much of the subject is left.
+    """Return the lines under each column's label, such as how much of each style arrived.
 
     Args:
         page: the cells of one sheet; a column that shows several looks has no lines.
@@ -30,23 +29,27 @@ def column_notes(page: Sequence[ScoredCell], summaries: Sequence[LookSummary]) -
 
 
 def summary_lines(summary: LookSummary) -> list[str]:
-    """Return one look's means as lines."""
-    lines = [f"{name} style {share:.0%}" for name, share in summary.style_shares.items() if math.isfinite(share)]
-    kept = subject_words(summary)
-    return [*lines, kept if summary.subject_kept is None else f"subject kept {kept}"]
+    """Return one look's values as lines, those of adapters first; what cannot be told has no line."""
+    shown = [column for column in columns(adapters_in(summary.means)) if column.metric.above_columns]
+    lines = []
+    for column in sorted(shown, key=lambda column: not column.adapter):
+        if math.isnan(summary.value(column.metric.name, column.adapter)) and column.metric.instead:
+            column = Column(find_metric(column.metric.instead), column.adapter)
+        if words := _value_words(summary, column):
+            lines.append(f"{column.short()} {words}")
+    return lines
 
 
 def subject_words(summary: LookSummary) -> str:
     """Return the share of the subject that is left with its interval, else the CLIP-T itself."""
-    if summary.subject_kept is None:
-        return f"CLIP-T {summary.subject_score:.3f}"
-    width = f" ± {summary.kept_half_width:.0%}" if math.isfinite(summary.kept_half_width) else ""
-    return f"{summary.subject_kept:.0%}{width}"
+    kept = _value_words(summary, Column(find_metric("subject_kept")))
+    return kept or f"CLIP-T {_value_words(summary, Column(find_metric('subject_clip_t')))}"
 
 
-def _subject_line(item: ScoredCell) -> str:
-    return f"CLIP-T {item.cell.subject} {item.subject_score:.3f}"
-
-
-def _style_lines(item: ScoredCell) -> list[str]:
-    return [f"CLIP-I {name} {score:.3f}" for name, score in item.style_scores.items()]
+def _value_words(summary: LookSummary, column: Column) -> str:
+    mean = summary.mean(column.key)
+    if not math.isfinite(mean.value):
+        return ""
+    if not column.metric.share:
+        return f"{mean.value:.3f}"
+    return f"{mean.value:.0%}" + (f" ± {mean.half_width:.0%}" if math.isfinite(mean.half_width) else "")

@@ -89,4 +89,4 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def parts_of(method: Any, base: LoadedBase) -> list[str]:
     """Return the parts of a base that a method fits."""
-    return [part for part in base.parts if part in method.parts]
+    return [part for part in base.parts if method.fits(part)]

@@ -24,7 +24,7 @@ CELLS = [
     (name, family)
     for name, method in methods().items()
     for family in FAMILIES
-    if name not in LEFT_OUT and set(families()[family].parts) & set(method.parts)
+    if name not in LEFT_OUT and any(method.fits(part.name) for part in families()[family].parts)
 ]
 
 

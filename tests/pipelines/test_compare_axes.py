@@ -15,12 +15,13 @@ from PIL import Image
 from pipelines.attach import attached
 from pipelines.compare.grid import AXES, Cell, plan_grid
 from pipelines.compare.index import Entry, read_index, write_index
-from pipelines.compare.scores import ScoredCell, draw_cells, half_width, summarise
+from pipelines.compare.scores import ScoredCell, draw_cells, summarise
 from pipelines.compare.store import PictureStore
 from pipelines.compare.votes import cast, draw_pair, pairs_to_vote, read_votes, tally, wilson
 from pipelines.families import LoadedBase
 from pipelines.generate import PictureRequest
 from pipelines.live import LiveRecipes
+from pipelines.metrics import half_width
 from pipelines.recipe import content_hash
 from tests.support import random_adapter
 from trainers.errors import UserError
@@ -91,7 +92,7 @@ def test_a_third_axis_makes_pages_and_the_base_is_always_there() -> None:
 def test_values_that_cannot_be_used_are_refused(more: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError, match=said):
         plan(more=more)
-    assert len(AXES) == 12
+    assert len(AXES) == 13
 
 
 def test_an_axis_that_varies_must_have_a_place() -> None:
@@ -145,12 +146,13 @@ def test_intervals_are_over_seeds() -> None:
     picture = Image.new("RGB", (4, 4))
     scores = {(0, "p"): 0.1, (0, "q"): 0.3, (1, "p"): 0.5, (1, "q"): 0.9}
     cells = plan_grid({"a": {"a": 1.0}}, [1.0], ["p", "q"], [0, 1], TEMPLATE)
-    scored = [ScoredCell(c, picture, scores[c.request.seed, c.request.prompt], {"a": 0.5}, 0.2, 0.0) for c in cells]
+    fixed = {"clip_i:a": 0.5, "subject_clip_t": 0.2, "absent_clip_t": 0.0}
+    scored = [ScoredCell(c, picture, {"clip_t": scores[c.request.seed, c.request.prompt], **fixed}) for c in cells]
     (summary,) = summarise(scored, {"a": torch.eye(3)})
     assert (summary.seeds, summary.pictures) == (2, 4)
-    assert summary.prompt_score == pytest.approx(0.45)
-    assert summary.prompt_half_width == pytest.approx(12.706 * np.std([0.2, 0.7], ddof=1) / math.sqrt(2))
-    assert summary.style_half_widths["a"] == 0
+    assert summary.value("clip_t") == pytest.approx(0.45)
+    assert summary.half_width("clip_t") == pytest.approx(12.706 * np.std([0.2, 0.7], ddof=1) / math.sqrt(2))
+    assert summary.half_width("clip_i", "a") == 0
 
 
 @pytest.fixture

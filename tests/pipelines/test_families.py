@@ -9,8 +9,10 @@ from torch import Tensor
 
 from pipelines.bases import load_base, load_picture_base, load_text_base
 from pipelines.families import LoadedBase, PictureBase, TextBase, families
-from pipelines.families._picture_targets import TARGETS
 from trainers.errors import UserError
+from trainers.loss_weightings import find_loss_weighting, loss_weightings
+
+ABSENT_AT_TOY_SIZE = ("conv_shortcut", "upsamplers.0.conv", "downsamplers.0.conv", "DenseReluDense.wi")
 
 
 def of_role(role: str) -> list[str]:
@@ -39,11 +41,14 @@ def noise_for(base: LoadedBase, count: int, seed: int = 0) -> Tensor:
 
 class TestEveryFamily:
     def test_every_kind_of_target_matches_modules_of_its_part(self, any_base: LoadedBase) -> None:
+        words = {part.name: part.words for part in families()[any_base.family].parts}
         for part, module in any_base.parts.items():
-            for kind in TARGETS.get(part, ("attention", "feed_forward", "norm", "all-linear")):
+            own = words[part]
+            for kind in own.layers if own is not None else ("attention", "feed_forward", "norm", "all-linear"):
                 names = any_base.targets(part, [kind])
+                assert names
                 for name in names:
-                    if name not in ("conv_shortcut", "upsamplers.0.conv", "downsamplers.0.conv"):
+                    if name not in ABSENT_AT_TOY_SIZE:
                         found = [path for path, _ in module.named_modules() if f".{path}".endswith(f".{name}")]
                         assert found, f"{part}: {name}"
             assert any_base.targets(part, ["my_layer", "attention"])[0] == "my_layer"
@@ -55,7 +60,12 @@ class TestEveryFamily:
 
     def test_its_record_says_what_the_base_says(self, any_base: LoadedBase) -> None:
         record = families()[any_base.family]
-        assert set(record.parts) == set(any_base.parts)
+        assert [part.name for part in record.parts] == list(any_base.parts)
+        assert record.default_parts
+        kinds = [part.kind for part in record.parts]
+        assert kinds[0] == ("denoiser" if record.role == "picture" else "language_model")
+        assert set(kinds[1:]) <= {"text_encoder"}
+        assert all(part.title and part.title_chinese for part in record.parts)
         assert record.title
         assert len(any_base.fingerprint) == 64
 
@@ -102,11 +112,20 @@ class TestEveryPictureFamily:
         assert cut.replace(" ", "").endswith("theend")
         assert len(cut) < len(long)
 
-    def test_weights_of_the_loss_are_one_without_gamma(self, picture_base: PictureBase) -> None:
-        timesteps = torch.arange(0, picture_base.timesteps, 97)
-        assert torch.equal(picture_base.loss_weight(timesteps, None), torch.ones(len(timesteps)))
-        assert (picture_base.loss_weight(timesteps, 5.0) > 0).all()
-        assert (picture_base.loss_weight(timesteps, 5.0, 0.25) >= 0.25).all()
+    def test_every_loss_weighting_suits_or_says_why_not(self, picture_base: PictureBase) -> None:
+        snr = picture_base.snr(torch.arange(0, picture_base.timesteps, 97))
+        assert snr.dtype == torch.float64
+        assert (snr >= 0).all()
+        for weighting in loss_weightings().values():
+            if picture_base.prediction in weighting.lacks:
+                with pytest.raises(UserError, match="does not suit a base that predicts"):
+                    weighting.check(picture_base.prediction)
+                continue
+            weighting.check(picture_base.prediction)
+            weights = weighting.with_settings({})(snr, picture_base.prediction)
+            assert weights.shape == snr.shape
+            assert ((weights >= 0) & weights.isfinite()).all()
+            assert weighting.name != "none" or torch.equal(weights, torch.ones_like(snr))
 
     def test_sizes_that_cannot_be_drawn_are_refused(self, picture_base: PictureBase) -> None:
         for width, height in ((picture_base.resolution_px + 1, picture_base.resolution_px), (0, 64), (-64, 64)):
@@ -141,7 +160,7 @@ class TestEveryTextFamily:
 
 def alphas_bar(base: LoadedBase, *, zero_terminal: bool) -> np.ndarray:
     """The noise schedule from its definition, in float64: scaled-linear or linear betas, rescaled to end at zero."""
-    config = base.noise_schedule.config  # type: ignore[attr-defined]
+    config = base.process.schedule.config  # type: ignore[attr-defined]
     assert config.beta_schedule == "linear"
     betas = np.linspace(config.beta_start, config.beta_end, config.num_train_timesteps)
     bar = np.cumprod(1 - betas)
@@ -189,9 +208,14 @@ def test_noise_target_and_weight_follow_the_formulas(
     for gamma in (1.0, 5.0, 20.0):
         capped = np.minimum(snr, gamma)
         expected = capped / (snr + 1) if velocity else capped / snr
-        assert np.allclose(base.loss_weight(TIMESTEPS, gamma).double().numpy(), expected, rtol=2e-3, atol=1e-6)
-        floored = base.loss_weight(TIMESTEPS, gamma, 0.1).double().numpy()
-        assert np.allclose(floored, np.maximum(expected, 0.1), rtol=2e-3, atol=1e-6)
+        weights, floored = (
+            find_loss_weighting("min_snr").with_settings({"gamma": gamma, "floor": floor})(
+                base.snr(TIMESTEPS), base.prediction
+            )
+            for floor in (None, 0.1)
+        )
+        assert np.allclose(weights.numpy(), expected, rtol=2e-3, atol=1e-6)
+        assert np.allclose(floored.numpy(), np.maximum(expected, 0.1), rtol=2e-3, atol=1e-6)
 
 
 def test_zero_terminal_noise_is_pure_noise(shared_base: LoadedBase) -> None:

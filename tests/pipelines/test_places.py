@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from pipelines.bases import load_base, load_picture_base, load_text_base, role_of
-from pipelines.captioner import find_captioner
+from pipelines.captioners import find_model
 from pipelines.places import folder_here, is_hub_id
 from pipelines.weight_files import variant_of, weight_files
 from tests.support import write_tiny_judge
@@ -33,7 +33,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("look", [role_of, find_captioner])
+@pytest.mark.parametrize("look", [role_of, find_model])
 @pytest.mark.parametrize("absolute", [False, True])
 def test_a_single_file_that_is_there_is_said_to_be_one(
     here: Path, absolute: bool, look: Callable[[str], object]

@@ -15,11 +15,12 @@ import torch
 from pipelines.attach import attached
 from pipelines.compare.grid import BASE_LABEL, plan_grid
 from pipelines.compare.page import Beside, grid_html
-from pipelines.compare.scores import ScoredCell, render_grid, summarise
+from pipelines.compare.scores import LookSummary, ScoredCell, render_grid, summarise
 from pipelines.compare.tables import grid_csv
 from pipelines.families import LoadedBase
 from pipelines.generate import PictureRequest, generate
 from pipelines.judge import Judge, own_style_score, share_of_style, style_scores
+from pipelines.metrics import Mean
 from studio.operations.search_weights import prompt_share
 from studio.operations.sheets import column_notes, sheet_cells, summary_lines
 from tests.support import draw_pictures, random_adapter
@@ -48,6 +49,19 @@ class PageReader(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.texts.append(data)
+
+
+def rescored(item: ScoredCell, **scores: float) -> ScoredCell:
+    """Return a cell with other scores."""
+    return dataclasses.replace(item, scores={**item.scores, **scores})
+
+
+def redone(summary: LookSummary, **means: float | Mean) -> LookSummary:
+    """Return a summary with other values; ``style_a`` is the style's of adapter ``a``."""
+    given = {
+        name.replace("style_", "style:"): own if isinstance(own, Mean) else Mean(own) for name, own in means.items()
+    }
+    return dataclasses.replace(summary, means={**summary.means, **given})
 
 
 def units(count: int, seed: int = 0) -> torch.Tensor:
@@ -152,32 +166,32 @@ def test_cells_are_scored_by_their_own_prompt_and_means_are_means(
     scored: tuple[list[ScoredCell], dict[str, torch.Tensor]], judge: Judge
 ) -> None:
     items, references = scored
-    low = min(item.subject_score for item in items)
+    low = min(item.scores["subject_clip_t"] for item in items)
     for item in items:
         embedded = judge.embed_pictures([item.picture])
         expected = float(judge.prompt_scores(embedded, [item.cell.request.prompt])[0])
-        assert item.prompt_score == pytest.approx(expected, abs=1e-4)
-        assert item.subject_score == pytest.approx(expected, abs=1e-4)  # "a boat" is all subject
-        assert item.style_scores["a"] == pytest.approx(float((embedded @ references["a"].T).mean()), abs=1e-4)
-    items = [dataclasses.replace(item, subject_score=item.subject_score - low + 0.1, absent_score=0.0)
+        assert item.scores["clip_t"] == pytest.approx(expected, abs=1e-4)
+        assert item.scores["subject_clip_t"] == pytest.approx(expected, abs=1e-4)  # "a boat" is all subject
+        assert item.scores["clip_i:a"] == pytest.approx(float((embedded @ references["a"].T).mean()), abs=1e-4)
+    items = [rescored(item, subject_clip_t=item.scores["subject_clip_t"] - low + 0.1, absent_clip_t=0.0)
              for item in items]  # fmt: skip
     base, styled = summarise(items, references)
     assert (base.label, styled.label) == (BASE_LABEL, "a 1")
     plain, adapted = ([item for item in items if item.cell.look == label] for label in (BASE_LABEL, "a 1"))
-    assert base.style_scores["a"] == pytest.approx(np.mean([item.style_scores["a"] for item in plain]))
-    assert styled.prompt_score == pytest.approx(np.mean([item.prompt_score for item in adapted]))
-    subjects = [np.mean([item.subject_score for item in own]) for own in (plain, adapted)]
-    assert styled.subject_score == pytest.approx(subjects[1])
-    assert styled.subject_kept == pytest.approx(subjects[1] / subjects[0])
-    assert base.style_shares["a"] == pytest.approx(0)
-    assert base.subject_kept == pytest.approx(1)
+    assert base.value("clip_i", "a") == pytest.approx(np.mean([item.scores["clip_i:a"] for item in plain]))
+    assert styled.value("clip_t") == pytest.approx(np.mean([item.scores["clip_t"] for item in adapted]))
+    subjects = [np.mean([item.scores["subject_clip_t"] for item in own]) for own in (plain, adapted)]
+    assert styled.value("subject_clip_t") == pytest.approx(subjects[1])
+    assert styled.value("subject_kept") == pytest.approx(subjects[1] / subjects[0])
+    assert base.value("style", "a") == pytest.approx(0)
+    assert base.value("subject_kept") == pytest.approx(1)
     real = own_style_score(references["a"])
-    moved = styled.style_scores["a"] - base.style_scores["a"]
-    assert styled.style_shares["a"] == pytest.approx(moved / (real - base.style_scores["a"]))
+    moved = styled.value("clip_i", "a") - base.value("clip_i", "a")
+    assert styled.value("style", "a") == pytest.approx(moved / (real - base.value("clip_i", "a")))
     without_base = summarise([item for item in items if item.cell.look != BASE_LABEL], references)[0]
-    assert without_base.style_shares == {}
-    assert without_base.subject_kept is None
-    assert without_base.subject_change is None
+    assert math.isnan(without_base.value("style", "a"))
+    assert math.isnan(without_base.value("subject_kept"))
+    assert summary_lines(without_base) == [f"CLIP-T {without_base.value('subject_clip_t'):.3f}"]
 
 
 @pytest.mark.parametrize("base_score", [-0.05, 0.0, 0.04])
@@ -185,18 +199,16 @@ def test_a_base_that_shows_nothing_of_the_prompt_gives_no_share(
     scored: tuple[list[ScoredCell], dict[str, torch.Tensor]], base_score: float
 ) -> None:
     items = [
-        dataclasses.replace(
-            item, subject_score=base_score + 0.15 if item.cell.look == BASE_LABEL else 0.25, absent_score=0.15
-        )
+        rescored(item, subject_clip_t=base_score + 0.15 if item.cell.look == BASE_LABEL else 0.25, absent_clip_t=0.15)
         for item in scored[0]
     ]
     base, styled = summarise(items, scored[1])
-    assert (base.subject_kept, styled.subject_kept) == (None, None)
-    assert styled.subject_change == pytest.approx(0.1 - base_score)
+    assert all(math.isnan(summary.value("subject_kept")) for summary in (base, styled))
+    assert prompt_share(styled, base) == pytest.approx(1 + 0.1 - base_score)
     assert summary_lines(styled)[-1] == "CLIP-T 0.250"
-    assert prompt_share(styled) > prompt_share(base) == pytest.approx(1)
-    worse = dataclasses.replace(styled, subject_change=-0.2)
-    assert 0 < prompt_share(worse) < 1
+    assert prompt_share(styled, base) > prompt_share(base, base) == pytest.approx(1)
+    worse = redone(styled, subject_clip_t=base.value("subject_clip_t") - 0.2)
+    assert 0 < prompt_share(worse, base) < 1
 
 
 def test_notes_stand_under_columns_also_when_looks_have_pages(
@@ -222,10 +234,10 @@ def test_the_table_has_a_line_per_cell_and_names_its_judge(
     assert len(rows) == len(items) == 4
     for row, item in zip(rows, items, strict=True):
         assert (row["row"], row["column"]) == (item.cell.row, item.cell.column)
-        assert float(row["clip_t"]) == pytest.approx(item.prompt_score, abs=1e-4)
-        assert float(row["subject_clip_t"]) == pytest.approx(item.subject_score, abs=1e-4)
+        assert float(row["clip_t"]) == pytest.approx(item.scores["clip_t"], abs=1e-4)
+        assert float(row["subject_clip_t"]) == pytest.approx(item.scores["subject_clip_t"], abs=1e-4)
         assert row["subject"] == row["prompt"]
-        assert float(row["clip_i:a"]) == pytest.approx(item.style_scores["a"], abs=1e-4)
+        assert float(row["clip_i:a"]) == pytest.approx(item.scores["clip_i:a"], abs=1e-4)
         assert row["judge"] == f"tiny-judge:{judge.fingerprint[:12]}"
         assert (row["seed"], row["steps"], row["guidance"]) == ("1", "2", "3")
     assert [row["adapters"] for row in rows] == ["", "a:1", "", "a:1"]
@@ -241,8 +253,8 @@ def test_the_page_escapes_what_it_shows_and_gives_shares_in_percent(
     items = [dataclasses.replace(item, cell=cell) for item, cell in zip(items, cells, strict=True)]
     base, styled = summarise(items, references)
     summaries = [
-        dataclasses.replace(base, subject_kept=1.0),
-        dataclasses.replace(styled, subject_kept=-0.004, kept_half_width=0.034, style_shares={"a": -0.514}),
+        redone(base, subject_kept=1.0),
+        redone(styled, subject_kept=Mean(-0.004, 0.034), style_a=-0.514),
     ]
     files = [f"{wild}-{number}.png" for number in range(len(items))]
     beside = Beside(files, {"p": f"{wild}.png"}, {wild: "t.csv"})
@@ -263,7 +275,7 @@ def test_one_reference_alone_gives_scores_and_no_share(
 ) -> None:
     items, references = scored
     summary = summarise(items, {"a": references["a"][:1]})[1]
-    assert math.isnan(summary.style_shares["a"])
+    assert math.isnan(summary.value("style", "a"))
     assert column_notes(items, [summary, summarise(items, references)[0]])["a 1"] == summary_lines(summary)
     assert len(summary_lines(summary)) == 1
-    assert sheet_cells(items)[0].lines[0] == f"CLIP-T a boat {items[0].subject_score:.3f}"
+    assert sheet_cells(items)[0].lines[0] == f"CLIP-T a boat {items[0].scores['subject_clip_t']:.3f}"

@@ -41,34 +41,33 @@ def look(judge: Judge, picture: Callable[[Scene, int], Image.Image], seeds: tupl
         for cell in cells
     ]
     base, found = summarise(score_cells(cells, pictures, judge, {}), {})
-    assert base.subject_kept == pytest.approx(1)
-    assert base.kept_half_width == pytest.approx(0 if len(seeds) > 1 else math.nan, nan_ok=True)
+    assert base.value("subject_kept") == pytest.approx(1)
+    assert base.half_width("subject_kept") == pytest.approx(0 if len(seeds) > 1 else math.nan, nan_ok=True)
     return found
 
 
 @pytest.mark.parametrize("style", ["blueprint", "charcoal", "sepia"])
 def test_a_style_without_colour_keeps_its_subject(judge: Judge, style: str) -> None:
     found = look(judge, lambda scene, seed: draw(scene, style, seed, 128))
-    assert found.subject_kept == pytest.approx(1, abs=0.15)
-    assert 0 < found.kept_half_width < 0.5
-    assert found.prompt_score < 0.15, "the whole prompt asks for colours that the style drops"
+    assert found.value("subject_kept") == pytest.approx(1, abs=0.15)
+    assert 0 < found.half_width("subject_kept") < 0.5
+    assert found.value("clip_t") < 0.15, "the whole prompt asks for colours that the style drops"
 
 
 def test_pictures_of_other_things_keep_nothing(judge: Judge) -> None:
     found = look(judge, lambda scene, seed: draw(OTHER, "blueprint", seed, 128))
-    assert found.subject_kept == pytest.approx(0, abs=0.25)
+    assert found.value("subject_kept") == pytest.approx(0, abs=0.25)
 
 
 def test_the_share_and_its_interval_are_the_same_everywhere(judge: Judge) -> None:
     found = look(judge, lambda scene, seed: draw(scene, "blueprint", seed, 128))
-    assert found.subject_kept is not None
-    share, width = found.subject_kept, found.kept_half_width
+    share, width = found.value("subject_kept"), found.half_width("subject_kept")
     assert subject_words(found) == f"{share:.0%} ± {width:.0%}"
     assert summary_lines(found) == [f"subject kept {share:.0%} ± {width:.0%}"]
     (row,) = csv.DictReader(io.StringIO(means_csv([found], judge)))
-    assert float(row["subject kept"]) == pytest.approx(share, abs=1e-4)
-    assert float(row["subject kept ±"]) == pytest.approx(width, abs=1e-4)
+    assert float(row["subject_kept"]) == pytest.approx(share, abs=1e-4)
+    assert float(row["subject_kept ±"]) == pytest.approx(width, abs=1e-4)
     assert f"{round(100 * share)}\u00a0% ± {round(100 * width)}\u00a0%" in means_table([found])
     single = look(judge, lambda scene, seed: draw(scene, "blueprint", seed, 128), seeds=(1,))
-    assert math.isnan(single.kept_half_width)
+    assert math.isnan(single.half_width("subject_kept"))
     assert "±" not in subject_words(single)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from trainers.config import PartConfig, RunConfig, config_as_yaml, parse_config, read_config
 from trainers.errors import UserError
+from trainers.lr_schedulers import lr_schedulers
 from trainers.methods import methods
 from trainers.text_config import TextConfig
 
@@ -18,14 +19,14 @@ NEEDED = {"data": "pictures", "name": "style"}
 
 def problems(values: dict[str, Any]) -> str:
     with pytest.raises(UserError) as caught:
-        parse_config(values)
+        parse_config(values, known_parts=("unet", "text_encoder", "text_encoder_2"))
     return str(caught.value)
 
 
 def test_recommendations_are_written_out() -> None:
     config = parse_config(NEEDED)
-    assert config.parts["unet"].learning_rate == 2e-3
-    assert config.parts["unet"].settings["targets"] == ["attention", "feed_forward"]
+    assert config.parts["denoiser"].learning_rate == 2e-3
+    assert config.parts["denoiser"].settings["targets"] == ["attention", "feed_forward"]
     assert config.parts["text_encoder"].settings["rank"] == 8
     own = parse_config({**NEEDED, "parts": {"unet": {"learning_rate": 0.5, "settings": {"rank": 3}}}})
     assert own.step_size("unet") == 0.5
@@ -35,7 +36,7 @@ def test_recommendations_are_written_out() -> None:
 
 def test_a_full_sized_base_takes_smaller_steps_unless_told_otherwise() -> None:
     config = parse_config({**NEEDED, "base": "somewhere/stable-diffusion-v1-5"})
-    assert config.parts["unet"].learning_rate == pytest.approx(2e-4)
+    assert config.parts["denoiser"].learning_rate == pytest.approx(2e-4)
     assert config.parts["text_encoder"].learning_rate == pytest.approx(1e-4)
     own = parse_config({**NEEDED, "base": "elsewhere", "parts": {"unet": {"learning_rate": 2e-3}}})
     assert own.parts["unet"].learning_rate == 2e-3
@@ -49,8 +50,26 @@ def test_the_pocket_language_model_takes_larger_steps_unless_told_otherwise() ->
     assert other.parts["language_model"].learning_rate == recommended.learning_rate == 2e-4
     own = parse_config({**chats, "parts": {"language_model": {"learning_rate": 0.5}}}, TextConfig)
     assert own.step_size("language_model") == 0.5
-    without = methods()["bitfit"].recommended["unet"]
+    without = methods()["bitfit"].recommended["denoiser"]
     assert without.rate_on_pocket() == without.learning_rate
+
+
+def test_the_denoiser_is_called_as_the_base_calls_it() -> None:
+    plain = parse_config(NEEDED)
+    for name in ("unet", "transformer"):
+        own = plain.on([name, "text_encoder", "text_encoder_2"])
+        assert list(own.parts) == [name, "text_encoder"]
+        assert own.parts[name] == plain.parts["denoiser"]
+        assert own.on([name, "text_encoder"]) == own
+    both = parse_config({**NEEDED, "parts": {"denoiser": {}, "unet": {}}})
+    with pytest.raises(UserError, match="'denoiser' and 'unet' are the same part"):
+        both.on(["unet", "text_encoder"])
+
+
+def test_a_part_that_no_base_has_is_named_beside_other_problems() -> None:
+    message = problems({**NEEDED, "parts": {"unett": {}, "text_encoder": {"method": "lorra"}}})
+    assert "Part 'unett' is unknown. Did you mean 'unet'" in message
+    assert "'lorra'" in message
 
 
 @pytest.mark.parametrize(
@@ -63,9 +82,9 @@ def test_the_pocket_language_model_takes_larger_steps_unless_told_otherwise() ->
         ({"parts": {"unett": {}}}, "'unett'"),
         ({"parts": {}}, "parts"),
         ({"parts": "unet"}, "parts = 'unet'"),
-        ({"parts": {"unet": 3}}, "parts = {'unet': 3} cannot be read; write parts: {unet: {method: lora"),
+        ({"parts": {"unet": 3}}, "parts = {'unet': 3} cannot be read; write parts: {denoiser: {method: lora"),
         ({"parts": {}}, "parts = {} cannot be read"),
-        ({"rank": 4}, "rank: that belongs to a part; write parts: {unet"),
+        ({"rank": 4}, "rank: that belongs to a part; write parts: {denoiser"),
         ({"steps": 0}, "steps = 0"),
         ({"steps": "many"}, "steps = 'many'"),
         ({"steps": 2.5}, "steps = 2.5"),
@@ -146,7 +165,7 @@ CONFIGS = st.fixed_dictionaries(
         "snr_gamma": st.none() | st.floats(1e-3, 100),
         "maximum_gradient_norm": st.floats(1e-6, 1e6),
         "weight_decay": st.floats(0, 1),
-        "schedule": st.sampled_from(["cosine", "linear", "constant"]),
+        "schedule": st.sampled_from(sorted(lr_schedulers())),
         "seed": st.integers(0, 2**31 - 1),
         "sample_prompts": st.lists(st.text(max_size=20), max_size=4),
         "parts": st.dictionaries(

@@ -15,11 +15,14 @@ from trainers.config import parse_config
 from trainers.data.latents import Latents
 from trainers.errors import UserError
 from trainers.loop import ADAPTER, Training, begin, restore, snapshot, train, trained_parts
+from trainers.loss_weightings import find_loss_weighting
 from trainers.objectives.denoise import denoise
+from trainers.optimizers import optimizers
 from trainers.picture_task import PictureTask
 from trainers.tuners import peft_bridge as bridge
 
 Start = Callable[..., Training]
+MIN_SNR = find_loss_weighting("min_snr").with_settings({"gamma": 5.0})
 
 
 def latents(count: int = 4) -> Latents:
@@ -62,7 +65,7 @@ def test_gradients_reach_adapter_parameters_of_both_parts_and_nothing_else(start
     training.optimiser.zero_grad(set_to_none=True)
     captions = list(task_of(training).latents.captions[:2])
     text = base.encode_text(captions)
-    denoise(base, task_of(training).latents.mean[:2], text, torch.Generator().manual_seed(0), snr_gamma=5.0).backward()
+    denoise(base, task_of(training).latents.mean[:2], text, torch.Generator().manual_seed(0), MIN_SNR).backward()
     for part, module in base.parts.items():
         own = set(bridge.adapter_parameters(module, ADAPTER))
         with_gradient = {name for name, p in module.named_parameters() if p.grad is not None}
@@ -97,7 +100,7 @@ def test_the_loss_falls(start: Start, base: LoadedBase) -> None:
         with torch.no_grad():
             text = base.encode_text(list(task_of(training).latents.captions))
             generators = [torch.Generator().manual_seed(seed) for seed in range(8)]
-            losses = [denoise(base, task_of(training).latents.mean, text, g, snr_gamma=5.0) for g in generators]
+            losses = [denoise(base, task_of(training).latents.mean, text, g, MIN_SNR) for g in generators]
         return float(torch.stack(losses).mean())
 
     before = fixed_loss()
@@ -152,7 +155,7 @@ def test_long_gradients_are_shortened_to_the_asked_norm(start: Start) -> None:
 
 @pytest.mark.parametrize("text_too", [True, False])
 @pytest.mark.parametrize("accumulation", [1, 3])
-@pytest.mark.parametrize("optimiser", ["adamw", "sgd"])
+@pytest.mark.parametrize("optimiser", optimizers())
 def test_a_restored_checkpoint_goes_on_bit_equal(
     start: Start, tmp_path: Any, text_too: bool, accumulation: int, optimiser: str
 ) -> None:

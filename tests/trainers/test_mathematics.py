@@ -18,7 +18,7 @@ from trainers.data.latents import Latents, encode_latents
 from trainers.data.order import data_order, mixed_seed
 from trainers.data.pictures import open_picture, picture_pixels, read_folder
 from trainers.errors import UserError
-from trainers.min_snr import min_snr_weights
+from trainers.loss_weightings import Weigh, find_loss_weighting
 from trainers.objectives.denoise import denoise
 from trainers.optimization import build_optimizer, learning_rate_factor
 
@@ -27,16 +27,28 @@ def config(**values: object) -> RunConfig:
     return RunConfig.model_validate({"data": "d", "name": "n", **values})
 
 
+def weighed_by(gamma: float | None, floor: float | None = None) -> Weigh:
+    if gamma is None:
+        return find_loss_weighting("none").with_settings({})
+    return find_loss_weighting("min_snr").with_settings({"gamma": gamma, "floor": floor})
+
+
+def min_snr_weights(signal: torch.Tensor, gamma: float, *, velocity: bool, floor: float | None = None) -> torch.Tensor:
+    snr = signal.double() / (1 - signal.double())
+    return weighed_by(gamma, floor)(snr, "v_prediction" if velocity else "epsilon")
+
+
 @pytest.mark.parametrize("gamma", [None, 5.0])
 def test_the_loss_is_the_weighted_mean_squared_error(shared_base: LoadedBase, gamma: float | None) -> None:
     latents = torch.randn(3, 4, 8, 8, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         text = shared_base.encode_text(["one", "two", "three"])
-        loss = denoise(shared_base, latents, text, torch.Generator().manual_seed(7), snr_gamma=gamma)
+        weigh = weighed_by(gamma)
+        loss = denoise(shared_base, latents, text, torch.Generator().manual_seed(7), weigh)
         again = torch.Generator().manual_seed(7)
         noise = torch.randn(latents.shape, generator=again)
         timesteps = torch.randint(1000, (3,), generator=again)
-        weights = shared_base.loss_weight(timesteps, gamma).double()
+        weights = weigh(shared_base.snr(timesteps), shared_base.prediction)
         errors = []
         for n in range(3):
             one = slice(n, n + 1)
@@ -83,7 +95,8 @@ def test_pure_noise_weighs_nothing_for_velocity_and_everything_for_noise() -> No
 def test_a_floor_needs_the_weights_that_it_lies_under() -> None:
     with pytest.raises(UserError, match="is a floor under the weights of snr_gamma"):
         parse_config({"data": "d", "name": "n", "snr_floor": 0.1})
-    assert parse_config({"data": "d", "name": "n", "snr_floor": 0.1, "snr_gamma": 5}).snr_floor == 0.1
+    both = parse_config({"data": "d", "name": "n", "snr_floor": 0.1, "snr_gamma": 5})
+    assert (both.loss_weighting, both.loss_weighting_settings) == ("min_snr", {"gamma": 5, "floor": 0.1})
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "linear", "constant"])

@@ -33,14 +33,14 @@ def part_output(base: LoadedBase, part: str) -> Tensor:
 
 def attach_fresh(base: LoadedBase, method_name: str, part: str, adapter: str = "a", **settings: Any) -> Any:
     method = find_method(method_name)
-    plan = method.settings.model_validate({**method.recommended[part].settings, **settings})
+    plan = method.settings.model_validate({**method.recommendation(part).settings, **settings})
     config = method.peft_config(plan, lambda wanted: base.targets(part, wanted))
     bridge.attach(base.parts[part], config, adapter, what=part)
     return config
 
 
 @pytest.mark.parametrize(
-    ("method", "part"), [(method.name, part) for method in methods().values() for part in method.parts]
+    ("method", "part"), [(method.name, kind) for method in methods().values() for kind in method.kinds]
 )
 def test_its_settings_are_documented_checked_and_frozen(method: str, part: str) -> None:
     record = find_method(method)

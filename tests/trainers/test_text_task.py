@@ -212,7 +212,7 @@ def test_settings_that_do_not_fit_are_refused() -> None:
     usual = {"data": "d", "name": "n"}
     with pytest.raises(UserError, match=r"stage = 'dance' is no stage"):
         parse_config({**usual, "stage": "dance"}, TextConfig)
-    with pytest.raises(UserError, match=r"does not fit the part 'unet'|fits|part"):
+    with pytest.raises(UserError, match=r"the part 'unet' does not fit.*\n.*the part 'nothing' does not fit"):
         parse_config({**usual, "parts": {"unet": {"method": "prompt_tuning"}, "nothing": {}}}, TextConfig)
     config = parse_config({**usual, "quantise": "nf4"}, TextConfig)
     assert config.parts["language_model"].method == "qlora"

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from trainers.data.caption_tables import table_kind
 from trainers.errors import UserError
 from trainers.wording import count_and_name, count_of, listed
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 BESIDE = (".txt", ".caption")
-METADATA_NAMES = ("metadata.jsonl", "metadata.csv")
 OTHER_FORMS = (
     *(".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jxl", ".psd", ".svg", ".tga", ".tif", ".tiff"),
     *(".cr2", ".cr3", ".dng", ".nef", ".arw"),
@@ -50,7 +50,7 @@ class Place:
     beside: list[Path] = field(default_factory=list)
     """Caption files."""
     tables: list[Path] = field(default_factory=list)
-    """``metadata.jsonl`` and ``metadata.csv``."""
+    """Tables of captions, such as ``metadata.jsonl``."""
     other_forms: list[str] = field(default_factory=list)
     hidden: list[str] = field(default_factory=list)
     undecodable: list[str] = field(default_factory=list)
@@ -165,7 +165,7 @@ def _place(path: Path, repeats: int = 1, words: str = "") -> Place:
             place.pictures.append(PictureFile(prefix + name, entry))
         elif suffix in BESIDE:
             place.beside.append(entry)
-        elif name in METADATA_NAMES:
+        elif table_kind(name) is not None:
             place.tables.append(entry)
         elif suffix in OTHER_FORMS:
             place.other_forms.append(name)
@@ -194,7 +194,7 @@ def _holds(folder: Path, depth: int = _DEPTH) -> tuple[int, int]:
             pictures, captions = pictures + below[0], captions + below[1]
         else:
             pictures += path.suffix.lower() in (*SUFFIXES, *OTHER_FORMS)
-            captions += path.suffix.lower() in BESIDE or path.name in METADATA_NAMES
+            captions += path.suffix.lower() in BESIDE or table_kind(path.name) is not None
     return pictures, captions
 
 

@@ -1,7 +1,5 @@
-"""Tables of captions beside pictures, ``metadata.jsonl`` and ``metadata.csv``, read and written. Needs no torch."""
+"""A table of captions beside pictures, of whatever kind, read, checked and changed. Needs no torch."""
 
-import csv
-import io
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,14 +7,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from trainers.data.caption_tables import COLUMNS, NAME, CaptionTable, Row, odd_row, table_kind
 from trainers.data.encoding import read_text
 from trainers.data.listing import composed
 from trainers.data.plain_text import plain_text
 from trainers.errors import UserError
-from trainers.wording import count_of, listed
-
-_NAME, _COLUMNS = "file_name", ("text", "caption")
-_ROW = '{"file_name": …, "text": …}'
+from trainers.wording import listed
 
 
 @dataclass(frozen=True)
@@ -58,23 +54,16 @@ class Table:
         left = dict(captions)
         rows = [row for _, row in _rows(self.path, read_text(self.path).text)]
         for row in rows:
-            if row[_NAME] in captions:
-                row[_column(row) or _COLUMNS[0]] = captions[row[_NAME]]
-                left.pop(row[_NAME], None)
-        has_header = self.path.suffix == ".csv"
-        column = (_column(rows[0]) if rows and has_header else None) or _COLUMNS[0]
-        rows += [{_NAME: name, column: text} for name, text in left.items()]
-        if not has_header:
-            return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        written = io.StringIO()
-        writer = csv.DictWriter(written, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        return written.getvalue()
+            if row[NAME] in captions:
+                row[_column(row) or COLUMNS[0]] = captions[row[NAME]]
+                left.pop(row[NAME], None)
+        kind = _kind(self.path)
+        column = (_column(rows[0]) if rows and kind.same_columns else None) or COLUMNS[0]
+        return kind.write([*rows, *({NAME: name, column: text} for name, text in left.items())])
 
 
 def read_table(path: Path) -> Table:
-    """Read ``metadata.jsonl`` or ``metadata.csv``: a row ``file_name`` and ``text`` (or ``caption``) per picture.
+    """Read a table such as ``metadata.jsonl``: a row ``file_name`` and ``text`` (or ``caption``) per picture.
 
     Raises:
         UserError: a row cannot be read or lacks a column, or two rows about a picture disagree.
@@ -89,57 +78,30 @@ def read_table(path: Path) -> Table:
                 f"{path}, line {number}: it has no text or caption; it has {listed(map(str, row))}. Call the column "
                 "that holds the captions text."
             )
-        name, caption = row[_NAME], row[column]
+        name, caption = row[NAME], row[column]
         if not isinstance(name, str) or not isinstance(caption, str):
-            raise _odd(path, number, json.dumps(row, ensure_ascii=False))
+            raise odd_row(path, number, json.dumps(row, ensure_ascii=False))
         plain_text(name, f"{path.name} line {number}: file_name")
         plain_text(caption, f"{path.name} line {number}: {name}")
         if captions.setdefault(name, caption) != caption:
             raise UserError(f"{path}, line {number}: {name} has another caption in an earlier line. Keep one of them.")
-        unused |= dict.fromkeys(str(key) for key in row if key not in (_NAME, column))
+        unused |= dict.fromkeys(str(key) for key in row if key not in (NAME, column))
     return Table(path, content.encoding, captions, tuple(unused))
 
 
-def _rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def _rows(path: Path, text: str) -> Iterator[tuple[int, Row]]:
     """Return the rows with their line numbers; all have a file name, and none is checked further."""
-    return _json_rows(path, text) if path.suffix == ".jsonl" else _csv_rows(path, text)
+    return _kind(path).read(path, text)
 
 
-def _json_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    # Other ends of lines than \n, such as U+2028, may stand in a JSON string.
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-            row[_NAME]
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise _odd(path, number, line) from error
-        yield number, row
-
-
-def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    try:
-        if _NAME not in (columns := list(reader.fieldnames or ())):
-            raise UserError(f"{path}: expected the columns file_name and text, found {listed(columns) or 'none'}.")
-        for row in reader:
-            if None in row:
-                raise UserError(
-                    f"{path}, line {reader.line_num}: it has more fields than {count_of(len(columns), 'column')}. Put "
-                    "a text with commas in quotes."
-                )
-            yield reader.line_num, row
-    except csv.Error as error:
-        raise UserError(f"{path}, line {reader.line_num}: it cannot be read as CSV ({error}).") from error
+def _kind(path: Path) -> CaptionTable:
+    kind = table_kind(path.name)
+    assert kind is not None, f"{path.name} is a table by the listing of its folder"
+    return kind
 
 
 def _column(row: Mapping[str, Any]) -> str | None:
-    return next((column for column in _COLUMNS if column in row), None)
-
-
-def _odd(path: Path, number: int, line: str) -> UserError:
-    return UserError(f"{path}, line {number}: expected {_ROW}, found {line[:80]!r}.")
+    return next((column for column in COLUMNS if column in row), None)
 
 
 def _parts(name: str) -> tuple[str, ...]:

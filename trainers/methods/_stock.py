@@ -7,7 +7,7 @@ from pydantic import Field
 
 from trainers.method import MethodSettings, ResolveTargets
 
-UNET_TARGETS = ("attention", "feed_forward")
+DENOISER_TARGETS = ("attention", "feed_forward")
 LANGUAGE_TARGETS = ("all-linear",)
 
 

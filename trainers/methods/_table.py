@@ -1,4 +1,4 @@
-"""The table of methods: what fits which part, what merges, what plain PEFT loads, and why where it does not."""
+"""The table of methods: what fits which kind of part, what merges, what plain PEFT loads, and why where it does not."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -22,14 +22,14 @@ class Table:
 def table_of(methods: Iterable[Method]) -> Table:
     """Return the table of some methods; a reason that several dashes share is one footnote."""
     chosen = list(methods)
-    parts = list(dict.fromkeys(part for method in chosen for part in method.parts))
-    reasons = [[_reason(method, column) for column in (*parts, MERGE, PEFT)] for method in chosen]
+    kinds = list(dict.fromkeys(kind for method in chosen for kind in method.kinds))
+    reasons = [[_reason(method, column) for column in (*kinds, MERGE, PEFT)] for method in chosen]
     notes = list(dict.fromkeys(reason for row in reasons for reason in row if reason is not None))
     rows = [
         (method.name, *(_cell(reason, notes) for reason in row), method.title)
         for method, row in zip(chosen, reasons, strict=True)
     ]
-    return Table(("method", *parts, MERGE, PEFT, "title"), tuple(rows), tuple(notes))
+    return Table(("method", *kinds, MERGE, PEFT, "title"), tuple(rows), tuple(notes))
 
 
 def as_text(table: Table) -> str:
@@ -58,7 +58,8 @@ def _reason(method: Method, column: str) -> str | None:
         return None if method.mergeable else method.merges_not
     if column == PEFT:
         return _NO_TUNER if method.needs_studio else None
-    return None if column in method.parts else method.lacks.get(column, "")
+    reasons = {str(kind): reason for kind, reason in method.lacks.items()}
+    return None if column in method.kinds else reasons.get(column, "")
 
 
 def _cell(reason: str | None, notes: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from trainers.errors import UserError
 from trainers.method import Method, Recommendation, ResolveTargets
-from trainers.methods._stock import LANGUAGE_TARGETS, UNET_TARGETS, RankSettings, peft_config
+from trainers.methods._stock import DENOISER_TARGETS, LANGUAGE_TARGETS, RankSettings, peft_config
 from trainers.registry import Late
 
 
@@ -49,7 +49,7 @@ METHOD = Method(
     source="Zhang et al. 2023, arXiv 2303.10512, eq. 3–12",
     settings=AdaloraSettings,
     recommended={
-        "unet": Recommendation(2e-2, {"targets": UNET_TARGETS}),
+        "denoiser": Recommendation(2e-2, {"targets": DENOISER_TARGETS}),
         "text_encoder": Recommendation(1e-2),
         "language_model": Recommendation(1e-3, {"targets": LANGUAGE_TARGETS}, pocket_rate=0.01),
     },

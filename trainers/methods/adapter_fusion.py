@@ -29,7 +29,7 @@ METHOD = Method(
     source="Pfeiffer et al. 2021, arXiv 2005.00247, section 3.2",
     settings=AdapterFusionSettings,
     recommended={
-        "unet": Recommendation(1e-3),
+        "denoiser": Recommendation(1e-3),
         "text_encoder": Recommendation(1e-3),
         "language_model": Recommendation(5e-5, pocket_rate=0.003),
     },

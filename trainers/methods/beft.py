@@ -7,7 +7,7 @@ y = W x + b + Δb; a Llama, which has no biases for BitFit, can be tuned this wa
 from typing import Any
 
 from trainers.method import BETWEEN, Method, Recommendation, ResolveTargets
-from trainers.methods._stock import LANGUAGE_TARGETS, UNET_TARGETS, TargetSettings, peft_config
+from trainers.methods._stock import DENOISER_TARGETS, LANGUAGE_TARGETS, TargetSettings, peft_config
 
 
 class BeftSettings(TargetSettings):
@@ -24,7 +24,7 @@ METHOD = Method(
     source="Huang et al. 2025, arXiv 2509.15974",
     settings=BeftSettings,
     recommended={
-        "unet": Recommendation(1e-2, {"targets": UNET_TARGETS}),
+        "denoiser": Recommendation(1e-2, {"targets": DENOISER_TARGETS}),
         "text_encoder": Recommendation(1e-3),
         "language_model": Recommendation(1e-3, {"targets": LANGUAGE_TARGETS}, pocket_rate=0.1),
     },

@@ -39,7 +39,7 @@ METHOD = Method(
     source="Ben Zaken et al. 2021, arXiv 2106.10199",
     settings=BitfitSettings,
     recommended={
-        "unet": Recommendation(1e-2),
+        "denoiser": Recommendation(1e-2),
         "text_encoder": Recommendation(3e-3),
         "language_model": Recommendation(1e-3, pocket_rate=0.01),
     },

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from trainers.method import BETWEEN, Method, Recommendation, ResolveTargets
-from trainers.methods._stock import LANGUAGE_TARGETS, UNET_TARGETS, TargetSettings, peft_config
+from trainers.methods._stock import DENOISER_TARGETS, LANGUAGE_TARGETS, TargetSettings, peft_config
 
 
 class BoftSettings(TargetSettings):
@@ -32,7 +32,7 @@ METHOD = Method(
     source="Liu et al. 2023, arXiv 2311.06243",
     settings=BoftSettings,
     recommended={
-        "unet": Recommendation(3e-3, {"targets": UNET_TARGETS}),
+        "denoiser": Recommendation(3e-3, {"targets": DENOISER_TARGETS}),
         "text_encoder": Recommendation(1e-2),
         "language_model": Recommendation(0.0005, {"targets": LANGUAGE_TARGETS}, pocket_rate=0.01),
     },

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from trainers.method import BETWEEN, Method, Recommendation, ResolveTargets
-from trainers.methods._stock import LANGUAGE_TARGETS, UNET_TARGETS, TargetSettings, peft_config
+from trainers.methods._stock import DENOISER_TARGETS, LANGUAGE_TARGETS, TargetSettings, peft_config
 
 
 class C3aSettings(TargetSettings):
@@ -27,7 +27,7 @@ METHOD = Method(
     source="Chen et al. 2024, arXiv 2407.19342",
     settings=C3aSettings,
     recommended={
-        "unet": Recommendation(0.1, {"targets": UNET_TARGETS}),
+        "denoiser": Recommendation(0.1, {"targets": DENOISER_TARGETS}),
         "text_encoder": Recommendation(0.3),
         "language_model": Recommendation(0.1, {"targets": LANGUAGE_TARGETS}, pocket_rate=0.5),
     },

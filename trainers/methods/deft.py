@@ -6,7 +6,7 @@ W' = (I − P) W + Q R. Source: the DEFT tuner of PEFT 0.21, whose documentation
 from typing import Any
 
 from trainers.method import BETWEEN, Method, Recommendation, ResolveTargets
-from trainers.methods._stock import LANGUAGE_TARGETS, UNET_TARGETS, RankSettings, peft_config
+from trainers.methods._stock import DENOISER_TARGETS, LANGUAGE_TARGETS, RankSettings, peft_config
 
 
 class DeftSettings(RankSettings):
@@ -23,7 +23,7 @@ METHOD = Method(
     source="PEFT 0.21, tuner DEFT",
     settings=DeftSettings,
     recommended={
-        "unet": Recommendation(5e-3, {"targets": UNET_TARGETS}),
+        "denoiser": Recommendation(5e-3, {"targets": DENOISER_TARGETS}),
         "text_encoder": Recommendation(5e-3),
         "language_model": Recommendation(0.0005, {"targets": LANGUAGE_TARGETS}, pocket_rate=0.004),
     },

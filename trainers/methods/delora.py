@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from trainers.method import BETWEEN, Method, Recommendation, ResolveTargets
-from trainers.methods._stock import LANGUAGE_TARGETS, UNET_TARGETS, RankSettings, peft_config
+from trainers.methods._stock import DENOISER_TARGETS, LANGUAGE_TARGETS, RankSettings, peft_config
 
 
 class DeloraSettings(RankSettings):
@@ -29,7 +29,7 @@ METHOD = Method(
     source="Bini et al. 2025, arXiv 2503.18225, eq. 6",
     settings=DeloraSettings,
     recommended={
-        "unet": Recommendation(1e-3, {"targets": UNET_TARGETS}),
+        "denoiser": Recommendation(1e-3, {"targets": DENOISER_TARGETS}),
         "text_encoder": Recommendation(3e-4),
         "language_model": Recommendation(1e-3, {"targets": LANGUAGE_TARGETS}, pocket_rate=0.0006),
     },

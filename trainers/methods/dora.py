@@ -7,7 +7,7 @@ Source: Liu et al. 2024, arXiv 2402.09353, equation 5.
 from typing import Any
 
 from trainers.method import BETWEEN, Method, Recommendation, ResolveTargets
-from trainers.methods._stock import LANGUAGE_TARGETS, UNET_TARGETS
+from trainers.methods._stock import DENOISER_TARGETS, LANGUAGE_TARGETS
 from trainers.methods.lora import METHOD as LORA
 from trainers.methods.lora import LoraSettings
 
@@ -28,7 +28,7 @@ METHOD = Method(
     source="Liu et al. 2024, arXiv 2402.09353, eq. 5",
     settings=DoraSettings,
     recommended={
-        "unet": Recommendation(1e-3, {"targets": UNET_TARGETS}),
+        "denoiser": Recommendation(1e-3, {"targets": DENOISER_TARGETS}),
         "text_encoder": Recommendation(5e-3, {"rank": 8}),
         "language_model": Recommendation(2e-4, {"targets": LANGUAGE_TARGETS}, pocket_rate=0.005),
     },

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from trainers.method import BETWEEN, Method, Recommendation, ResolveTargets
-from trainers.methods._stock import LANGUAGE_TARGETS, UNET_TARGETS, TargetSettings, peft_config
+from trainers.methods._stock import DENOISER_TARGETS, LANGUAGE_TARGETS, TargetSettings, peft_config
 
 
 class FourierftSettings(TargetSettings):
@@ -35,7 +35,7 @@ METHOD = Method(
     source="Gao et al. 2024, arXiv 2405.03003",
     settings=FourierftSettings,
     recommended={
-        "unet": Recommendation(3e-3, {"targets": UNET_TARGETS}),
+        "denoiser": Recommendation(3e-3, {"targets": DENOISER_TARGETS}),
         "text_encoder": Recommendation(0.03),
         "language_model": Recommendation(0.01, {"targets": LANGUAGE_TARGETS}, pocket_rate=0.1),
     },

@@ -24,7 +24,7 @@ METHOD = Method(
     source="gradient descent on all weights",
     settings=FullSettings,
     recommended={
-        "unet": Recommendation(2e-4),
+        "denoiser": Recommendation(2e-4),
         "text_encoder": Recommendation(2e-4),
         "language_model": Recommendation(2e-5, pocket_rate=0.0003),
     },

@@ -6,7 +6,7 @@ y = (W + W A + B) x + C W + D b + E + b. Source: Chavan et al. 2023, arXiv 2306.
 from typing import Any
 
 from trainers.method import BETWEEN, Method, Recommendation, ResolveTargets
-from trainers.methods._stock import LANGUAGE_TARGETS, UNET_TARGETS, RankSettings, peft_config
+from trainers.methods._stock import DENOISER_TARGETS, LANGUAGE_TARGETS, RankSettings, peft_config
 
 
 class GloraSettings(RankSettings):
@@ -23,7 +23,7 @@ METHOD = Method(
     source="Chavan et al. 2023, arXiv 2306.07967",
     settings=GloraSettings,
     recommended={
-        "unet": Recommendation(1e-3, {"targets": UNET_TARGETS}),
+        "denoiser": Recommendation(1e-3, {"targets": DENOISER_TARGETS}),
         "text_encoder": Recommendation(5e-3),
         "language_model": Recommendation(0.0005, {"targets": LANGUAGE_TARGETS}, pocket_rate=0.004),
     },

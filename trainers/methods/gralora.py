@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from trainers.method import BETWEEN, Method, Recommendation, ResolveTargets
-from trainers.methods._stock import LANGUAGE_TARGETS, UNET_TARGETS, RankSettings, peft_config
+from trainers.methods._stock import DENOISER_TARGETS, LANGUAGE_TARGETS, RankSettings, peft_config
 
 
 class GraloraSettings(RankSettings):
@@ -37,7 +37,7 @@ METHOD = Method(
     source="Jung et al. 2025, arXiv 2505.20355",
     settings=GraloraSettings,
     recommended={
-        "unet": Recommendation(3e-3, {"targets": UNET_TARGETS}),
+        "denoiser": Recommendation(3e-3, {"targets": DENOISER_TARGETS}),
         "text_encoder": Recommendation(5e-3),
         "language_model": Recommendation(0.0005, {"targets": LANGUAGE_TARGETS}, pocket_rate=0.01),
     },

@@ -6,7 +6,7 @@
 from typing import Any
 
 from trainers.method import BETWEEN, Method, Recommendation, ResolveTargets
-from trainers.methods._stock import LANGUAGE_TARGETS, UNET_TARGETS, RankSettings, peft_config
+from trainers.methods._stock import DENOISER_TARGETS, LANGUAGE_TARGETS, RankSettings, peft_config
 
 
 class HiraSettings(RankSettings):
@@ -23,7 +23,7 @@ METHOD = Method(
     source="Huang et al. 2025, ICLR",
     settings=HiraSettings,
     recommended={
-        "unet": Recommendation(1e-2, {"targets": UNET_TARGETS}),
+        "denoiser": Recommendation(1e-2, {"targets": DENOISER_TARGETS}),
         "text_encoder": Recommendation(2e-2),
         "language_model": Recommendation(0.002, {"targets": LANGUAGE_TARGETS}, pocket_rate=0.04),
     },

@@ -25,7 +25,7 @@ METHOD = Method(
     source="Houlsby et al. 2019, arXiv 1902.00751",
     settings=HoulsbySettings,
     recommended={
-        "unet": Recommendation(3e-3),
+        "denoiser": Recommendation(3e-3),
         "text_encoder": Recommendation(1e-2),
         "language_model": Recommendation(1e-4, pocket_rate=0.004),
     },

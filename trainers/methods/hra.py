@@ -6,7 +6,7 @@ y = W H₁ … H_r x, H = I − 2 u uᵀ / ‖u‖². Source: Yuan et al. 2024, 
 from typing import Any
 
 from trainers.method import BETWEEN, Method, Recommendation, ResolveTargets
-from trainers.methods._stock import LANGUAGE_TARGETS, UNET_TARGETS, RankSettings, peft_config
+from trainers.methods._stock import DENOISER_TARGETS, LANGUAGE_TARGETS, RankSettings, peft_config
 
 
 class HraSettings(RankSettings):
@@ -23,7 +23,7 @@ METHOD = Method(
     source="Yuan et al. 2024, arXiv 2405.17484",
     settings=HraSettings,
     recommended={
-        "unet": Recommendation(1e-2, {"targets": UNET_TARGETS}),
+        "denoiser": Recommendation(1e-2, {"targets": DENOISER_TARGETS}),
         "text_encoder": Recommendation(5e-3),
         "language_model": Recommendation(0.0005, {"targets": LANGUAGE_TARGETS}, pocket_rate=0.03),
     },

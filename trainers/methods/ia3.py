@@ -6,7 +6,7 @@ y = l ∘ (W x), l = 1 at first. Source: Liu et al. 2022, arXiv 2205.05638.
 from typing import Any
 
 from trainers.method import BETWEEN, Method, Recommendation, ResolveTargets
-from trainers.methods._stock import LANGUAGE_TARGETS, UNET_TARGETS, TargetSettings, peft_config
+from trainers.methods._stock import DENOISER_TARGETS, LANGUAGE_TARGETS, TargetSettings, peft_config
 
 
 class Ia3Settings(TargetSettings):
@@ -23,7 +23,7 @@ METHOD = Method(
     source="Liu et al. 2022, arXiv 2205.05638",
     settings=Ia3Settings,
     recommended={
-        "unet": Recommendation(3e-2, {"targets": UNET_TARGETS}),
+        "denoiser": Recommendation(3e-2, {"targets": DENOISER_TARGETS}),
         "text_encoder": Recommendation(5e-2),
         "language_model": Recommendation(0.005, {"targets": LANGUAGE_TARGETS}, pocket_rate=0.1),
     },

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from trainers.method import Method, Recommendation, ResolveTargets
-from trainers.methods._stock import LANGUAGE_TARGETS, UNET_TARGETS, RankSettings, peft_config
+from trainers.methods._stock import DENOISER_TARGETS, LANGUAGE_TARGETS, RankSettings, peft_config
 
 
 class LokrSettings(RankSettings):
@@ -40,7 +40,7 @@ METHOD = Method(
     source="Yeh et al. 2023, arXiv 2309.14859",
     settings=LokrSettings,
     recommended={
-        "unet": Recommendation(5e-3, {"targets": UNET_TARGETS}),
+        "denoiser": Recommendation(5e-3, {"targets": DENOISER_TARGETS}),
         "text_encoder": Recommendation(1.5e-3),
         "language_model": Recommendation(0.0005, {"targets": LANGUAGE_TARGETS}, pocket_rate=0.02),
     },

@@ -68,7 +68,7 @@ METHOD = Method(
     source="Hu et al. 2021, arXiv 2106.09685, eq. 3",
     settings=LoraSettings,
     recommended={
-        "unet": Recommendation(2e-3, {"targets": ("attention", "feed_forward")}),
+        "denoiser": Recommendation(2e-3, {"targets": ("attention", "feed_forward")}),
         "text_encoder": Recommendation(5e-3, {"rank": 8}),
         "language_model": Recommendation(2e-4, {"targets": ("all-linear",)}, pocket_rate=5e-3),
     },

@@ -33,7 +33,7 @@ METHOD = Method(
     source="He et al. 2021, arXiv 2110.04366, section 4.6",
     settings=MamSettings,
     recommended={
-        "unet": Recommendation(3e-3),
+        "denoiser": Recommendation(3e-3),
         "text_encoder": Recommendation(3e-5),
         "language_model": Recommendation(5e-4, pocket_rate=0.003),
     },

@@ -6,7 +6,7 @@ y = W x + D · Σ over shards of x. Source: Kang and Yin 2024, arXiv 2409.15371.
 from typing import Any
 
 from trainers.method import BETWEEN, Method, Recommendation, ResolveTargets
-from trainers.methods._stock import LANGUAGE_TARGETS, UNET_TARGETS, RankSettings, peft_config
+from trainers.methods._stock import DENOISER_TARGETS, LANGUAGE_TARGETS, RankSettings, peft_config
 
 
 class MissSettings(RankSettings):
@@ -23,7 +23,7 @@ METHOD = Method(
     source="Kang and Yin 2024, arXiv 2409.15371",
     settings=MissSettings,
     recommended={
-        "unet": Recommendation(2e-3, {"targets": UNET_TARGETS}),
+        "denoiser": Recommendation(2e-3, {"targets": DENOISER_TARGETS}),
         "text_encoder": Recommendation(1.5e-3),
         "language_model": Recommendation(0.0005, {"targets": LANGUAGE_TARGETS}, pocket_rate=0.003),
     },

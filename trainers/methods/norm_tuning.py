@@ -23,7 +23,7 @@ METHOD = Method(
     source="Qi et al. 2022, arXiv 2211.08567",
     settings=NormTuningSettings,
     recommended={
-        "unet": Recommendation(1e-2),
+        "denoiser": Recommendation(1e-2),
         "text_encoder": Recommendation(3e-3),
         "language_model": Recommendation(1e-3, pocket_rate=0.05),
     },

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from trainers.method import BETWEEN, Method, Recommendation, ResolveTargets
-from trainers.methods._stock import LANGUAGE_TARGETS, UNET_TARGETS, TargetSettings, peft_config
+from trainers.methods._stock import DENOISER_TARGETS, LANGUAGE_TARGETS, TargetSettings, peft_config
 
 
 class OftSettings(TargetSettings):
@@ -33,7 +33,7 @@ METHOD = Method(
     source="Qiu et al. 2023, arXiv 2306.07280",
     settings=OftSettings,
     recommended={
-        "unet": Recommendation(3e-3, {"targets": UNET_TARGETS}),
+        "denoiser": Recommendation(3e-3, {"targets": DENOISER_TARGETS}),
         "text_encoder": Recommendation(5e-3),
         "language_model": Recommendation(0.0005, {"targets": LANGUAGE_TARGETS}, pocket_rate=0.01),
     },

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from trainers.method import BETWEEN, Method, Recommendation, ResolveTargets
-from trainers.methods._stock import LANGUAGE_TARGETS, UNET_TARGETS, TargetSettings, peft_config
+from trainers.methods._stock import DENOISER_TARGETS, LANGUAGE_TARGETS, TargetSettings, peft_config
 
 
 class OsfSettings(TargetSettings):
@@ -28,7 +28,7 @@ METHOD = Method(
     source="Nayak et al. 2025, arXiv 2504.07097, section 3",
     settings=OsfSettings,
     recommended={
-        "unet": Recommendation(3e-4, {"targets": UNET_TARGETS}),
+        "denoiser": Recommendation(3e-4, {"targets": DENOISER_TARGETS}),
         "text_encoder": Recommendation(3e-4),
         "language_model": Recommendation(5e-6, {"targets": LANGUAGE_TARGETS}, pocket_rate=0.001),
     },

@@ -30,7 +30,7 @@ METHOD = Method(
     source="Liu et al. 2021, arXiv 2103.10385",
     settings=PTuningSettings,
     recommended={
-        "unet": Recommendation(4e-2),
+        "denoiser": Recommendation(4e-2),
         "text_encoder": Recommendation(3e-5),
         "language_model": Recommendation(3e-3, pocket_rate=0.01),
     },

@@ -31,7 +31,7 @@ METHOD = Method(
     source="Liu et al. 2021, arXiv 2110.07602",
     settings=PTuningV2Settings,
     recommended={
-        "unet": Recommendation(0.3),
+        "denoiser": Recommendation(0.3),
         "text_encoder": Recommendation(3e-4),
         "language_model": Recommendation(5e-3, pocket_rate=0.02),
     },

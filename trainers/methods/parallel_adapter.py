@@ -28,7 +28,7 @@ METHOD = Method(
     source="He et al. 2021, arXiv 2110.04366, table 1",
     settings=ParallelAdapterSettings,
     recommended={
-        "unet": Recommendation(2e-3),
+        "denoiser": Recommendation(2e-3),
         "text_encoder": Recommendation(3e-3),
         "language_model": Recommendation(1e-4, pocket_rate=0.005),
     },

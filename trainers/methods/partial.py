@@ -33,7 +33,7 @@ METHOD = Method(
     source="gradient descent on chosen weights",
     settings=PartialSettings,
     recommended={
-        "unet": Recommendation(1e-3, {"last_blocks": 2}),
+        "denoiser": Recommendation(1e-3, {"last_blocks": 2}),
         "text_encoder": Recommendation(5e-4),
         "language_model": Recommendation(5e-5, pocket_rate=0.006),
     },

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from trainers.method import BETWEEN, Method, Recommendation, ResolveTargets
-from trainers.methods._stock import LANGUAGE_TARGETS, UNET_TARGETS, RankSettings, peft_config
+from trainers.methods._stock import DENOISER_TARGETS, LANGUAGE_TARGETS, RankSettings, peft_config
 
 
 class PeanutSettings(RankSettings):
@@ -27,7 +27,7 @@ METHOD = Method(
     source="Zhong et al. 2024, arXiv 2410.01870",
     settings=PeanutSettings,
     recommended={
-        "unet": Recommendation(3e-3, {"targets": UNET_TARGETS}),
+        "denoiser": Recommendation(3e-3, {"targets": DENOISER_TARGETS}),
         "text_encoder": Recommendation(5e-3),
         "language_model": Recommendation(0.0005, {"targets": LANGUAGE_TARGETS}, pocket_rate=0.005),
     },

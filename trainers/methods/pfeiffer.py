@@ -24,7 +24,7 @@ METHOD = Method(
     source="Pfeiffer et al. 2020, arXiv 2005.00247",
     settings=PfeifferSettings,
     recommended={
-        "unet": Recommendation(3e-3),
+        "denoiser": Recommendation(3e-3),
         "text_encoder": Recommendation(3e-3),
         "language_model": Recommendation(1e-4, pocket_rate=0.005),
     },

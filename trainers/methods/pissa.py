@@ -11,7 +11,7 @@ from pydantic import Field
 
 from trainers.method import Method, Recommendation, ResolveTargets
 from trainers.methods._own import sidecar_config
-from trainers.methods._stock import LANGUAGE_TARGETS, UNET_TARGETS, RankSettings
+from trainers.methods._stock import DENOISER_TARGETS, LANGUAGE_TARGETS, RankSettings
 from trainers.registry import Late
 
 
@@ -31,7 +31,7 @@ METHOD = Method(
     source="Meng et al. 2024, arXiv 2404.02948, eq. 2–4",
     settings=PissaSettings,
     recommended={
-        "unet": Recommendation(1e-3, {"targets": UNET_TARGETS}),
+        "denoiser": Recommendation(1e-3, {"targets": DENOISER_TARGETS}),
         "text_encoder": Recommendation(2e-3),
         "language_model": Recommendation(2e-5, {"targets": LANGUAGE_TARGETS}, pocket_rate=0.002),
     },

@@ -32,7 +32,7 @@ METHOD = Method(
     source="Li and Liang 2021, arXiv 2101.00190, eq. 2–3",
     settings=PrefixTuningSettings,
     recommended={
-        "unet": Recommendation(3e-3),
+        "denoiser": Recommendation(3e-3),
         "text_encoder": Recommendation(1e-4),
         "language_model": Recommendation(1e-3, pocket_rate=0.01),
     },

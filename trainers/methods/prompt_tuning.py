@@ -29,7 +29,7 @@ METHOD = Method(
     source="Lester et al. 2021, arXiv 2104.08691",
     settings=PromptTuningSettings,
     recommended={
-        "unet": Recommendation(0.3),
+        "denoiser": Recommendation(0.3),
         "text_encoder": Recommendation(3e-4),
         "language_model": Recommendation(3e-2, pocket_rate=0.1),
     },

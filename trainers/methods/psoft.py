@@ -6,7 +6,7 @@ Source: the PSOFT tuner of PEFT 0.21, whose documentation names its paper.
 from typing import Any
 
 from trainers.method import BETWEEN, Method, Recommendation, ResolveTargets
-from trainers.methods._stock import LANGUAGE_TARGETS, UNET_TARGETS, RankSettings, peft_config
+from trainers.methods._stock import DENOISER_TARGETS, LANGUAGE_TARGETS, RankSettings, peft_config
 
 
 class PsoftSettings(RankSettings):
@@ -23,7 +23,7 @@ METHOD = Method(
     source="PEFT 0.21, tuner PSOFT",
     settings=PsoftSettings,
     recommended={
-        "unet": Recommendation(1e-2, {"targets": UNET_TARGETS}),
+        "denoiser": Recommendation(1e-2, {"targets": DENOISER_TARGETS}),
         "text_encoder": Recommendation(1e-2),
         "language_model": Recommendation(0.0005, {"targets": LANGUAGE_TARGETS}, pocket_rate=0.01),
     },

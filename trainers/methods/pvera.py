@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from trainers.method import BETWEEN, Method, Recommendation, ResolveTargets
-from trainers.methods._stock import LANGUAGE_TARGETS, UNET_TARGETS, TargetSettings, peft_config
+from trainers.methods._stock import DENOISER_TARGETS, LANGUAGE_TARGETS, TargetSettings, peft_config
 
 
 class PveraSettings(TargetSettings):
@@ -31,7 +31,7 @@ METHOD = Method(
     source="arXiv 2512.07703, tuner PVeRA of PEFT 0.21",
     settings=PveraSettings,
     recommended={
-        "unet": Recommendation(1e-2, {"targets": UNET_TARGETS}),
+        "denoiser": Recommendation(1e-2, {"targets": DENOISER_TARGETS}),
         "text_encoder": Recommendation(1e-2),
         "language_model": Recommendation(3e-3, {"targets": LANGUAGE_TARGETS}, pocket_rate=0.1),
     },

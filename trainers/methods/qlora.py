@@ -52,7 +52,7 @@ METHOD = Method(
     source="Dettmers et al. 2023, arXiv 2305.14314, eq. 5–6",
     settings=QloraSettings,
     recommended={
-        "unet": Recommendation(1e-3),
+        "denoiser": Recommendation(1e-3),
         "text_encoder": Recommendation(5e-3, {"rank": 8}),
         "language_model": Recommendation(2e-4, pocket_rate=5e-3),
     },

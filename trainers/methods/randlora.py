@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from trainers.method import BETWEEN, Method, Recommendation, ResolveTargets
-from trainers.methods._stock import LANGUAGE_TARGETS, UNET_TARGETS, RankSettings, peft_config
+from trainers.methods._stock import DENOISER_TARGETS, LANGUAGE_TARGETS, RankSettings, peft_config
 
 
 class RandloraSettings(RankSettings):
@@ -38,7 +38,7 @@ METHOD = Method(
     source="Albert et al. 2025, arXiv 2502.00987, eq. 2",
     settings=RandloraSettings,
     recommended={
-        "unet": Recommendation(1e-3, {"targets": UNET_TARGETS}),
+        "denoiser": Recommendation(1e-3, {"targets": DENOISER_TARGETS}),
         "text_encoder": Recommendation(1e-3),
         "language_model": Recommendation(1e-4, {"targets": LANGUAGE_TARGETS}, pocket_rate=0.0006),
     },

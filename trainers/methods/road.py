@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from trainers.method import BETWEEN, Method, Recommendation, ResolveTargets
-from trainers.methods._stock import LANGUAGE_TARGETS, UNET_TARGETS, TargetSettings, peft_config
+from trainers.methods._stock import DENOISER_TARGETS, LANGUAGE_TARGETS, TargetSettings, peft_config
 
 
 class RoadSettings(TargetSettings):
@@ -27,7 +27,7 @@ METHOD = Method(
     source="Liao and Monz 2024, arXiv 2409.00119",
     settings=RoadSettings,
     recommended={
-        "unet": Recommendation(1.5e-2, {"targets": UNET_TARGETS}),
+        "denoiser": Recommendation(1.5e-2, {"targets": DENOISER_TARGETS}),
         "text_encoder": Recommendation(5e-3),
         "language_model": Recommendation(0.002, {"targets": LANGUAGE_TARGETS}, pocket_rate=0.05),
     },

@@ -37,7 +37,8 @@ class TextualInversionSettings(MethodSettings):
 
 def _config(settings: TextualInversionSettings, resolve: ResolveTargets) -> Any:
     kept = {"word": settings.word, "vectors": settings.vectors}
-    return sidecar_config("textual_inversion", ["token_embedding"], kept)
+    tables = dict.fromkeys(path.rpartition(".")[2] for path in resolve(["word_embedding"]))
+    return sidecar_config("textual_inversion", list(tables), kept)
 
 
 def _trigger(settings: TextualInversionSettings) -> str:
@@ -60,5 +61,5 @@ METHOD = Method(
     starts_changed="the word is read as one from the first step, and no longer letter by letter",
     prepare=Late("trainers.tuners.kinds.textual_inversion:begin"),
     trigger=_trigger,
-    lacks={"unet": _NO_WORDS, "language_model": "prompt tuning is the same there: learned tokens before the words"},
+    lacks={"denoiser": _NO_WORDS, "language_model": "prompt tuning is the same there: learned tokens before the words"},
 )

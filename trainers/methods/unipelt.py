@@ -40,7 +40,7 @@ METHOD = Method(
     source="Mao et al. 2021, arXiv 2110.07577, section 3",
     settings=UnipeltSettings,
     recommended={
-        "unet": Recommendation(3e-3),
+        "denoiser": Recommendation(3e-3),
         "text_encoder": Recommendation(3e-3),
         "language_model": Recommendation(5e-4, {"gate": "token"}, pocket_rate=0.004),
     },

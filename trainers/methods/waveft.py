@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from trainers.method import BETWEEN, Method, Recommendation, ResolveTargets
-from trainers.methods._stock import LANGUAGE_TARGETS, UNET_TARGETS, TargetSettings, peft_config
+from trainers.methods._stock import DENOISER_TARGETS, LANGUAGE_TARGETS, TargetSettings, peft_config
 
 
 class WaveftSettings(TargetSettings):
@@ -28,7 +28,7 @@ METHOD = Method(
     source="Bilican et al. 2025, arXiv 2505.12532",
     settings=WaveftSettings,
     recommended={
-        "unet": Recommendation(1e-3, {"targets": UNET_TARGETS}),
+        "denoiser": Recommendation(1e-3, {"targets": DENOISER_TARGETS}),
         "text_encoder": Recommendation(3e-3),
         "language_model": Recommendation(0.001, {"targets": LANGUAGE_TARGETS}, pocket_rate=0.003),
     },

@@ -1,8 +1,12 @@
-"""Denoising: the squared error of the predicted noise or velocity. Source: Ho et al. 2020, arXiv 2006.11239, eq. 14."""
+"""Denoising: the squared error of the predicted noise or velocity.
+
+Sources: Ho et al. 2020, arXiv 2006.11239, eq. 14; for flows, Esser et al. 2024, arXiv 2403.03206, eq. 6.
+"""
 
 import torch
 from torch import Tensor
 
+from trainers.loss_weightings import Weigh
 from trainers.roles import Conditioning, Denoiser
 
 
@@ -11,22 +15,19 @@ def denoise(
     latents: Tensor,
     conditioning: Conditioning,
     generator: torch.Generator,
-    *,
-    snr_gamma: float | None,
-    snr_floor: float | None = None,
+    weigh: Weigh,
 ) -> Tensor:
     """Return the weighted mean squared error of one batch, a scalar.
 
     Args:
         latents: clean latents [b, c, h, w].
         generator: a CPU generator; noise and levels are drawn on the CPU, so that every device sees the same numbers.
-        snr_gamma: cap of the signal-to-noise weight (min-SNR, Hang et al. 2023, arXiv 2303.09556), None for none.
-        snr_floor: smallest of these weights, None for none.
+        weigh: how much the error of each noise level counts, see `trainers.loss_weightings`.
     """
     noise = torch.randn(latents.shape, generator=generator).to(latents)
-    timesteps = torch.randint(role.timesteps, (len(latents),), generator=generator).to(latents.device)
+    timesteps = role.draw_timesteps(len(latents), generator).to(latents.device)
     noisy = role.add_noise(latents, noise, timesteps)
     predicted = role.predict(noisy, timesteps, conditioning)
     error = (predicted.float() - role.target(latents, noise, timesteps).float()) ** 2
     per_picture = error.flatten(1).mean(1)
-    return (per_picture * role.loss_weight(timesteps, snr_gamma, snr_floor)).mean()
+    return (per_picture * weigh(role.snr(timesteps), role.prediction).float()).mean()

@@ -15,7 +15,7 @@ from trainers.rewards._reward import Answered, Rate, Reward
 if TYPE_CHECKING:
     from trainers.roles import LanguageModel
 
-__all__ = ["Answered", "Rate", "Reward", "WeightedReward", "build_rewards", "parse_rewards", "rewards"]
+__all__ = ["Answered", "Rate", "Reward", "WeightedReward", "build_rewards", "parse_rewards", "reward_words", "rewards"]
 
 _FORM = "NAME, NAME=WHAT or NAME=WHAT:WEIGHT"
 
@@ -24,6 +24,11 @@ _FORM = "NAME, NAME=WHAT or NAME=WHAT:WEIGHT"
 def rewards() -> Mapping[str, Reward]:
     """Return every reward by name."""
     return discover(sys.modules[__name__], "REWARD")
+
+
+def reward_words() -> list[str]:
+    """Return how every reward is written: ``facts``, ``short_answer=WORDS``."""
+    return [name + (f"={reward.argument}" if reward.argument else "") for name, reward in rewards().items()]
 
 
 @dataclass(frozen=True)

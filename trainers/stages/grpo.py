@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, field_validator
 
@@ -15,7 +15,8 @@ from trainers.data.prompts import prompts_of
 from trainers.data.texts import TextRow
 from trainers.errors import UserError
 from trainers.paths import path_of
-from trainers.rewards import Answered, Rate, Reward, WeightedReward, build_rewards, parse_rewards
+from trainers.registry import Naming
+from trainers.rewards import Answered, Rate, Reward, WeightedReward, build_rewards, parse_rewards, reward_words
 from trainers.roles import LanguageModel
 from trainers.stages._stage import VALIDATION, Stage, StageSettings, WritingTask, without_gradients
 from trainers.text_config import TextConfig
@@ -34,11 +35,10 @@ _LONG = "prompts that leave no room for an answer"
 class GrpoSettings(StageSettings):
     """Settings of group-relative policy optimisation."""
 
-    rewards: tuple[str, ...] = Field(
+    rewards: Annotated[tuple[str, ...], Naming(reward_words)] = Field(
         ("polite_ending",),
         min_length=1,
-        description="What is rewarded: polite_ending, short_answer=WORDS, facts, voice=FOLDER, adapter=NAME; a weight "
-        "follows a colon, and several are joined by + on a command line.",
+        description="What is rewarded; a weight follows a colon, and several are joined by + on a command line.",
     )
     group_size: int = Field(8, ge=2, le=256, description="Answers to each prompt, which are compared with each other.")
     maximum_tokens: int = Field(48, ge=1, le=4096, description="Longest answer in tokens.")

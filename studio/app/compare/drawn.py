@@ -5,11 +5,12 @@ from typing import Any
 
 import gradio as gr
 
-from studio.app.compare.tables import readable, table_html
+from studio.app.compare.tables import descriptions, readable, table_html
 from studio.app.compare.voting import Voting
 from studio.app.shared.desk import Desk, told
 from studio.app.shared.first_opening import first_opening
 from studio.app.shared.named_inputs import QUIET, Changes, named
+from studio.app.shared.words import reader_language
 from studio.operations.stored_comparisons import drawn_comparisons, find_comparison
 
 
@@ -59,12 +60,15 @@ class DrawnGrids:
         with told():
             found = find_comparison(self._desk.library, name)
             say = partial(self._desk.words.say, request)
-            (mean_heads, means), (heads, cells) = readable(found.means(), say), readable(found.cells(), say)
+            language = ("en", "zh-Hant")[reader_language(request)]
+            table = found.means()
+            mean_heads, means = readable(table, say, language)
+            heads, cells = readable(found.cells(), say, language)
             judge = "".join(mark for mark in found.judge if mark.isalnum() or mark in "-_:./ ")
             return {
                 "result": gr.update(visible=True),
                 "sheets": [str(path) for path in found.sheets],
-                "judge": say("compare.means_help", judge=judge),
+                "judge": say("compare.means_help", judge=judge, metrics=descriptions(table, language)),
                 "means": table_html(say("compare.means"), mean_heads, means),
                 "cells": {"headers": heads, "data": cells},
                 "files": [str(path) for path in found.downloads],

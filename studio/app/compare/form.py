@@ -12,7 +12,21 @@ from studio.app.shared.words import Words
 from studio.library.library import Library
 from trainers.errors import UserError, raise_problems
 
-AXES = ("adapter", "weight", "prompt", "seed", "method", "rank", "step", "blend", "block", "base", "guidance", "steps")
+AXES = (
+    "adapter",
+    "weight",
+    "prompt",
+    "seed",
+    "method",
+    "rank",
+    "step",
+    "blend",
+    "block",
+    "base",
+    "guidance",
+    "steps",
+    "sampler",
+)
 MORE_AXES = {
     "blend": ("Blends, one a line", "混合方式，每行一個"),
     "block": ("Blocks", "區塊"),
@@ -21,6 +35,7 @@ MORE_AXES = {
     "step": ("Checkpoints", "檢查點"),
     "guidance": ("Guidances", "引導強度"),
     "steps": ("Step counts", "取樣步數"),
+    "sampler": ("Samplers", "取樣器"),
     "base": ("Bases", "基礎模型"),
 }
 _HELP = {
@@ -31,6 +46,10 @@ _HELP = {
     "step": ("Such as 50,100,final: steps of the adapters' runs", "例如 50,100,final：轉接器訓練時的步數"),
     "guidance": ("Such as 3,5,7", "例如 3,5,7"),
     "steps": ("Such as 10,20", "例如 10,20"),
+    "sampler": (
+        "Such as auto,euler,dpmpp_2m; auto is the base's own",
+        "例如 auto,euler,dpmpp_2m；auto 為基礎模型自己的",
+    ),
     "base": ("With commas", "以逗號分隔"),
 }
 TEXTS = {

@@ -48,12 +48,8 @@ TEXTS = {
     "compare.sheets": ("Grid", "網格"),
     "compare.means": ("Means over prompts and seeds", "各提示詞與種子的平均"),
     "compare.means_help": (
-        "Judge: `{judge}`. ± is the half-width of the 95 % interval over seeds. Share of a style: 0 is the base, 1 the "
-        "style's own pictures. Share of the subject: 1 is the base's own pictures, 0 is what the judge gives things "
-        "that are not there. The whole prompt also asks for what a style may drop, such as colours.",
-        "評審模型：`{judge}`。± 為跨種子 95 % 信賴區間的半寬。風格的比例：0 為基礎模型，1 為該風格自身的圖片。"
-        "主體的比例：1 為基礎模型自身的圖片，0 為評審模型給不存在之物的分數。"
-        "整段提示詞也包含風格可能捨棄的內容，例如顏色。",
+        "Judge: `{judge}`. ± is the half-width of the 95 % interval over seeds. {metrics}",
+        "評審模型：`{judge}`。± 為跨種子 95 % 信賴區間的半寬。{metrics}",
     ),
     "compare.cells": ("All cells", "所有格子"),
     "compare.files": ("Files: sheets, tables, and a page to keep", "檔案：網格圖、表格，以及可保存的網頁"),

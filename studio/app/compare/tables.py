@@ -1,21 +1,21 @@
-"""The tables of a comparison for reading: their columns' heads in words, and an interval beside its mean."""
+"""The tables of a comparison for reading: their columns' heads in words, and an interval beside its mean.
+
+The columns of metrics have their words from the metric's own file.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
+
+from pipelines.metrics import Column, metrics
 
 HEADS: Mapping[str, tuple[str, str]] = {
     "compare.head_look": ("Drawn with", "繪製方式"),
     "compare.head_pictures": ("Pictures", "張數"),
     "compare.head_seeds": ("Seeds", "種子數"),
-    "compare.head_subject_kept": ("Share of the subject kept", "保留的主體比例"),
-    "compare.head_subject_clip_t": ("Fits the subject (CLIP-T)", "符合主體（CLIP-T）"),
-    "compare.head_clip_t": ("Fits the whole prompt (CLIP-T)", "符合整段提示詞（CLIP-T）"),
     "compare.head_prompt_kept": (  # of comparisons drawn before subjects were scored
         "Share of the whole prompt (old; Start measures anew)",
         "整段提示詞的比例（舊版；按「開始」重新評分）",
     ),
-    "compare.head_clip_i": ("Like {name} (CLIP-I)", "與 {name} 的相似度（CLIP-I）"),
-    "compare.head_style": ("Share of the style {name}", "{name} 風格的比例"),
     "compare.head_page": ("Page", "分頁"),
     "compare.head_row": ("Row", "列"),
     "compare.head_column": ("Column", "欄"),
@@ -29,6 +29,7 @@ HEADS: Mapping[str, tuple[str, str]] = {
     "compare.head_prompt": ("Prompt", "提示詞"),
     "compare.head_seed": ("Seed", "種子"),
     "compare.head_steps": ("Steps", "步數"),
+    "compare.head_sampler": ("Sampler", "取樣器"),
     "compare.head_guidance": ("Guidance", "引導強度"),
     "compare.head_adapters": ("All adapters", "所有轉接器"),
     "compare.head_blend": ("Blend", "混合方式"),
@@ -39,14 +40,23 @@ Say = Callable[..., str]
 """(key, values) -> a text in the reader's language."""
 
 
-def head_of(name: str, say: Say) -> str:
+def head_of(name: str, say: Say, language: str = "en") -> str:
     """Return a column's head in words; `name` is as the CSV has it, such as ``clip_i:ink``."""
-    kind, _, style = name.partition(":")
-    key = f"compare.head_{kind.replace(' ', '_')}"
-    return say(key, name=style) if key in HEADS else name
+    kind, _, adapter = name.partition(":")
+    kind = kind.replace(" ", "_")  # "subject kept", as older comparisons have it
+    if kind in metrics():
+        return Column(metrics()[kind], adapter).title(language)
+    key = f"compare.head_{kind}"
+    return say(key) if key in HEADS else name
 
 
-def readable(table: Sequence[Sequence[str]], say: Say) -> tuple[list[str], list[list[str]]]:
+def descriptions(table: Sequence[Sequence[str]], language: str = "en") -> str:
+    """Return what the columns of metrics in a CSV's table mean, each metric once."""
+    kinds = dict.fromkeys(name.removesuffix(" ±").partition(":")[0].replace(" ", "_") for name in table[0])
+    return " ".join(metrics()[kind].text(language).description for kind in kinds if kind in metrics())
+
+
+def readable(table: Sequence[Sequence[str]], say: Say, language: str = "en") -> tuple[list[str], list[list[str]]]:
     """Return heads and rows of a CSV's table, its heads first, with every half-width beside its mean: ``0.41 ± 0.02``.
 
     Empty cells become a dash.
@@ -59,7 +69,9 @@ def readable(table: Sequence[Sequence[str]], say: Say) -> tuple[list[str], list[
         width = line[widths[names[place]]] if names[place] in widths else ""
         return f"{line[place]} ± {width}" if width else line[place] or "–"
 
-    return [head_of(names[place], say) for place in places], [[cell(line, n) for n in places] for line in lines]
+    return [head_of(names[place], say, language) for place in places], [
+        [cell(line, n) for n in places] for line in lines
+    ]
 
 
 def table_html(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import gradio as gr
 
+from pipelines.captioners import AUTO, captioner_choices
 from studio.app.data.dataset_view import view_of
 from studio.app.data.shelf import ASPECTS, PROBLEMS, SIZES, TAGS, Shelf
 from studio.app.shared.desk import Desk, told
@@ -123,6 +124,9 @@ def _build_alike(desk: Desk, shelf: Shelf) -> None:
 def _build_captioning(desk: Desk, shelf: Shelf, look: Callable[..., Any]) -> None:
     words = desk.words
     model = gr.Textbox(label=words("data.model"), info=words("data.model_help"), max_lines=1)
+    captioner = gr.Dropdown(
+        list(captioner_choices()), value=AUTO, label=words("data.captioner"), info=words("data.captioner_help")
+    )
     with gr.Row():
         prefix = gr.Textbox(
             label=words("data.model_prefix"), info=words("data.model_prefix_help"), max_lines=1, min_width=220
@@ -136,7 +140,14 @@ def _build_captioning(desk: Desk, shelf: Shelf, look: Callable[..., Any]) -> Non
     timer = gr.Timer(1, active=False)
 
     def put(
-        folder: str, model: str, prefix: str, beginning: str, device: str, overwrite: bool, request: gr.Request
+        folder: str,
+        model: str,
+        captioner: str,
+        prefix: str,
+        beginning: str,
+        device: str,
+        overwrite: bool,
+        request: gr.Request,
     ) -> list[Any]:
         with told():
             _check_open(folder)
@@ -146,6 +157,7 @@ def _build_captioning(desk: Desk, shelf: Shelf, look: Callable[..., Any]) -> Non
                 "name": name,
                 "data": folder,
                 "model": model.strip(),
+                "captioner": captioner,
                 "device": device.strip(),
             }
             words_around = {"prefix": prefix, "beginning": beginning, "overwrite": overwrite}
@@ -157,7 +169,7 @@ def _build_captioning(desk: Desk, shelf: Shelf, look: Callable[..., Any]) -> Non
         told_now, works = _state_told(desk.library, name, words, request)
         return [told_now, gr.Timer(active=works)]
 
-    fields = [shelf.opened, model, prefix, beginning, device, overwrite]
+    fields = [shelf.opened, model, captioner, prefix, beginning, device, overwrite]
     queue.click(put, fields, [outcome, watched, timer], **_QUIET)
     ticking = timer.tick(watch, watched, [outcome, timer], **_QUIET)
     timer_ended = gr.State("")

@@ -121,6 +121,8 @@ TEXTS: Mapping[str, tuple[str, str]] = {
         "含 .safetensors 權重的 BLIP 模型資料夾或 hub 名稱，例如 "
         "Salesforce/blip-image-captioning-base 的副本。本工作室未隨附模型。",
     ),
+    "data.captioner": ("Kind of model", "模型種類"),
+    "data.captioner_help": ("How the model is read; auto tells it by its files.", "如何讀取模型；auto 由檔案判斷。"),
     "data.model_prefix": ("Put before every caption", "加在每則說明文字之前"),
     "data.model_prefix_help": ("Such as a trigger word with comma and space.", "例如觸發詞加上逗號與空格。"),
     "data.beginning": ("The model's sentence begins with", "模型語句的開頭"),

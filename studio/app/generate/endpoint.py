@@ -5,6 +5,7 @@ from pathlib import Path
 
 import gradio as gr
 
+from pipelines.samplers import AUTO
 from studio.app.generate.form import GenerateForm
 from studio.app.generate.request import Wanted
 from studio.app.shared.desk import Desk, told
@@ -26,6 +27,7 @@ def place_endpoint(desk: Desk, form: GenerateForm) -> None:
         base: str = "pocket",
         beside_base: bool = False,
         merge: bool = False,
+        sampler: str = AUTO,
     ) -> list[str]:
         """Draw pictures; `adapters` is name -> weight, and with `beside_base` the base's pictures come last.
 
@@ -40,6 +42,7 @@ def place_endpoint(desk: Desk, form: GenerateForm) -> None:
                 count=count,
                 steps=steps,
                 guidance=guidance,
+                sampler=sampler,
                 width_px=width_px,
                 height_px=height_px,
                 base=base,
@@ -56,6 +59,7 @@ def place_endpoint(desk: Desk, form: GenerateForm) -> None:
         "height_px": gr.Number(None, visible=False, precision=0),
         "beside_base": gr.Checkbox(False, visible=False),
         "merge": gr.Checkbox(False, visible=False),
+        "sampler": gr.Textbox(AUTO, visible=False),
     }
     fields = {**form.fields, **own}
     inputs = {name: fields[name] for name in inspect.signature(generate).parameters}

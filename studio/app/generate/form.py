@@ -6,6 +6,7 @@ from typing import Any
 
 import gradio as gr
 
+from pipelines.samplers import AUTO, sampler_names
 from studio.app.generate.request import Wanted, triggers, with_triggers
 from studio.app.shared.adapter_kinds import picture_adapters
 from studio.app.shared.named_inputs import QUIET, Changes, named
@@ -17,6 +18,11 @@ TEXTS = {
     "generate.negative": ("Negative prompt", "反向提示詞"),
     "generate.negative_info": ("What the picture should keep away from", "圖片應避免的內容"),
     "generate.random": ("Random seed each time", "每次使用隨機種子"),
+    "generate.sampler": ("Sampler", "取樣器"),
+    "generate.sampler_info": (
+        "How noise becomes a picture; auto: the base's own",
+        "雜訊如何變成圖片；auto 為基礎模型自己的",
+    ),
     "generate.same_seed": ("Same seed as last", "沿用上次種子"),
     "generate.count": ("Pictures", "張數"),
     "generate.count_info": ("Seeds count up", "種子依序遞增"),
@@ -39,7 +45,7 @@ TEXTS = {
 }
 _LIMITS = {"steps": 150, "guidance": 30}
 """The ends of the sliders."""
-_FROM_ELSEWHERE = ("prompt", "negative_prompt", "seed", "steps", "guidance", "width_px", "height_px", "base")
+_FROM_ELSEWHERE = ("prompt", "negative_prompt", "seed", "steps", "guidance", "sampler", "width_px", "height_px", "base")
 """Fields that a picture's settings or another tab can fill as they are."""
 
 
@@ -102,6 +108,9 @@ class GenerateForm:
             ):
                 label, info = words(f"generate.{text}"), words(f"generate.{help_}")
                 fields[name] = gr.Number(first, label=label, info=info, precision=0, min_width=140)
+        fields["sampler"] = gr.Dropdown(
+            sampler_names(), value=AUTO, label=words("generate.sampler"), info=words("generate.sampler_info")
+        )
         fields["merge"] = gr.Checkbox(False, label=words("generate.merge"), info=words("generate.merge_info"))
         fields["base"] = gr.Dropdown(
             ["pocket"],
@@ -115,8 +124,8 @@ class GenerateForm:
         """Return changes of `fields` for settings from elsewhere, and what of them could not be used.
 
         Args:
-            values: those that there are of prompt, negative_prompt, seed, steps, guidance, width_px, height_px, base,
-                and adapters (pairs, or name -> weight); the other fields stay as they are.
+            values: those that there are of prompt, negative_prompt, seed, steps, guidance, sampler, width_px,
+                height_px, base, and adapters (pairs, or name -> weight); the other fields stay as they are.
         """
         unused: list[str] = []
         usable = dict(values)

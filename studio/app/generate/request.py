@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.picture_file import read_settings
+from pipelines.samplers import AUTO
 from studio.library.library import Library
 from trainers.errors import UserError, raise_problems
 from trainers.seeds import drawn_seed
@@ -30,6 +31,7 @@ class Wanted:
     count: float | None
     steps: float | None
     guidance: float | None
+    sampler: str
     width_px: float | None
     height_px: float | None
     base: str
@@ -64,6 +66,7 @@ class Wanted:
             "count": int(self.count),
             "steps": int(self.steps),
             "guidance": float(self.guidance),
+            "sampler": self.sampler or AUTO,
             "width_px": int(self.width_px) if self.width_px else None,
             "height_px": int(self.height_px) if self.height_px else None,
             "base": (self.base or "").strip() or "pocket",

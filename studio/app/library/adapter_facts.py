@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from studio.app.shared.field_texts import CHINESE, ENGLISH, PARTS, STAGES, kind_title
+from studio.app.shared.field_texts import CHINESE, ENGLISH, STAGES, kind_title, part_titles
 from studio.runs.kinds import run_kinds
 from studio.settings_schema import label_of
 from trainers.card import AdapterCard
@@ -25,7 +25,6 @@ ROWS: Mapping[str, Label] = {
     "license": ("Licence", "授權"),
     "author": ("Author", "作者"),
     "description": ("Description", "描述"),
-    **PARTS,
 }
 """Key of a fact -> what it is called."""
 _DATA: Mapping[str, Label] = {
@@ -101,7 +100,7 @@ def _joined(facts: Iterable[tuple[str, Any]], language: int) -> str:
 
 def _plain(value: object, language: int) -> str:
     if isinstance(value, Mapping):
-        told = [f"{_plain(item, language)} {_label(PARTS, str(key), language)}" for key, item in value.items()]
+        told = [f"{_plain(item, language)} {_label(part_titles(), str(key), language)}" for key, item in value.items()]
         return (" and ", "、")[language].join(told) or _NONE[language]
     if isinstance(value, bool):
         return (_YES if value else _NO)[language]

@@ -5,6 +5,8 @@ from typing import Any
 
 import gradio as gr
 
+from pipelines.formats import writable
+from pipelines.readers import readers
 from studio.app.library.shelf import Entry, answers_html, entries_of, facts_of, files_of, lineage_html
 from studio.app.shared.desk import Desk
 from studio.app.shared.escaping import plain_markdown
@@ -12,7 +14,6 @@ from studio.app.shared.field_names import on_page
 from studio.app.shared.progress_line import problem_line, progress_line
 from studio.app.shared.tables import filled, text_table
 from studio.app.shared.words import reader_language
-from studio.operations.import_export import READERS, WRITABLE
 from trainers.errors import UserError
 
 _QUIET: Mapping[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
@@ -82,14 +83,14 @@ class Details:
         words = self._desk.words
         with gr.Row():
             self.reader = gr.Dropdown(
-                [(words("library.any_reader"), ""), *((title, name) for name, title in READERS.items())],
+                [(words("library.any_reader"), ""), *((reader.title, name) for name, reader in readers().items())],
                 value="",
                 label=words("library.reader"),
                 info=words("library.reader_help"),
                 min_width=220,
             )
             self.format = gr.Dropdown(
-                [(words("library.best_format"), ""), *((name, name) for name in WRITABLE)],
+                [(words("library.best_format"), ""), *((name, name) for name in writable())],
                 value="kohya",
                 label=words("library.format"),
                 info=words("library.format_help"),

@@ -7,6 +7,7 @@ none.
 
 from collections.abc import Mapping
 
+from pipelines.families import known_parts
 from studio.runs.kinds import RunKind
 
 ENGLISH: Mapping[str, str] = {
@@ -31,8 +32,6 @@ ENGLISH: Mapping[str, str] = {
     "sample_tokens": "Length of samples (tokens)",
     "scaled": "Scale advantages",
     "skip_bad": "Skip unreadable pictures",
-    "snr_floor": "SNR floor (min-SNR)",
-    "snr_gamma": "SNR gamma (min-SNR)",
     "trigger": "Trigger word",
     "trust_remote_code": "Run the base's own code",
     "validation": "Validation data",
@@ -69,11 +68,12 @@ CHINESE: Mapping[str, tuple[str, str]] = {
     "schedule": ("學習率排程", "暖身之後學習率如何下降。"),
     "seed": ("種子", "一切隨機的種子；-1 會抽一個並保留下來。"),
     "skip_bad": ("略過壞檔", "遇到讀不出的圖片時略過並繼續。"),
-    "snr_floor": (
-        "SNR floor",
-        "min-SNR 之下各步權重的下限；留空則照論文不設。零終端訊噪比且預測速度的基礎模型，不設就學不到純雜訊那一步。",
+    "loss_weighting": ("損失權重", "各雜訊程度的誤差各算多少。"),
+    "gamma": ("Gamma", "訊噪比的上限 γ，常用 5。"),
+    "floor": (
+        "下限",
+        "各雜訊程度權重的下限；留空則照論文不設。零終端訊噪比且預測速度的基礎模型，不設就學不到純雜訊那一步。",
     ),
-    "snr_gamma": ("SNR gamma", "訊噪比權重的上限（min-SNR），常用 5；留空則各步權重相同。"),
     "steps": ("步數", "最佳化的步數。"),
     "stage": ("階段", "要拿這些文字做什麼。"),
     "max_length": ("最大長度（詞元）", "一個範例最長幾個詞元；留空則取基礎模型讀得下的長度。"),
@@ -91,7 +91,7 @@ CHINESE: Mapping[str, tuple[str, str]] = {
     "head_learning_rate": ("輸出頭的學習率", "輸出頭的步長；方法另有自己的。"),
     "rewards": (
         "獎勵",
-        "每行一個：polite_ending、short_answer=字數、facts、voice=資料夾、adapter=名稱；可在冒號後加權重。",
+        "每行一個；可在冒號後加權重。",
     ),
     "group_size": ("分組大小", ""),
     "text.group_size": ("每組回答數", "每個提示產生幾個互相比較的回答。"),
@@ -101,6 +101,7 @@ CHINESE: Mapping[str, tuple[str, str]] = {
     "iterations": ("重複次數", "用同一批回答訓練幾步。"),
     "scaled": ("縮放優勢值", "如論文所述，把優勢值除以組內標準差。"),
     "model": ("描述模型", "BLIP 模型的資料夾或 hub 上的名稱，權重須為 .safetensors。"),
+    "captioner": ("模型種類", "如何讀取模型；auto 由檔案判斷。"),
     "beginning": ("開頭", "模型的句子以這些字開始，例如 a drawing of。"),
     "prefix": ("前綴", "原樣放在每個描述前面，例如觸發詞。"),
     "suffix": ("後綴", "原樣放在每個描述後面。"),
@@ -132,13 +133,12 @@ CHINESE: Mapping[str, tuple[str, str]] = {
 }
 """Setting -> (label, help) in Traditional Chinese; an empty help is shown in English."""
 
-PARTS: Mapping[str, tuple[str, str]] = {
-    "unet": ("UNet", "UNet"),
-    "text_encoder": ("Text encoder", "文字編碼器"),
-    "text_encoder_2": ("Second text encoder", "第二文字編碼器"),
-    "language_model": ("Language model", "語言模型"),
-}
-"""Part -> (English, Traditional Chinese)."""
+
+def part_titles() -> dict[str, tuple[str, str]]:
+    """Return part -> (English, Traditional Chinese), as the families of bases call their parts."""
+    parts = {**known_parts("picture"), **known_parts("text")}
+    return {name: (part.title, part.title_chinese) for name, part in parts.items()}
+
 
 KINDS: Mapping[str, str] = {
     "pictures": "從圖片學習風格",
@@ -159,7 +159,7 @@ STAGES: Mapping[str, str] = {
 GROUPS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("Learning", "學習"): (
         *("steps", "batch_size", "accumulation", "optimiser", "schedule", "warmup_steps", "weight_decay"),
-        *("maximum_gradient_norm", "seed", "snr_gamma", "snr_floor", "caption_dropout"),
+        *("maximum_gradient_norm", "seed", "loss_weighting", "caption_dropout"),
     ),
     ("Data and captions", "資料與描述"): ("trigger", "prompt", "skip_bad", "flip", "resolution_px", "judge"),
     ("Texts", "文字"): ("validation", "assistant_only", "max_length", "cut_long", "packing"),

@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from studio.app.shared.field_texts import CHINESE, ENGLISH, GROUPS, OTHER, PARTS, STAGES
+from studio.app.shared.field_texts import CHINESE, ENGLISH, GROUPS, OTHER, STAGES, part_titles
 from studio.runs.kinds import RunKind
 from studio.settings_schema import Shape, given, label_of, plain, shapes_of, shown
 from trainers.config import PartConfig
@@ -111,7 +111,9 @@ class Form:
         for address, (part, name, shape) in self.addresses.items():
             (parts.setdefault(part, {}) if part else run)[name] = plain(shape, values[address])
         apart = (*self._own(), *self.nested, "kind", "parts")
+        short = {shape["name"] for shape in shapes_of(self.kind.settings) if shape["shorthand"]}
         hidden = {key: value for key, value in self.initial.items() if key not in apart}
+        hidden = {key: value for key, value in hidden.items() if key not in short or value is not None}
         found = {"kind": self.kind.name, **hidden, **given(self._own().values(), run), **self._nested(run)}
         if self.catalogue is None:
             return {**found, **{key: self.initial[key] for key in ("parts",) if key in self.initial}}
@@ -147,7 +149,7 @@ class Form:
         fitting = [method for method in self.catalogue["methods"] if part in method["parts"]]
         choices = [(("Not trained", "不訓練")[self.chinese], _OFF)]
         choices += [(f"{method['title']} ({method['name']})", method["name"]) for method in fitting]
-        title = PARTS.get(part, (label_of(part),) * 2)[self.chinese]
+        title = part_titles().get(part, (label_of(part),) * 2)[self.chinese]
         name = str(plan["method"]) if plan else _OFF
         method = self._method(name)
         if name not in [value for _, value in choices]:
@@ -216,16 +218,16 @@ class Form:
     def _own(self) -> dict[str, Shape]:
         """Return the run's own settings that have a field: not its kind and parts, nor what is itself a table."""
         shapes = shapes_of(self.kind.settings)
-        return {s["name"]: s for s in shapes if s["name"] not in ("kind", "parts") and s["kind"] != "nested"}
+        own = [s for s in shapes if s["name"] not in ("kind", "parts") and s["kind"] != "nested"]
+        return {s["name"]: s for s in own if not s["shorthand"]}
 
     def _initial_parts(self) -> Mapping[str, Settings]:
         parts = self.initial.get("parts")
         if parts is None:
-            parts = next((s["default"] for s in shapes_of(self.kind.settings) if s["name"] == "parts"), None)
-        if parts is None:
-            parts = {part: {} for part in self.kind.parts[:1]}
-        default = _PART_FIELDS["method"]["default"]
-        return {part: {**plan, "method": plan.get("method", default)} for part, plan in parts.items()}
+            default = next((shape["default"] for name, shape in self._own().items() if name == "base"), "")
+            parts = {part: {} for part in self.kind.default_parts(str(self.initial.get("base", default)))}
+        method = _PART_FIELDS["method"]["default"]
+        return {part: {**plan, "method": plan.get("method", method)} for part, plan in parts.items()}
 
     def _titles(self, part: str, setting: str) -> dict[str, str]:
         """Return what the values of a setting are called, where they have titles."""
@@ -251,7 +253,9 @@ class Form:
     def _help(self, shape: Shape) -> str | None:
         own = self._translated(shape["name"])[1]
         more = ("One a line.", "每行一個。")[self.chinese] if shape["kind"] == "lines" and not own else ""
-        return f"{own or shape['description']} {more}".strip() or None
+        named = ", ".join(shape.get("named", ()))
+        named = (f"There are: {named}.", f"可用：{named}。")[self.chinese] if named else ""
+        return f"{own or shape['description']} {more} {named}".strip() or None
 
     def _translated(self, name: str) -> tuple[str, str]:
         """Return label and help where the table has them, those of this kind of run before those of all."""

@@ -12,6 +12,7 @@ from studio.proposals import proposed
 from studio.report import Terminal
 from studio.runs.kinds import run_kinds
 from studio.runs.run import create_run, discard_unstarted, execute, find_run
+from studio.settings_schema import shapes_of
 from trainers.errors import UserError
 from trainers.names import name_of
 
@@ -23,11 +24,14 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_library(parser)
     parser.add_argument("--resume", metavar="RUN", help="continue a stopped or killed captioning, by name or folder")
     parser.add_argument("--overwrite", action="store_true", default=None, help="also replace captions that are there")
-    for name, field in run_kinds()[_KIND].settings.model_fields.items():
+    settings = run_kinds()[_KIND].settings
+    choices = {shape["name"]: shape["choices"] for shape in shapes_of(settings)}
+    for name, field in settings.model_fields.items():
         if name not in _OWN_SHAPE:
             default = "" if field.is_required() or field.default == "" else f" (default {field.default})"
+            metavar = f"{{{','.join(map(str, choices[name]))}}}" if choices[name] else "VALUE"
             text = (field.description or "").rstrip(".") + default
-            parser.add_argument("--" + name.replace("_", "-"), dest=name, default=None, metavar="VALUE", help=text)
+            parser.add_argument("--" + name.replace("_", "-"), dest=name, default=None, metavar=metavar, help=text)
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
+from pipelines.metrics import Metric, metrics
 from studio.cli.command import Command, add_base, add_library, add_sampling, library_of
 from studio.proposals import proposed
 from studio.report import Terminal
@@ -22,12 +23,15 @@ _LISTS = {
     "base": "bases",
     "guidance": "guidances",
     "steps": "step-counts",
+    "sampler": "samplers",
 }
 """Axis -> the option that gives its values with commas."""
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     repeated = "may be repeated"
+    shown = [_column_words(metric) for metric in metrics().values() if not metric.hidden]
+    parser.epilog = f"Columns of the tables: {'; '.join(shown)}."
     parser.add_argument("--prompt", action="append", required=True, dest="prompts", metavar="PROMPT", help=repeated)
     parser.add_argument(
         "--subject",
@@ -72,6 +76,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     axes.add_argument("--checkpoints", metavar="50,100,final", help="steps of the runs that made the adapters")
     axes.add_argument("--guidances", metavar="3,5,7", help="strengths of guidance, instead of --guidance")
     axes.add_argument("--step-counts", metavar="10,20", help="numbers of sampling steps, instead of --steps")
+    axes.add_argument("--samplers", metavar="ddim,euler", help="samplers, instead of --sampler")
     axes.add_argument("--bases", metavar="A,B", help="bases, instead of --base")
     parser.add_argument("--rows", default="prompt,seed", help="axes along the rows (default prompt,seed)")
     parser.add_argument("--columns", default="adapter,weight", help="axes along the columns (default adapter,weight)")
@@ -84,6 +89,12 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_sampling(parser)
     add_base(parser)
     add_library(parser)
+
+
+def _column_words(metric: Metric) -> str:
+    """Return a column's name and what it is, in the order of the tables."""
+    title = metric.english.title.format(adapter="an adapter")
+    return f"{metric.name} ({title[:1].lower()}{title[1:]})"
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -120,6 +131,7 @@ def _run(options: argparse.Namespace) -> None:
         pages=options.pages.split(",") if options.pages else (),
         steps=options.steps,
         guidance=options.guidance,
+        sampler=options.sampler,
         negative_prompt=options.negative_prompt,
         base=options.base,
         device=options.device,

@@ -4,8 +4,10 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipelines.formats import writable
+from pipelines.readers import readers
 from studio.cli.command import Command, add_library, library_of
-from studio.operations.import_export import READERS, WRITABLE, export_adapter
+from studio.operations.import_export import export_adapter
 from trainers.paths import path_of
 from trainers.wording import count_of
 
@@ -22,9 +24,9 @@ def add_writing(parser: argparse.ArgumentParser) -> None:
         "--for",
         dest="reader",
         metavar="PROGRAM",
-        help=f"the program that is to read the file ({', '.join(READERS)}): written as it must find it, and proven so",
+        help=f"the program that is to read the file ({', '.join(readers())}): written as it must find it, and proven",
     )
-    parser.add_argument("--format", help=f"{', '.join(WRITABLE)} (with --for: what the program reads best)")
+    parser.add_argument("--format", help=f"{', '.join(writable())} (with --for: what the program reads best)")
     parser.add_argument(
         "--allow-unread",
         action="store_true",

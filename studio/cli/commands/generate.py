@@ -87,6 +87,7 @@ def _run(options: argparse.Namespace) -> None:
             negative_prompt=options.negative_prompt,
             steps=options.steps,
             guidance=options.guidance,
+            sampler=options.sampler,
             width_px=options.width,
             height_px=options.height,
             expansion=expansion,

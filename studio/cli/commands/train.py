@@ -5,9 +5,10 @@ import argparse
 from studio.cli.command import Command
 from studio.cli.training_flags import Training, add_training, train_from_options
 from studio.runs.kinds.images import RUN_KIND
+from trainers.parts import DENOISER, TEXT_ENCODER
 
 _TRAINING = Training(
-    RUN_KIND, ("unet", "text_encoder"), "studio train --data examples/styles/blueprint --name blueprint"
+    RUN_KIND, (DENOISER, TEXT_ENCODER), "studio train --data examples/styles/blueprint --name blueprint"
 )
 
 

@@ -10,7 +10,7 @@ from studio.proposals import proposed
 from studio.report import Terminal
 from trainers.errors import UserError
 from trainers.paths import path_of
-from trainers.rewards import rewards
+from trainers.rewards import reward_words
 from trainers.text_config import POCKET_LANGUAGE, USUAL_BATCH
 from trainers.wording import count_of
 
@@ -24,8 +24,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         dest="rewards",
         metavar="NAME[=WHAT][:WEIGHT]",
-        help="a reward judges, such as polite_ending, short_answer=12 or adapter=my-reward; repeatable; there are "
-        + ", ".join(rewards()),
+        help=f"a reward judges; repeatable; there are {', '.join(reward_words())}",
     )
     parser.add_argument("--judge", metavar="MODEL", help="a language model judges: a folder or hub id")
     parser.add_argument("--rubric", metavar="TEXT", help="what the language model is asked; @FILE reads it from a file")

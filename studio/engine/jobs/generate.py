@@ -7,15 +7,16 @@ from pipelines.generate import PictureRequest, generate
 from pipelines.merging_pays import merging_pays
 from pipelines.picture_file import write_picture
 from pipelines.recipe import parse_recipe
+from pipelines.samplers import AUTO
 from studio.engine.job import Event, Job
 from studio.engine.workbench import Workbench
 from trainers.seeds import drawn_seed
 
 
 def _run(workbench: Workbench, arguments: Mapping[str, Any]) -> Iterator[Event]:
-    """Arguments: prompt, weights (adapter -> weight), recipe, negative_prompt, seed, count, steps, guidance, width_px,
-    height_px, base, device, precision, beside_base (also draw each picture without adapters), merge (add the adapters
-    into the base's weights while drawing).
+    """Arguments: prompt, weights (adapter -> weight), recipe, negative_prompt, seed, count, steps, guidance, sampler,
+    width_px, height_px, base, device, precision, beside_base (also draw each picture without adapters), merge (add
+    the adapters into the base's weights while drawing).
 
     Yields ``{"event": "picture", "path", "seed", "plain"}``; `plain` says that it is the base's; and before them
     ``{"event": "merging_pays", "count"}`` where `merge` would be quicker and was not asked for.
@@ -27,6 +28,7 @@ def _run(workbench: Workbench, arguments: Mapping[str, Any]) -> Iterator[Event]:
         "negative_prompt": str(arguments.get("negative_prompt") or ""),
         "steps": int(arguments.get("steps", 20)),
         "guidance": float(arguments.get("guidance", 5.0)),
+        "sampler": str(arguments.get("sampler") or AUTO),
         "width_px": arguments.get("width_px"),
         "height_px": arguments.get("height_px"),
     }

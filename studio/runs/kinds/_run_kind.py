@@ -44,11 +44,13 @@ class RunKind:
     """Do what is left; return the result's folder, or None when it was stopped before its end."""
     front: Sequence[str] = ()
     """The settings that a form shows unfolded, in order."""
-    parts: Sequence[str] = ()
-    """The parts that its methods can attach to; empty for a kind that trains no adapter."""
+    list_parts: Callable[[], Sequence[str]] = tuple
+    """Gives the parts that its methods can attach to; none for a kind that trains no adapter."""
     parts_of_base: Callable[[str], Sequence[str]] | None = None
     """Name of a base -> those of `parts` that it has, as far as that can be told without loading it; None where every
     base has all of them."""
+    default_parts: Callable[[str], Sequence[str]] = lambda base: ()
+    """Name of a base -> the parts that are trained when none is named."""
     variants: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     """A setting that holds settings of its own -> (the setting whose choice says which ones, the catalogue's list where
     they stand)."""
@@ -60,6 +62,11 @@ class RunKind:
     """The groups of example data that it can learn from, such as ``styles``: folders of `examples/`."""
     command: str = ""
     """The subcommand that starts it, such as ``train``."""
+
+    @property
+    def parts(self) -> Sequence[str]:
+        """The parts that its methods can attach to; none for a kind that trains no adapter."""
+        return self.list_parts()
 
     def parts_of(self, base: str) -> Sequence[str]:
         """Return the parts to offer for a base."""

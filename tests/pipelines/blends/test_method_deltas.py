@@ -13,9 +13,7 @@ from tests.support import random_adapter, relative_error
 from trainers.methods import methods
 
 pytestmark = pytest.mark.filterwarnings("ignore:Specified to not load")  # PEFT draws VeRA's matrices again, as meant
-MERGEABLE = [
-    name for name, method in methods().items() if method.mergeable and "unet" in method.parts and name != "beft"
-]
+MERGEABLE = [name for name, method in methods().items() if method.mergeable and method.fits("unet") and name != "beft"]
 TINY: dict[str, dict[str, Any]] = {"fourierft": {"frequencies": 40}, "waveft": {"coefficients": 20}}
 
 

@@ -55,7 +55,7 @@ def test_learned_tokens_are_joined_or_averaged(base: LoadedBase, tmp_path: Path,
     ],
 )
 def test_what_cannot_be_blended_says_why(base: LoadedBase, method: str, said: str) -> None:
-    part = "unet" if "unet" in methods()[method].parts else "text_encoder"
+    part = "unet" if methods()[method].fits("unet") else "text_encoder"
     adapters = {"a": random_adapter(base, "a", method=method, parts=(part,))}
     with pytest.raises(UserError, match=said):
         Mixture(plain_recipe({"a": 1.0}), adapters, base)

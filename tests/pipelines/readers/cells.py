@@ -10,7 +10,8 @@ from pathlib import Path
 from pipelines.bases import load_base, quiet_libraries
 from pipelines.exporting import take_out
 from pipelines.families import LoadedBase, families
-from pipelines.readers import Judged, Reader, readers
+from pipelines.readers import Reader, readers
+from pipelines.readers._judging import Judged
 from tests.pipelines.readers.bases import write_like_sd15
 from tests.support import random_adapter
 from trainers.adapter import Adapter

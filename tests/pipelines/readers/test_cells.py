@@ -5,8 +5,6 @@ from collections.abc import Mapping
 import pytest
 
 from pipelines.families import LoadedBase
-from pipelines.readers import readers
-from studio.operations.import_export import READERS
 from tests.pipelines.readers import cells
 
 
@@ -17,7 +15,3 @@ def test_the_table_is_true(reader_bases: Mapping[str, LoadedBase], family: str, 
     titles = {"Files for no program in particular": False, "Files for one program": True}
     for title, is_for in titles.items():
         assert cells.row(base, method, is_for=is_for) == cells.committed(title, family)[method]
-
-
-def test_the_command_and_the_app_name_every_reader() -> None:
-    assert {name: reader.title for name, reader in readers().items()} == dict(sorted(READERS.items()))

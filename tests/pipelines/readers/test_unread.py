@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from pipelines.exporting import take_out
 from pipelines.families import LoadedBase
 from pipelines.formats._names import ModuleNames, Place, comfyui_name
-from pipelines.readers import Judged
+from pipelines.readers._judging import Judged
 from tests.support import random_adapter
 from trainers.adapter import Adapter
 from trainers.errors import UserError

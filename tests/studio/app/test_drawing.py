@@ -1,21 +1,29 @@
 """What the forms of Generate and Compare ask for, without a page."""
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
+import gradio as gr
 import pytest
 
+import pipelines.samplers
 from pipelines.compare.grid import AXES
 from pipelines.compare.index import Entry, write_index
 from pipelines.compare.votes import read_votes
+from pipelines.samplers import samplers
 from studio.app.compare import form as compare_form
 from studio.app.compare.ballot import Ballot
+from studio.app.generate.form import TEXTS as form_texts
+from studio.app.generate.form import GenerateForm
 from studio.app.generate.gallery import TEXTS, results
 from studio.app.generate.request import Drawn, Wanted, lacking_triggers, settings_of, with_triggers
 from studio.app.shared.words import Words
 from studio.library.library import Library
 from studio.operations.compare_plan import GridOptions, axis_values
 from studio.operations.stored_comparisons import DrawnComparison
+from tests.dropped import dropped
 from trainers.errors import UserError
 
 
@@ -28,6 +36,7 @@ def _wanted(**changed: object) -> Wanted:
         "count": 2,
         "steps": 4,
         "guidance": 5,
+        "sampler": "auto",
         "width_px": None,
         "height_px": None,
         "base": " ",
@@ -36,6 +45,25 @@ def _wanted(**changed: object) -> Wanted:
         "adapters": [("one", 0.5), (None, 1.0), ("", None), ("two", -20)],
     }
     return Wanted(**{**values, **changed})  # type: ignore[arg-type]
+
+
+def test_a_sampler_dropped_into_its_folder_is_a_choice_of_the_form(tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    text = (
+        "import dataclasses\nfrom pipelines.samplers.euler import SAMPLER as EULER\n"
+        "SAMPLER = dataclasses.replace(EULER, name='zebra', title='Zebra')\n"
+    )
+
+    async def choices() -> list[str]:
+        with gr.Blocks(analytics_enabled=False):
+            form = GenerateForm(Library(tmp_path / "library"), Words(form_texts))
+        return [value for _, value in form.sampler.choices]
+
+    # Gradio leaves the event loop open that it finds or makes; one of a thread of its own is closed.
+    with dropped(pipelines.samplers, samplers, folder, text), ThreadPoolExecutor(1) as thread:
+        assert thread.submit(asyncio.run, choices()).result() == ["auto", *samplers()]
+        assert "zebra" in samplers()
 
 
 def test_a_form_becomes_the_jobs_arguments() -> None:

@@ -96,7 +96,17 @@ def test_tables_of_a_comparison_have_heads_in_words_and_intervals_beside_their_m
 def test_every_column_of_a_comparison_has_a_head_in_words() -> None:
     say = partial(Words(HEADS).say, None)
     written = ["page", "row", "column", "look", *LOOK_AXES, "base", "prompt", "seed", "steps", "guidance", "adapters"]
-    written += ["blend", "subject", "subject_clip_t", "subject kept", "clip_t", "clip_i:a", "pictures", "seeds"]
+    written += [
+        "blend",
+        "subject",
+        "subject_clip_t",
+        "subject kept",
+        "subject_kept",
+        "clip_t",
+        "clip_i:a",
+        "pictures",
+        "seeds",
+    ]
     for name in (*written, "style:a", "asked", "prompt kept"):  # the last two are of older comparisons
         assert head_of(name, say) != name
 

@@ -128,7 +128,8 @@ def test_every_setting_of_a_run_has_a_flag(capsys: CAPTURE) -> None:
     for name, field in RunConfig.model_fields.items():
         if name == "kind":
             continue  # the command says it
-        flag = {"sample_prompts": "--sample-prompt"}.get(name, "--" + name.replace("_", "-"))
+        repeated = name in ("sample_prompts", "loss_weighting_settings")  # each is given one at a time
+        flag = "--" + (name.removesuffix("s") if repeated else name).replace("_", "-")
         assert flag in shown, name
         assert name in ("parts", "sample_prompts") or (field.description or "").split()[0].rstrip(".") in shown, name
 
@@ -139,8 +140,15 @@ def test_every_setting_of_a_run_has_a_flag(capsys: CAPTURE) -> None:
         (["--steps", "7"], "steps", 7),
         (["--batch-size", "2"], "batch_size", 2),
         (["--resolution-px", "128"], "resolution_px", 128),
-        (["--snr-gamma", "none"], "snr_gamma", None),
-        (["--snr-gamma", "3.5"], "snr_gamma", 3.5),
+        (["--snr-gamma", "none"], "loss_weighting", "none"),
+        (["--snr-gamma", "3.5"], "loss_weighting", "min_snr"),
+        (["--snr-gamma", "3.5"], "loss_weighting_settings", {"gamma": 3.5, "floor": None}),
+        (["--loss-weighting", "min_snr"], "loss_weighting_settings", {"gamma": 5.0, "floor": None}),
+        (
+            ["--loss-weighting", "min_snr", "--loss-weighting-setting", "floor=0.1"],
+            "loss_weighting_settings",
+            {"gamma": 5.0, "floor": 0.1},
+        ),
         (["--prompt", "none"], "prompt", "none"),
         (["--flip"], "flip", True),
         (["--no-skip-bad"], "skip_bad", False),

@@ -14,10 +14,8 @@ from safetensors.torch import load_file, save_file
 from pipelines.bases import load_base
 from pipelines.exporting import take_out
 from pipelines.families import LoadedBase
-from pipelines.formats import formats
 from pipelines.resizing import Wish, extract, resize
 from studio.cli.main import main
-from studio.operations.import_export import WRITABLE
 from tests.pipelines.formats import files
 from tests.pipelines.formats.support import EXACT, largest_difference, live_deltas
 from tests.support import bits, content_of, random_adapter, relative_error
@@ -171,10 +169,6 @@ def test_a_rank_that_would_do_nothing_is_refused(
     out = ["--out", str(tmp_path / "o.safetensors"), "--base", str(tiny_base)]
     assert main(["export", "one", "--format", target, "--rank", rank, *out]) == 2
     assert said in capsys.readouterr().err
-
-
-def test_the_help_names_every_format_that_can_be_written() -> None:
-    assert sorted(WRITABLE) == [name for name, format_ in sorted(formats().items()) if format_.write or format_.merge]
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,9 @@ from studio.runs.run import Run, create_run, execute
 from tests.support import bits, content_of
 from trainers.config import parse_config
 from trainers.errors import UserError
+from trainers.lr_schedulers import lr_schedulers
+from trainers.optimizers import optimizers
+from trainers.rewards import rewards
 from trainers.text_config import TextConfig
 
 _STAGES = "{classify,dpo,grpo,reward,sft}"
@@ -220,11 +223,12 @@ def test_a_base_that_is_not_there_is_told_before_anything_else(
 
 
 def test_help_lists_the_choices_of_every_option_that_has_them(capsys: pytest.CaptureFixture[str]) -> None:
+    listed = [f"{{{','.join(records)}}}" for records in (optimizers(), lr_schedulers())]
     for command, choices in (
-        ("train", ["{adamw,sgd}", "{constant,cosine,linear}", "{auto,fp32,bf16,fp16}", "{none,nf4}", _STAGES]),
+        ("train", [*listed, "{auto,fp32,bf16,fp16}", "{none,nf4}", _STAGES]),
         ("preview", [_STAGES, "{auto,fp32,bf16,fp16}"]),
         ("chat", ["{auto,fp32,bf16,fp16}"]),
-        ("label", ["polite_ending", "short_answer"]),
+        ("label", list(rewards())),
     ):
         with pytest.raises(SystemExit):
             main(["text", command, "--help"])

@@ -52,7 +52,7 @@ def cells(chosen: Callable[[Method], bool] = lambda method: True) -> list[tuple[
         for name, method in methods().items()
         if chosen(method)
         for model in MODELS
-        if (name, model) not in LACKING and part_of(model) in method.parts and (model != "gpt2" or method.transposed)
+        if (name, model) not in LACKING and method.fits(part_of(model)) and (model != "gpt2" or method.transposed)
     ]
 
 
@@ -107,7 +107,7 @@ def _only(values: Any) -> Tensor:
 def settings_of(method: Method, model: Model, **changes: Any) -> Any:
     """Return a method's recommended settings at toy size."""
     sizes = {**SIZES.get(method.name, {}), **_demands(method.name, model)}
-    return method.settings.model_validate({**method.recommended[model.part].settings, **sizes, **changes})
+    return method.settings.model_validate({**method.recommendation(model.part).settings, **sizes, **changes})
 
 
 @functools.cache

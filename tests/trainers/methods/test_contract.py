@@ -98,7 +98,7 @@ def _base_parameters(model: Any) -> list[torch.nn.Parameter]:
 
 
 def _rate(method: Any, model: Any) -> float:
-    return min(3e-2, 3 * float(method.recommended[model.part].learning_rate))
+    return min(3e-2, 3 * float(method.recommendation(model.part).learning_rate))
 
 
 @every_cell()

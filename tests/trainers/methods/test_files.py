@@ -18,7 +18,7 @@ from trainers.methods import find_method, methods
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
-@pytest.mark.parametrize("name", [name for name, method in methods().items() if "text_encoder" in method.parts])
+@pytest.mark.parametrize("name", [name for name, method in methods().items() if method.fits("text_encoder")])
 def test_every_method_goes_to_disk_and_back(base: LoadedBase, tmp_path: Path, name: str) -> None:
     part = "text_encoder"
     more = demands(find_method(name), part, base.parts[part], lambda w: base.targets(part, w), tmp_path / "parents")

@@ -18,7 +18,7 @@ HEADS = [
     (name, model)
     for name, method in methods().items()
     for model in ("llama", "gpt2")  # this GPT-2 is tied: its output layer is its table of words
-    if "targets" in method.settings.model_fields and method.mergeable and "language_model" in method.parts
+    if "targets" in method.settings.model_fields and method.mergeable and method.fits("language_model")
     if name != "bitfit"  # an output layer has no bias
 ]
 

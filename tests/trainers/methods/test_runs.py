@@ -36,7 +36,7 @@ def run(base: LoadedBase, work: Callable[[Training], Any], **values: Any) -> Any
             bridge.detach(base.parts[part], ADAPTER)
 
 
-@pytest.mark.parametrize("name", [name for name, method in methods().items() if "text_encoder" in method.parts])
+@pytest.mark.parametrize("name", [name for name, method in methods().items() if method.fits("text_encoder")])
 def test_a_resumed_run_is_bit_equal(base: LoadedBase, tmp_path: Path, name: str) -> None:
     part = "text_encoder"
     more = demands(find_method(name), part, base.parts[part], lambda w: base.targets(part, w), tmp_path)
@@ -64,7 +64,7 @@ def _bits(checkpoint: Checkpoint) -> dict[str, dict[str, str]]:
     return {group: bits(tensors) for group, tensors in checkpoint.groups.items()}
 
 
-PLACES = [(name, "text_encoder") for name, method in methods().items() if "text_encoder" in method.parts]
+PLACES = [(name, "text_encoder") for name, method in methods().items() if method.fits("text_encoder")]
 
 
 @pytest.mark.parametrize(("name", "part"), [*PLACES, ("lora", "unet"), ("mam", "unet")])

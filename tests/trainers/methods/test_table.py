@@ -20,7 +20,7 @@ def test_every_dash_has_its_reason() -> None:
             if cell != YES:
                 number = int(cell.removeprefix(f"{NO} (").removesuffix(")"))
                 assert table.notes[number - 1]
-    assert {part for method in methods().values() for part in method.parts} <= set(table.columns)
+    assert {kind for method in methods().values() for kind in method.kinds} <= set(table.columns)
 
 
 def test_a_missing_reason_is_seen() -> None:
@@ -34,7 +34,7 @@ def test_every_tuner_of_peft_is_a_method_or_left_out_for_a_reason(tiny_base: Pat
     model = cells.model("text_encoder", tiny_base)
     used = set()
     for method in methods().values():
-        if "text_encoder" in method.parts:
+        if method.fits("text_encoder"):
             config = method.peft_config(cells.settings_of(method, model), model.resolve)
             used.add(config.peft_type.value)
     known = {kind.value for kind in PeftType if not kind.value.startswith("STUDIO_")}
@@ -56,4 +56,4 @@ def test_the_table_is_printed_with_its_footnotes(capsys: pytest.CaptureFixture[s
     assert main(["methods", "--left-out"]) == 0
     assert "ADAMSS: needs scikit-learn" in capsys.readouterr().out
     assert main(["methods", "textual_inversion"]) == 0
-    assert "Does not fit unet: it reads no words" in capsys.readouterr().out
+    assert "Does not fit denoiser: it reads no words" in capsys.readouterr().out

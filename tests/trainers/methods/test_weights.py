@@ -67,7 +67,7 @@ def test_a_run_ends_with_what_is_saved(cell: Any) -> None:
     config = cells.attach(method, model)
     settings = cells.settings_of(method, model)
     own = [p for p in bridge.adapter_parameters(model.module, "a").values() if p.requires_grad]
-    optimiser = torch.optim.Adam(own, lr=min(3e-2, 3 * float(method.recommended[model.part].learning_rate)))
+    optimiser = torch.optim.Adam(own, lr=min(3e-2, 3 * float(method.recommendation(model.part).learning_rate)))
     course = method.course(Learner(model.module, "a", settings, 3))
     for step in range(3):
         bridge.set_weights(model.module, {})

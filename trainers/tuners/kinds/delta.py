@@ -20,14 +20,18 @@ def _fresh(host: nn.Module, settings: Mapping[str, Any]) -> dict[str, Tensor]:
 def _install(host: nn.Module, sidecar: Sidecar) -> Uninstall:
     """Shadow the host's parameters for the length of its forward; an instance attribute is found before a parameter."""
 
+    shadowed: list[str] = []  # of those alone: some norms have a plain attribute of that name, which must stay
+
     def before(_: nn.Module, inputs: tuple[Any, ...]) -> Any:
         sums = _sums(host, sidecar.live())
+        shadowed[:] = sums
         host.__dict__.update(sums)
         return _safe(inputs) if sums and isinstance(host, nn.GroupNorm) else None
 
     def after(_: nn.Module, __: Any, ___: Any) -> None:
-        for name in ("weight", "bias"):
+        for name in shadowed:
             host.__dict__.pop(name, None)
+        shadowed.clear()
 
     handles = [host.register_forward_pre_hook(before), host.register_forward_hook(after, always_call=True)]
     return lambda: [handle.remove() for handle in handles].clear()

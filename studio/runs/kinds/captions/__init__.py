@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from pipelines.captioners import AUTO, captioner_choices, find_model
 from studio.library.library import Library
 from studio.runs.control import Control
 from studio.runs.kinds._run_kind import Forecast, RunKind
@@ -13,6 +14,7 @@ from trainers.data.plain_text import plain_values
 from trainers.errors import UserError, problem_sentence, raise_problems
 from trainers.names import check_name, composed
 from trainers.paths import path_of
+from trainers.registry import OneOf
 from trainers.wording import count_of
 
 if TYPE_CHECKING:
@@ -28,7 +30,10 @@ class CaptionConfig(BaseModel):
     name: Annotated[str, AfterValidator(composed)] = Field(description="Name of the run.")
     data: str = Field(description="Folder of pictures that get captions.")
     model: str = Field(
-        min_length=1, description="Captioning model: a folder or hub id of a BLIP model with .safetensors weights."
+        min_length=1, description="Captioning model: a folder or hub id, such as of a BLIP, with .safetensors weights."
+    )
+    captioner: Annotated[str, OneOf(captioner_choices)] = Field(
+        AUTO, description="How the model is read; auto tells it by its files."
     )
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
     beginning: str = Field(
@@ -64,7 +69,6 @@ def _prepare(config: CaptionConfig, library: Library) -> CaptionConfig:
 
 
 def _forecast(config: CaptionConfig, library: Library) -> Forecast:
-    from pipelines.captioner import find_captioner  # torch
     from studio.library.datasets import check_writable
     from trainers.data.captions import read_captions
     from trainers.data.listing import list_folder
@@ -89,7 +93,8 @@ def _forecast(config: CaptionConfig, library: Library) -> Forecast:
     except UserError as error:
         problems.append(str(error))
     try:
-        folder = find_captioner(config.model)
+        captioner, folder = find_model(config.model, config.captioner)
+        facts["captioner"] = captioner.name
         facts["model"] = f"{sum(file.stat().st_size for file in folder.glob('*.safetensors')) / 1e6:,.0f} MB"
     except UserError as error:
         problems.append(str(error))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from pipelines.captioner import Captioner
+from pipelines.captioners import LoadedCaptioner, load_captioner
 from studio.runs.control import Control
 from studio.runs.kinds.captions import CaptionConfig
 from studio.runs.run import METRICS_NAME, Journal, Run
@@ -45,7 +45,7 @@ def work(run: Run, journal: Journal, control: Control) -> Path | None:
         journal.say(f"Note: {note}")
     if not left:
         return folder
-    captioner = Captioner(config.model, device=config.device)
+    captioner = load_captioner(config.model, config.captioner, device=config.device)
     step, good = len(done), 0
     for start in range(0, len(left), config.batch_size):
         if control.stops():
@@ -74,7 +74,7 @@ def work(run: Run, journal: Journal, control: Control) -> Path | None:
 
 
 def _describe(
-    captioner: Captioner, folder: Path, names: Sequence[str], config: CaptionConfig
+    captioner: LoadedCaptioner, folder: Path, names: Sequence[str], config: CaptionConfig
 ) -> list[tuple[str, str, str]]:
     """Return (name, caption, problem) for each picture; one of the last two is empty."""
     pictures: dict[str, Image.Image] = {}

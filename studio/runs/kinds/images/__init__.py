@@ -1,10 +1,11 @@
 """Training an adapter on pictures."""
 
 import importlib.resources
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipelines.families import family_of, known_parts
 from studio.library.library import Library
 from studio.proposals import proposed
 from studio.runs.control import Control
@@ -12,6 +13,7 @@ from studio.runs.kinds._run_kind import Forecast, RunKind
 from trainers.config import PartConfig, RunConfig, parse_config
 from trainers.errors import UserError
 from trainers.methods import find_method
+from trainers.parts import DENOISER, TEXT_ENCODER
 from trainers.paths import path_of
 
 if TYPE_CHECKING:
@@ -20,22 +22,37 @@ if TYPE_CHECKING:
 _RESERVED = ("pocket", "auto", "none")
 
 
-_PARTS = ("unet", "text_encoder", "text_encoder_2")
+def _parts() -> list[str]:
+    return list(known_parts("picture"))
+
+
+def _folder_of_base(base: str) -> Path | None:
+    """Return the folder of a base that is here; None where the name leads to none."""
+    shipped = Path(str(importlib.resources.files("pipelines"))) / "pocket" / "base"  # pipelines.bases imports torch
+    try:
+        folder = shipped if base == "pocket" else path_of(base)
+        return folder if folder.is_dir() else None
+    except (OSError, ValueError, UserError):  # half a path that is still being typed
+        return None
 
 
 def _parts_of_base(base: str) -> list[str]:
     """Return the parts whose folders a base has; all of them where the name leads to no folder here."""
-    shipped = Path(str(importlib.resources.files("pipelines"))) / "pocket" / "base"  # pipelines.bases imports torch
-    try:
-        folder = shipped if base == "pocket" else path_of(base)
-        found = [part for part in _PARTS if (folder / part).is_dir()]
-    except (OSError, ValueError, UserError):  # half a path that is still being typed
-        found = []
-    return found or list(_PARTS)
+    folder = _folder_of_base(base)
+    found = [part for part in _parts() if (folder / part).is_dir()] if folder is not None else []
+    return found or _parts()
+
+
+def _default_parts(base: str) -> Sequence[str]:
+    """Return what the base's family trains when nothing is named; by kind where the base is not here."""
+    folder = _folder_of_base(base)
+    family = family_of(folder) if folder is not None else None
+    return family.default_parts if family is not None else (DENOISER, TEXT_ENCODER)
 
 
 def _parse(values: Mapping[str, Any]) -> RunConfig:
-    return parse_config(values)
+    config = parse_config(values, known_parts=_parts())
+    return config if _folder_of_base(config.base) is None else config.on(_parts_of_base(config.base))
 
 
 def prepare_training(config: Any, library: Library, *, folders: tuple[str, ...] = ("base",)) -> Any:
@@ -90,8 +107,10 @@ RUN_KIND = RunKind(
     forecast=_forecast,
     work=_work,
     front=("name", "base", "data", "trigger", "steps", "batch_size", "resolution_px", "sample_every"),
-    parts=_PARTS,
+    list_parts=_parts,
     parts_of_base=_parts_of_base,
+    default_parts=_default_parts,
+    variants={"loss_weighting_settings": ("loss_weighting", "loss_weightings")},
     examples=("styles", "subjects"),
     tried_in="generate",
     tried_by=_tried_by,

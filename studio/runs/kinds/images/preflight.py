@@ -52,6 +52,7 @@ def forecast_pictures(config: RunConfig, library: Library) -> Forecast:
     try:
         meter = MemoryMeter(choose_device(config.device))
         base = load_picture_base(config.base, device=config.device, precision=config.precision)
+        config = config.on(base.parts)
         check_parts(config, base)
         if pictures is not None:
             training = _begun(config, base, pictures)

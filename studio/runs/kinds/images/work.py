@@ -29,6 +29,7 @@ from trainers.config import RunConfig
 from trainers.data.latents import Latents, encode_latents
 from trainers.data.pictures import Picture, PictureFolder, open_picture, read_folder
 from trainers.loop import ADAPTER, Training, begin
+from trainers.loss_weightings import find_loss_weighting
 from trainers.picture_task import PictureTask
 from trainers.preflight import check_parts
 from trainers.wording import count_of
@@ -46,7 +47,9 @@ def work(run: Run, journal: Journal, control: Control) -> Path | None:
         journal.say(sentence)
     with telling_seconds(journal.say, "Base"):
         base = load_picture_base(config.base, device=config.device, precision=config.precision)
+    config = config.on(base.parts)
     check_parts(config, base)
+    find_loss_weighting(config.loss_weighting).check(base.prediction)
     check_unchanged(run, base, {"pictures": _digest(pictures.pictures)}, _FREE_SETTINGS)
     references = _references(config, pictures.pictures) if control.processes.is_main else {}
     task = PictureTask(config, base, _encode(journal, config, base, pictures.pictures))
