@@ -4,7 +4,7 @@ VENV := .venv
 STAMP := $(VENV)/.ready
 BIN := $(VENV)/bin
 
-.PHONY: setup demo app browser test format lint types imports tests browser-tests gpu-tests clean
+.PHONY: setup demo app browser test format lint types imports tests browser-tests gpu-tests docs clean
 
 setup: $(STAMP)
 
@@ -48,7 +48,7 @@ tests: setup
 
 # Every tab in a real Chromium, and the app under attack and load; a file's tests share an app, so a file stays together.
 browser-tests: setup browser
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m browser tests/studio/web
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m browser tests/studio/app
 
 # On the GPU of this machine, with the torch that $(PYTHON) has, so that a bare machine needs no environment of ours, as in
 # `make gpu-tests PYTHON=python3`. A Python without torch gets the environment that the other targets use.
@@ -57,6 +57,11 @@ gpu-tests:
 	@python=$(PYTHON); $$python -c 'import torch' 2>/dev/null || { $(MAKE) --no-print-directory setup && python=$(BIN)/python; } && \
 	  { $$python $(CUDA) || { echo "$$python sees no CUDA device, so no test for GPUs can run." >&2; exit 1; }; } && \
 	  $$python -m pytest -m gpu tests/gpu
+
+# The documentation as a site in site/; a link that leads nowhere is an error.
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir site
+	@echo "Open site/index.html"
 
 format: setup
 	$(BIN)/ruff format .

@@ -5,9 +5,9 @@ python examples/train_style.py
 
 from pathlib import Path
 
-from studio.library import Library
+from studio.library.library import Library
 from studio.report import Terminal
-from studio.runs import create_run, execute
+from studio.runs.run import create_run, execute
 from trainers.config import parse_config
 
 

@@ -23,6 +23,7 @@ from pipelines.recipe import DTYPES, Recipe
 from trainers.adapter import Adapter, AdapterPart
 from trainers.card import AdapterCard, ParentCard, PartCard, RecipeCard
 from trainers.errors import UserError
+from trainers.wording import count_of
 
 _ROUNDING = 1e-12
 
@@ -65,7 +66,7 @@ def _refuse_nothing(mixture: Mixture, mixed: Mixed) -> None:
     if any(summands) and left <= _ROUNDING * sum(summands):
         shown = ", ".join(f"{item.adapter}:{item.weight:g}" for item in mixture.recipe.active())
         raise UserError(
-            f"The sum of {shown} is zero: the inputs cancel each other in all {len(mixed.full)} layers, so there is no "
+            f"The sum of {shown} is zero: the inputs cancel each other in every layer, so there is no "
             "blend to write. Change a weight."
         )
 
@@ -103,8 +104,8 @@ def _factored(deltas: Mapping[str, Delta], part: str, module: nn.Module | None) 
         wrong += [path for path, host in hosts.items() if not (isinstance(host, fitting) or is_transposed(host))]
     if wrong:
         raise UserError(
-            f"{len(wrong)} tensors of {part} are biases, norms or embeddings, which a LoRA does not reach (for example "
-            f"{', '.join(wrong[:3])}). Use --file whole."
+            f"{count_of(len(wrong), 'tensor')} of {part} {'is' if len(wrong) == 1 else 'are'} of biases, norms or "
+            f"embeddings, which a LoRA does not reach (for example {', '.join(wrong[:3])}). Use --file whole."
         )
     return {path: lossless(delta) for path, delta in deltas.items()}
 

@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 
 from trainers.card import BaseCard
 from trainers.errors import UserError
-from trainers.wording import listed
+from trainers.wording import count_of, listed
 
 BASE_BLOCK = "BASE"
 
@@ -249,8 +249,9 @@ def weights_by_layer(
         given = f"{len(blocks)} values do" if not isinstance(blocks, Mapping) else "the given names do"
         other = "" if isinstance(blocks, Mapping) else " (lora-block-weight leaves them out, which default:0 does)"
         raise UserError(
-            f"{what}: {len(unnamed)} layers of {part} lie in {', '.join(sorted(set(unnamed)))}, which {given} not "
-            f"cover. Name blocks instead, with {ALL_OTHERS} for the others{other}."
+            f"{what}: {count_of(len(unnamed), 'layer')} of {part} {'lies' if len(unnamed) == 1 else 'lie'} in "
+            f"{', '.join(sorted(set(unnamed)))}, which {given} not cover. "
+            f"Name blocks instead, with {ALL_OTHERS} for the others{other}."
         )
     return found
 

@@ -13,6 +13,7 @@ from pipelines.formats._names import ModuleNames
 from pipelines.readers import Reader
 from pipelines.readers._reader import BASE
 from trainers.errors import UserError, raise_problems
+from trainers.wording import count_of
 
 Layers = Mapping[str, Mapping[str, Layer]]
 """part -> path -> layer"""
@@ -53,7 +54,7 @@ def fitted(
                 continue
             done[part][path], error = low_rank(weight, rank)
             worst = max(worst, error)
-    lacking = f"{chosen.title} has no form for {len(problems)} modules"
+    lacking = f"{chosen.title} has no form for {count_of(len(problems), 'module')}"
     if reader is not None and reader.formats[0] != chosen.name:
         lacking += f" that {reader.title} would apply; leave --format away to get {reader.formats[0]}"
     elif "full" not in chosen.kinds:
@@ -78,7 +79,8 @@ def suited(
     done = {part: dict(own) for part, own in reader.complete(layers, names).items()}
     added = sum(map(len, done.values())) - sum(map(len, layers.values()))
     if added:
-        notes.append(f"{added} modules without a change stand beside others, which {reader.title} takes only together.")
+        stand = f"{count_of(added, 'module')} without a change {'stands' if added == 1 else 'stand'} beside others"
+        notes.append(f"{stand}, which {reader.title} takes only together.")
     if not reader.bias_alone:
         notes += _with_weights(done, base, reader)
     if reader.magnitude == BASE and "dora" in reader.kinds[chosen.name]:

@@ -22,6 +22,7 @@ from pipelines.formats._parts import WORD_METHOD, embedding_part, part_of_layers
 from trainers.adapter import Adapter, AdapterPart
 from trainers.card import AdapterCard, PartCard
 from trainers.errors import UserError
+from trainers.wording import count_of
 
 
 @dataclass(frozen=True)
@@ -112,13 +113,15 @@ def _check_matches(source: Source, found: Found, base: LoadedBase, *, allow_unma
         raise UserError(f"{source.path.name} changes nothing of a base; give another file. {' '.join(found.notes)}")
     if not matched:
         raise UserError(
-            f"None of {len(found.unmatched)} names in {source.path.name} is a module of the base {base.name!r} (for "
-            f"example {', '.join(found.unmatched[:3])}).{other}"
+            f"None of {count_of(len(found.unmatched), 'name')} in {source.path.name} is a module of the base "
+            f"{base.name!r} (for example {', '.join(found.unmatched[:3])}).{other}"
         )
     if found.unmatched and not allow_unmatched:
+        fitting = f"{count_of(matched, 'module')} of {source.path.name} {'matches' if matched == 1 else 'match'}"
+        without = f"{count_of(len(found.unmatched), 'name')} {'does' if len(found.unmatched) == 1 else 'do'} not"
         raise UserError(
-            f"{matched} modules of {source.path.name} match the base {base.name!r} and {len(found.unmatched)} names do "
-            f"not, for example {', '.join(found.unmatched[:5])}.{other} To go without them, add --allow-unmatched."
+            f"{fitting} the base {base.name!r} and {without}, for example "
+            f"{', '.join(found.unmatched[:5])}.{other} To go without them, add --allow-unmatched."
         )
 
 

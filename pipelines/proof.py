@@ -10,6 +10,7 @@ from pipelines.factors import distance, norm, total
 from pipelines.mixing import TOKEN_KINDS, Mixed, Mixture
 from trainers.adapter import Adapter
 from trainers.errors import UserError, raise_problems
+from trainers.wording import count_of
 
 TOLERANCES: Mapping[str, float] = {"float32": 1e-5, "float16": 3e-3, "bfloat16": 2e-2}
 """Largest accepted rounding of a written layer, as a share of its summands, by the file's number format."""
@@ -115,8 +116,8 @@ def prove_blend(
     squares["sum"] += lost
     wrong = [layer for layer in layers if not layer.rounding <= tolerance]
     raise_problems(
-        f"The blend {name!r} was not kept: {len(wrong)} layers are further from the formula than the tolerance "
-        f"{tolerance:.0e}. Please report this with the adapters.",
+        f"The blend {name!r} was not kept: {count_of(len(wrong), 'layer')} {'is' if len(wrong) == 1 else 'are'} "
+        f"further from the formula than the tolerance {tolerance:.0e}. Please report this with the adapters.",
         [f"{layer.part}/{layer.layer}: {layer.rounding:.1e} off" for layer in wrong],
     )
     _check_tokens(written, mixture)
@@ -158,7 +159,7 @@ def _match(layers: list[LayerProof], modules: Mapping[str, nn.Module] | None) ->
     ]
     if layers and len(missing) == len(layers):
         raise UserError(
-            f"None of the blend's {len(layers)} layers exists in the base (for example {missing[0]}). Give the base "
-            "that the adapters were trained on with --base."
+            f"None of the blend's {count_of(len(layers), 'layer')} exists in the base (for example {missing[0]}). Give "
+            "the base that the adapters were trained on with --base."
         )
     return len(layers) - len(missing), tuple(missing)

@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Sequence
 
-from studio.library import Library
+from studio.library.library import Library
 
 
 def proposed(words: Sequence[str], library: Library | None = None, *, base: str = "", usual_base: str = "") -> str:

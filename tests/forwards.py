@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from studio.cli import main
-from studio.library import Library
+from studio.cli.main import main
+from studio.library.library import Library
 from studio.report import Quiet
-from studio.run_kinds import run_kinds
-from studio.runs import create_run, execute
+from studio.runs.kinds import run_kinds
+from studio.runs.run import create_run, execute
 from tests.support import draw_pictures
 
 STAGES: Mapping[str, Mapping[str, Any]] = {

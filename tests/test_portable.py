@@ -9,8 +9,9 @@ def test_everything_but_the_model_code_imports_without_fcntl_and_resource() -> N
         "import sys, filelock, platformdirs, psutil  # they know what each system has\n"
         "for name in ('fcntl', 'resource', 'pwd', 'grp', 'termios'):\n"
         "    sys.modules[name] = None\n"
-        "import studio.cli, studio.queue, studio.library, studio.resources, studio.devices, trainers.storage\n"
-        "sys.exit(studio.cli.main(['methods']))\n"
+        "import studio.cli.main, studio.runs.queue, studio.library.library\n"
+        "import studio.resources, studio.devices, trainers.storage\n"
+        "sys.exit(studio.cli.main.main(['methods']))\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -19,9 +19,8 @@ from typing import Any
 
 from torch import Tensor
 
-from trainers.adapter_gate import CONFIG_NAME, TENSORS_NAME, is_finite, part_problems, tensor_problems
-from trainers.base_copies import copies_of_base
-from trainers.card import CARD_NAME, NAME_CHARACTERS, AdapterCard, read_card
+from trainers.adapter_gate import is_finite, part_problems, tensor_problems
+from trainers.card import CARD_NAME, CONFIG_NAME, TENSORS_NAME, AdapterCard, part_folder, read_card
 from trainers.errors import UserError, raise_problems
 from trainers.heads import HEAD_NAME, head_problems
 from trainers.storage import new_folder, read_json, write_json
@@ -103,13 +102,11 @@ def read_adapter(folder: Path) -> Adapter:
     parts: dict[str, AdapterPart] = {}
     problems: list[str] = []
     for part in card.parts:
-        if not set(part) <= NAME_CHARACTERS or part[:1] in ("", ".", "-"):
-            raise UserError(f"The adapter {folder} names a part {part!r}. Parts are plain words, such as unet.")
-        config = read_json(folder / part / CONFIG_NAME, "adapter config")
-        tensors = read_tensors(folder / part / TENSORS_NAME, "adapter file", limit_bytes=_LIMIT_BYTES)
+        place = part_folder(folder, part)
+        config = read_json(place / CONFIG_NAME, "adapter config")
+        tensors = read_tensors(place / TENSORS_NAME, "adapter file", limit_bytes=_LIMIT_BYTES)
         problems += [f"{part}: {problem}" for problem in part_problems(config, tensors)]
-        copies = copies_of_base(tensors)  # earlier versions wrote them; the base of the card is the same
-        parts[part] = AdapterPart(config, {key: value for key, value in tensors.items() if key not in copies})
+        parts[part] = AdapterPart(config, tensors)
     head: dict[str, Tensor] = {}
     if card.head is not None:
         head = read_tensors(folder / HEAD_NAME, "head", limit_bytes=_LIMIT_BYTES)

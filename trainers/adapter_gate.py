@@ -11,10 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trainers.card import NAME_CHARACTERS
+from trainers.card import CONFIG_NAME, NAME_CHARACTERS, TENSORS_NAME
 
-CONFIG_NAME = "adapter_config.json"
-TENSORS_NAME = "adapter_model.safetensors"
 _LIMIT_TENSORS = 20_000
 _LIMIT_PATTERNS = 5_000
 _LIMIT_RANK = 16_384

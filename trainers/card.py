@@ -10,6 +10,8 @@ from trainers.errors import UserError
 from trainers.names import check_name, composed
 from trainers.storage import read_json
 
+CONFIG_NAME, TENSORS_NAME = "adapter_config.json", "adapter_model.safetensors"
+"""The files of a part, as PEFT names them."""
 CARD_NAME = "adapter.json"
 NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 
@@ -111,6 +113,17 @@ class AdapterCard(BaseModel):
     )
     versions: dict[str, str] = Field(default_factory=dict)
     scores: dict[str, float] = Field(default_factory=dict)
+
+
+def part_folder(folder: Path, part: str) -> Path:
+    """Return where an adapter's folder holds one part.
+
+    Raises:
+        UserError: the card names a part that is no plain word, such as a path out of the folder.
+    """
+    if not set(part) <= NAME_CHARACTERS or part[:1] in ("", ".", "-"):
+        raise UserError(f"The adapter {folder} names a part {part!r}. Parts are plain words, such as unet.")
+    return folder / part
 
 
 def read_card(folder: Path) -> AdapterCard:

@@ -15,14 +15,14 @@ import torch
 from torch import nn
 
 from trainers.adapter import AdapterPart, config_as_json
-from trainers.base_copies import copies_of_base
 from trainers.checkpoint import Checkpoint, optimiser_tensors, restore_optimiser
 from trainers.config import TrainingConfig
 from trainers.data.order import mixed_seed
 from trainers.errors import UserError
+from trainers.gradient_checkpointing import gradient_checkpointing
 from trainers.methods import Course, Fresh, Learner, find_method
 from trainers.optimization import build_optimizer, learning_rate_factor
-from trainers.precision import LossScale, arithmetic_of, repeatable
+from trainers.precision import LossScale, arithmetic_of, is_unrepeatable, repeatable
 from trainers.processes import ALONE, Processes
 from trainers.roles import Learnable, Task
 from trainers.tuners import peft_bridge as bridge
@@ -30,6 +30,10 @@ from trainers.tuners import peft_bridge as bridge
 ADAPTER = "trained"
 """The adapter's name on the modules while it is trained."""
 _LIMIT_SKIPPED = 10
+_UNREPEATABLE = (
+    "Note: this GPU has no repeatable form of an operation in a step. A run that is resumed may end a little elsewhere "
+    "than one that was never stopped."
+)
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,8 @@ class Step:
     """Whether the step was left out because its loss or gradient was not finite."""
     noted: Mapping[str, float] = field(default_factory=dict)
     """What the task measured on the way."""
+    note: str = ""
+    """A sentence that whoever runs the training should read; empty in nearly every step."""
 
 
 @dataclass
@@ -65,6 +71,8 @@ class Training:
     loss_scale: LossScale = field(default_factory=LossScale)
     step: int = 0
     skipped: int = 0
+    repeats: bool = True
+    """Whether a step gives the same bits each time; False from the first step on that had to do without."""
 
     @property
     def role(self) -> Learnable:
@@ -90,9 +98,6 @@ def begin(config: TrainingConfig, task: Task, processes: Processes = ALONE) -> T
     for part, plan in config.parts.items():
         attached[part], part_configs[part] = attach_part(role, part, plan.method, plan.settings)
     courses = {part: _course(config, role, part) for part in config.parts}
-    if config.gradient_checkpointing:
-        for part in config.parts:
-            _checkpoint_gradients(role.parts[part])
     rated = {part: _rated(config, role, part) for part in config.parts}
     for part, head in task.heads.items():
         # A head has a step size of its own, which does not follow the method's.
@@ -132,6 +137,15 @@ def train(training: Training) -> Generator[Step, None, None]:
     Raises:
         UserError: many steps in a row had a loss or gradient that is not finite. The weights are still sound.
     """
+    spared = training.config.parts if training.config.gradient_checkpointing else ()
+    with gradient_checkpointing([training.role.parts[part] for part in spared]):
+        try:
+            yield from _steps(training)
+        finally:
+            _set_mode(training, learning=False)  # after an error too: others may share the base
+
+
+def _steps(training: Training) -> Generator[Step, None, None]:
     config, in_a_row = training.config, 0
     while training.step < config.steps:
         _set_mode(training, learning=True)
@@ -139,8 +153,8 @@ def train(training: Training) -> Generator[Step, None, None]:
         for part, course in training.courses.items():
             seed = mixed_seed(config.seed, f"course of {part}", training.step)
             course.before_step(training.step, torch.Generator().manual_seed(seed))
-        with repeatable(training.role.device):
-            loss, norm = _gradients(training)
+        repeated = training.repeats
+        loss, norm = _repeatable_gradients(training)
         usable = math.isfinite(loss) and math.isfinite(norm)
         if usable:
             training.optimiser.step()
@@ -153,7 +167,8 @@ def train(training: Training) -> Generator[Step, None, None]:
         in_a_row = 0 if usable else in_a_row + 1
         _set_mode(training, learning=False)
         noted = training.processes.mean_values(training.task.noted())
-        yield Step(training.step, loss, norm, rates, skipped=not usable, noted=noted)
+        note = _UNREPEATABLE if repeated and not training.repeats else ""
+        yield Step(training.step, loss, norm, rates, skipped=not usable, noted=noted, note=note)
         if in_a_row >= _LIMIT_SKIPPED:
             raise UserError(
                 f"The loss was not finite in {in_a_row} steps in a row, the last being step {training.step}. The "
@@ -180,9 +195,7 @@ def snapshot(training: Training) -> Checkpoint:
 def restore(training: Training, checkpoint: Checkpoint) -> None:
     """Put a run that has begun back into the state of a snapshot."""
     for part in training.config.parts:
-        kept, copies = checkpoint.groups[part], copies_of_base(checkpoint.groups[part])  # earlier versions wrote them
-        own = {key: value for key, value in kept.items() if key not in copies}
-        bridge.load_state(training.role.parts[part], ADAPTER, own, what=part)
+        bridge.load_state(training.role.parts[part], ADAPTER, checkpoint.groups[part], what=part)
         training.courses[part].restore(checkpoint.groups.get(f"{part}-course", {}))
     for part, head in training.task.heads.items():
         head.load(checkpoint.groups[f"{part}-head"])
@@ -203,6 +216,20 @@ def trained_parts(training: Training) -> dict[str, AdapterPart]:
         fold = find_method(plan.method).fold
         parts[part] = AdapterPart(*(fold(config, tensors) if fold is not None else (config, tensors)))
     return parts
+
+
+def _repeatable_gradients(training: Training) -> tuple[float, float]:
+    """Compute the step's gradients in kernels that repeat themselves; freely, if an operation has none."""
+    if training.repeats:
+        try:
+            with repeatable(training.role.device):
+                return _gradients(training)
+        except RuntimeError as error:
+            if not is_unrepeatable(error):
+                raise
+        training.repeats = False
+        training.optimiser.zero_grad(set_to_none=True)
+    return _gradients(training)
 
 
 def _gradients(training: Training) -> tuple[float, float]:
@@ -254,19 +281,6 @@ def _set_rates(training: Training) -> dict[str, float]:
     for group in training.optimiser.param_groups:
         group["lr"] = group["base_rate"] * factor
     return {group["name"]: group["lr"] for group in training.optimiser.param_groups if group["main"]}
-
-
-def _checkpoint_gradients(module: nn.Module) -> None:
-    """Trade time for memory; diffusers and transformers name the switch differently."""
-    for name in (
-        "enable_gradient_checkpointing",
-        "activation_checkpointing_enable",
-        "gradient_checkpointing_enable",
-    ):
-        if hasattr(module, name):
-            getattr(module, name)()
-            return
-    raise AssertionError(f"{type(module).__name__} has no gradient checkpointing")
 
 
 def _set_mode(training: Training, *, learning: bool) -> None:

@@ -30,6 +30,9 @@ def repeatable(device: torch.device) -> Iterator[None]:
 
     Attention's backward and convolutions otherwise sum in whatever order their threads finish, and a resumed run would
     end elsewhere than one that was never stopped.
+
+    Raises:
+        RuntimeError: an operation in the block has no such kernel; `is_unrepeatable` knows the error.
     """
     if device.type != "cuda":
         yield
@@ -37,13 +40,18 @@ def repeatable(device: torch.device) -> Iterator[None]:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it torch refuses to multiply in this mode
     before = torch.get_deterministic_debug_mode()
     filling = torch.utils.deterministic.fill_uninitialized_memory
-    torch.use_deterministic_algorithms(True, warn_only=True)  # an operation without such a kernel must not end a run
+    torch.use_deterministic_algorithms(True)  # with warn_only attention keeps its other kernel
     torch.utils.deterministic.fill_uninitialized_memory = False  # costs time, and finds only what reads too early
     try:
         yield
     finally:
         torch.set_deterministic_debug_mode(before)
         torch.utils.deterministic.fill_uninitialized_memory = filling
+
+
+def is_unrepeatable(error: RuntimeError) -> bool:
+    """Return whether a block stopped because an operation in it cannot be repeated bit for bit."""
+    return "deterministic" in str(error)
 
 
 @dataclass

@@ -16,7 +16,7 @@ from pipelines.families._leaves import leaf_targets
 from pipelines.families._picture_targets import TARGETS, host_targets
 from pipelines.weight_files import variant_of
 from trainers.errors import UserError
-from trainers.objectives.min_snr import min_snr_weights
+from trainers.min_snr import min_snr_weights
 from trainers.wording import nearest_multiples
 
 

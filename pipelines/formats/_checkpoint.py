@@ -17,6 +17,7 @@ from pipelines.formats._layer import dense_weight
 from pipelines.formats._names import Place
 from trainers.errors import UserError
 from trainers.tensor_files import read_tensors
+from trainers.wording import count_of
 
 _LIMIT_BYTES = 64 << 30
 
@@ -62,8 +63,8 @@ class Merge:
         ]
         if missing:
             raise UserError(
-                f"{len(missing)} modules of the adapter are in none of the base's .safetensors files, for example "
-                f"{missing[0]}; nothing was written."
+                f"{count_of(len(missing), 'module')} of the adapter {'is' if len(missing) == 1 else 'are'} in none of "
+                f"the base's .safetensors files, for example {missing[0]}; nothing was written."
             )
         return self.loss
 

@@ -146,8 +146,9 @@ def read_layers(
             own = list(names.hosts[place]._parameters["weight"].shape)
             problems.append(f"{name}: {error} (the base's weight is {own})")
     raise_problems(
-        f"{source.path.name} does not fit the base, {len(problems)} of {len(modules)} modules are of another shape or "
-        f"broken:{about_base(source.metadata, source.tensors)}",
+        f"{source.path.name} does not fit the base, {len(problems)} of {count_of(len(modules), 'module')} "
+        f"{'is' if len(problems) == 1 else 'are'} of another shape or broken:"
+        f"{about_base(source.metadata, source.tensors)}",
         problems,
     )
     notes = [f"{count_of(len(alone), 'module')} with an alpha alone, which changes nothing: {listed(alone)}."]

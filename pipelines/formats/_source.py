@@ -12,8 +12,8 @@ from torch import Tensor
 
 from pipelines.formats._eight_bit import widened
 from pipelines.formats._other_models import is_adapter_key, other_model
-from trainers.adapter_gate import CONFIG_NAME, TENSORS_NAME, tensor_problems
-from trainers.card import CARD_NAME
+from trainers.adapter_gate import tensor_problems
+from trainers.card import CARD_NAME, CONFIG_NAME, TENSORS_NAME
 from trainers.data.plain_text import plain_values
 from trainers.errors import UserError, raise_problems
 from trainers.file_kinds import file_kind

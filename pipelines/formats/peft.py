@@ -19,8 +19,8 @@ from pipelines.formats._part_layers import layers_of_part
 from pipelines.formats._parts import lora_part
 from pipelines.formats._source import Source
 from trainers.adapter import KEY_PREFIX, AdapterPart
-from trainers.adapter_gate import CONFIG_NAME, TENSORS_NAME, part_problems
-from trainers.base_copies import copied_leaf
+from trainers.adapter_gate import part_problems
+from trainers.card import CONFIG_NAME, TENSORS_NAME
 from trainers.errors import UserError, raise_problems
 from trainers.storage import new_folder, write_json
 from trainers.tensor_files import write_tensors
@@ -75,7 +75,7 @@ def _without_copies(
     problems: list[str] = []
     for key, tensor in tensors.items():
         place, rest = _find(key.removeprefix(KEY_PREFIX), names, folder)
-        leaf = copied_leaf(rest)
+        leaf = _copied_leaf(rest)
         own = names.hosts[place]._parameters.get(leaf) if place is not None and leaf is not None else None
         if own is None:
             kept[key] = tensor
@@ -88,6 +88,15 @@ def _without_copies(
     raise_problems(f"{label} cannot be used:", problems, advice)
     note = f"{label}: {', '.join(repeated)} only repeats the base's own, and is left out."
     return kept, [note] if repeated else []
+
+
+def _copied_leaf(rest: str) -> str | None:
+    """Return which parameter of a module the rest of a key copies, or None where it is an adapter's own tensor.
+
+    PEFT writes the whole matrix of an adapted output layer or table of words beside its delta: `save_embedding_layers`.
+    """
+    leaf = rest.removeprefix("base_layer.")
+    return leaf if leaf in ("weight", "bias") else None
 
 
 def _equal(own: Tensor, copy: Tensor) -> bool:

@@ -11,6 +11,7 @@ from torch import nn
 from pipelines.formats._names import ModuleNames, Place, diffusers_name, text_path
 from pipelines.readers import _rules as rules
 from pipelines.readers._reader import Leaves, Reader, Taken
+from trainers.wording import count_of
 
 _OWN = {"lora_B.weight": "lora_up.weight", "lora_A.weight": "lora_down.weight"}
 _MAGNITUDES = ("lora_magnitude_vector", "lora_magnitude_vector.weight")
@@ -32,7 +33,7 @@ def _spellings(place: Place, names: ModuleNames) -> Iterator[str]:
 def _refuse(groups: Mapping[Place, Leaves], unread: Sequence[str]) -> str:
     other = [key for key in unread if not key.endswith(".dora_scale")]
     if other:
-        return f"it stops at {len(other)} keys that are not LoRA's, such as {other[0]}"
+        return f"it stops at {count_of(len(other), 'key')} of other kinds than LoRA, such as {other[0]}"
     for part in _TEXT:
         attention = {
             place.path.rpartition(".")[2]

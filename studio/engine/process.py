@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from studio.library import Library
+from studio.library.library import Library
 from trainers.errors import UserError
 from trainers.quantiser import hide_quantiser
 
@@ -54,7 +54,7 @@ def main(library_folder: str) -> None:
         output.flush()
 
     def check() -> None:
-        from studio.engine._job import Cancelled
+        from studio.engine.job import Cancelled
 
         if current[0] in inbox.cancelled:
             raise Cancelled
@@ -67,8 +67,8 @@ def main(library_folder: str) -> None:
 
 
 def _work(workbench: Any, message: Mapping[str, Any]) -> None:
-    from studio.engine._job import Cancelled
-    from studio.engine_jobs import engine_jobs
+    from studio.engine.job import Cancelled
+    from studio.engine.jobs import engine_jobs
 
     try:
         workbench.check()

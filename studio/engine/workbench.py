@@ -13,9 +13,9 @@ from pipelines.judge import Judge
 from pipelines.live import LiveRecipes
 from pipelines.recipe import Recipe
 from studio.engine.kept_base import KEPT_ADAPTERS, KeptBase
-from studio.library import Library
-from studio.session import Session, find_judge
-from studio.text_session import TextSession
+from studio.library.library import Library
+from studio.operations.session import Session, find_judge
+from studio.operations.text_session import TextSession
 from trainers.adapter import Adapter
 
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from studio.library import Library
+from studio.library.library import Library
 from studio.report import Quiet
-from studio.run_kinds import run_kinds
-from studio.runs import create_run, execute
+from studio.runs.kinds import run_kinds
+from studio.runs.run import create_run, execute
 from tests.forwards import picture_story, text_story
 from tests.gpu.conftest import DEVICE, PRECISIONS
 from tests.support import draw_pictures, write_tiny_captioner

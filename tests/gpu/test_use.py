@@ -12,11 +12,11 @@ from pipelines.attach import attached
 from pipelines.bases import load_picture_base
 from pipelines.generate import PictureRequest, generate
 from pipelines.text_generate import TextRequest, generate_texts
-from studio.library import Library
+from studio.library.library import Library
+from studio.operations.text_session import open_text_session
 from studio.report import Quiet
-from studio.run_kinds import run_kinds
-from studio.runs import create_run, execute
-from studio.text_session import open_text_session
+from studio.runs.kinds import run_kinds
+from studio.runs.run import create_run, execute
 from tests.gpu.conftest import DEVICE, PRECISIONS
 from tests.support import bits, random_adapter
 

@@ -23,7 +23,7 @@ from trainers.tuners import peft_bridge as bridge
 @contextlib.contextmanager
 def begun(base: LoadedBase, parts: Mapping[str, Any], **values: Any) -> Iterator[Training]:
     """Begin a training of these parts; the base is bare afterwards."""
-    values = {"data": "-", "name": "it", "batch_size": 2, "steps": 4, "warmup_steps": 0, "parts": parts, **values}
+    values = {"data": "-", "name": "it", "batch_size": 2, "steps": 12, "warmup_steps": 0, "parts": parts, **values}
     task: Any
     if PART in base.parts:
         text_config = parse_config(values, TextConfig)

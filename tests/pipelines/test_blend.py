@@ -21,8 +21,8 @@ from pipelines.generate import PictureRequest, generate
 from pipelines.mixing import Mixture
 from pipelines.proof import TOLERANCES, prove_blend
 from pipelines.recipe import plain_recipe
-from studio.blending import blend_into_library
-from studio.library import Library
+from studio.library.library import Library
+from studio.operations.blend import blend_into_library
 from tests.support import bits, content_of, random_adapter, relative_error
 from trainers.adapter import Adapter, AdapterPart, read_adapter, write_adapter
 from trainers.card import AdapterCard, BaseCard, PartCard
@@ -200,9 +200,9 @@ def test_a_blend_in_the_library_is_proved_and_told_by_layer(library: Library, ba
 def test_a_file_that_is_not_the_sum_fails_the_proof_and_nothing_stays(
     library: Library, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    import studio.blending
+    import studio.operations.blend
 
-    honest = studio.blending.write_adapter
+    honest = studio.operations.blend.write_adapter
 
     def tampered(folder: Path, adapter: Adapter) -> None:
         parts = {part: AdapterPart(dict(c.config), dict(c.tensors)) for part, c in adapter.parts.items()}
@@ -221,7 +221,7 @@ def test_a_file_that_is_not_the_sum_fails_the_proof_and_nothing_stays(
         card = adapter.card.model_copy(update={"parts": {part: adapter.card.parts[part] for part in parts}})
         honest(folder, dataclasses.replace(adapter, card=card, parts=parts))
 
-    monkeypatch.setattr(studio.blending, "write_adapter", tampered)
+    monkeypatch.setattr(studio.operations.blend, "write_adapter", tampered)
     before = content_of(library.folder)
     with pytest.raises(UserError, match="mix"):
         blend_into_library(library, {"one": 0.6, "two": -0.4}, "mix")

@@ -22,10 +22,10 @@ from pipelines.families import LoadedBase
 from pipelines.formats._names import original_unet_names
 from pipelines.mixing import Mixture
 from pipelines.recipe import parse_recipe
-from studio.blending import needs_a_base
+from studio.engine.jobs.adapter_blocks import JOB
 from studio.engine.workbench import Workbench
-from studio.engine_jobs.adapter_blocks import JOB
-from studio.library import Library
+from studio.library.library import Library
+from studio.operations.blend import needs_a_base
 from tests.support import random_adapter
 from trainers.adapter import Adapter, AdapterPart, write_adapter
 from trainers.card import AdapterCard, BaseCard, PartCard

@@ -13,7 +13,7 @@ from pipelines.compare.heat_map import Measure, draw_heat_map, value_colour
 from pipelines.compare.sheet import fit_text, sheet_font
 from pipelines.deltas import DenseDelta, LowRankDelta
 from pipelines.interference import compare_adapters, effective_rank, measure_adapter, rank_for
-from studio.inspecting import ONE_MEASURES, TWO_MEASURES
+from studio.operations.inspect_adapters import ONE_MEASURES, TWO_MEASURES
 
 
 def low_rank(seed: int, shape: tuple[int, ...], rank: int) -> LowRankDelta:

@@ -14,9 +14,9 @@ from pipelines.exporting import take_out
 from pipelines.families import TextBase
 from pipelines.live import LiveRecipes
 from pipelines.recipe import plain_recipe
-from studio.blending import blend_into_library
-from studio.cli import main
-from studio.library import Library
+from studio.cli.main import main
+from studio.library.library import Library
+from studio.operations.blend import blend_into_library
 from tests.support import random_adapter
 from trainers.adapter import Adapter, write_adapter
 from trainers.errors import UserError

@@ -20,8 +20,8 @@ from pipelines.compare.tables import grid_csv
 from pipelines.families import LoadedBase
 from pipelines.generate import PictureRequest, generate
 from pipelines.judge import Judge, own_style_score, share_of_style, style_scores
-from studio.searching import prompt_share
-from studio.sheets import column_notes, sheet_cells, summary_lines
+from studio.operations.search_weights import prompt_share
+from studio.operations.sheets import column_notes, sheet_cells, summary_lines
 from tests.support import draw_pictures, random_adapter
 from trainers.data.pictures import open_picture
 from trainers.errors import UserError

@@ -14,8 +14,8 @@ from safetensors.torch import load_file
 from pipelines.attach import attached
 from pipelines.bases import load_base, quiet_libraries
 from pipelines.families import LoadedBase
-from studio.cli import main
-from studio.library import Library
+from studio.cli.main import main
+from studio.library.library import Library
 from tests.support import draw_pictures, random_adapter
 
 TEXT_PARTS = ("text_encoder", "text_encoder_2")

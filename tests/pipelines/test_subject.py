@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.compare.subject import THINGS, subject_of, things_not_in
-from studio.comparison_plan import GridOptions
+from studio.operations.compare_plan import GridOptions
 from trainers.errors import UserError
 
 

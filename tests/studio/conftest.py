@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.families import LoadedBase
-from studio.library import Library
+from studio.library.library import Library
 from tests.support import random_adapter
 from trainers.adapter import write_adapter
 

@@ -8,7 +8,7 @@ import pytest
 
 import trainers.lr_schedulers
 import trainers.optimizers
-from studio.cli import main
+from studio.cli.main import main
 from studio.settings_schema import shapes_of
 from trainers.config import RunConfig, parse_config
 from trainers.errors import UserError

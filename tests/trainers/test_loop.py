@@ -1,5 +1,6 @@
 """Training: what moves, what stays, what is learned, and what a loss that is not finite can do."""
 
+import contextlib
 import math
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -227,8 +228,40 @@ def test_gradient_checkpointing_changes_no_gradient(start: Start, base: LoadedBa
     spared = next(train(start(steps=1, gradient_checkpointing=True)))
     assert spared.loss == pytest.approx(plain.loss, rel=1e-5)
     assert spared.gradient_norm == pytest.approx(plain.gradient_norm, rel=1e-4)
-    base.parts["unet"].disable_gradient_checkpointing()  # type: ignore[operator]
-    base.parts["text_encoder"].activation_checkpointing_disable()  # type: ignore[operator]
+    for part in ("unet", "text_encoder"):
+        modules = list(base.parts[part].modules())
+        assert not any(getattr(module, "gradient_checkpointing", False) for module in modules)
+        assert not any(getattr(module, "_require_grads_hooks", ()) for module in modules), "others share the base"
+
+
+def test_a_step_without_a_repeatable_kernel_is_computed_freely_and_said_once(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = [(step.loss, step.gradient_norm) for step in train(start(steps=3))]
+    training = start(steps=3)
+
+    @contextlib.contextmanager
+    def refusing(device: torch.device) -> Iterator[None]:
+        yield
+        raise RuntimeError("histc does not have a deterministic implementation, but you set deterministic algorithms")
+
+    monkeypatch.setattr("trainers.loop.repeatable", refusing)
+    steps = list(train(training))
+    assert [(step.loss, step.gradient_norm) for step in steps] == plain
+    assert ["repeatable" in step.note for step in steps] == [True, False, False]
+
+
+def test_any_other_error_of_a_step_is_not_taken_for_that(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    @contextlib.contextmanager
+    def failing(device: torch.device) -> Iterator[None]:
+        yield
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr("trainers.loop.repeatable", failing)
+    training = start(steps=1)
+    with pytest.raises(RuntimeError, match="illegal"):
+        next(train(training))
+    assert not any(module.training for module in training.role.parts["unet"].modules()), "others share the base"
 
 
 def test_a_part_or_layer_that_the_base_lacks_is_refused(start: Start, base: LoadedBase) -> None:

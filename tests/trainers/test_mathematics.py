@@ -18,8 +18,8 @@ from trainers.data.latents import Latents, encode_latents
 from trainers.data.order import data_order, mixed_seed
 from trainers.data.pictures import open_picture, picture_pixels, read_folder
 from trainers.errors import UserError
+from trainers.min_snr import min_snr_weights
 from trainers.objectives.denoise import denoise
-from trainers.objectives.min_snr import min_snr_weights
 from trainers.optimization import build_optimizer, learning_rate_factor
 
 

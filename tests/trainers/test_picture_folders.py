@@ -243,7 +243,7 @@ class TestTables:
             ("metadata.csv", "file_name,label\n0.png,a cat\n", "line 2: it has no text or caption; it has file_name"),
             ("metadata.csv", "image,prompt\n0.png,a cat\n", "expected the columns file_name and text, found image"),
             ("metadata.csv", "file_name;text\n0.png;a cat\n", "found file_name;text"),
-            ("metadata.csv", "file_name,text\n0.png,a cat, red\n", "line 2: it has more fields than the 2 columns"),
+            ("metadata.csv", "file_name,text\n0.png,a cat, red\n", "line 2: it has more fields than 2 columns"),
             ("metadata.csv", 'file_name,text\n0.png,"a cat\n', "cannot be read as CSV"),
             ("metadata.csv", "file_name,text\n0.png\n", "line 2: expected"),
         ],

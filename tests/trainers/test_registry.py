@@ -11,7 +11,7 @@ import pytest
 
 import pipelines.blends
 import pipelines.families
-import studio.commands
+import studio.cli.commands
 import trainers.methods
 from trainers.errors import UserError, raise_problems
 from trainers.registry import discover, find
@@ -60,7 +60,7 @@ def test_a_repeated_name_is_refused(package: ModuleType) -> None:
         (trainers.methods, "METHOD"),
         (pipelines.blends, "BLEND"),
         (pipelines.families, "FAMILY"),
-        (studio.commands, "COMMAND"),
+        (studio.cli.commands, "COMMAND"),
     ],
     ids=lambda value: getattr(value, "__name__", value),
 )

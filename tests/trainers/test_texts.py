@@ -98,7 +98,7 @@ def test_other_kinds_of_files(tmp_path: Path) -> None:
     for name, content, said in (
         ("b.json", "{}", "b.json line 1 has the columns none, which is no known form"),
         ("b.json", "[\n1", "b.json line 2 is not JSON"),
-        ("b.csv", "text,label\nahoy\n", "b.csv line 2 has 1 cells, and the header names 2"),
+        ("b.csv", "text,label\nahoy\n", "b.csv line 2 has 1 cell, and the header names 2"),
         ("b.csv", "text,label\nahoy,a,b\n", "b.csv line 2 has 3 cells"),
         ("b.csv", 'text,label\n"ahoy" x,b\n', "b.csv line 2 is not CSV"),
         ("b.xml", "<a>", "none of the kinds that can be read"),
@@ -106,9 +106,27 @@ def test_other_kinds_of_files(tmp_path: Path) -> None:
         (tmp_path / name).write_text(content)
         with pytest.raises(UserError, match=said):
             read_texts(tmp_path / name)
-    (tmp_path / "c.txt").write_bytes(b"fine\nb\xffd")
+    (tmp_path / "c.txt").write_bytes(b"fine\nb\xff\x81d")
     with pytest.raises(UserError, match=r"c.txt line 2 is not UTF-8"):
         read_texts(tmp_path / "c.txt")
+
+
+@pytest.mark.parametrize(
+    ("codec", "encoding"), [("utf-8", "UTF-8"), ("cp1252", "Windows-1252"), ("utf-16", "UTF-16"), ("utf-32", "UTF-32")]
+)
+@pytest.mark.parametrize("name", ["rows.txt", "rows.csv", "rows.jsonl", "rows.json"])
+def test_files_in_other_encodings_are_read_and_named(tmp_path: Path, codec: str, encoding: str, name: str) -> None:
+    text = "The café’s door"
+    content = {
+        "rows.txt": text,
+        "rows.csv": f"text\n{text}\n",
+        "rows.json": json.dumps([{"text": text}], ensure_ascii=False),
+    }
+    line = json.dumps({"text": text}, ensure_ascii=False)
+    (tmp_path / name).write_bytes(content.get(name, line).encode(codec))
+    data = read_texts(tmp_path / name)
+    assert [row.text for row in data.rows] == [text]
+    assert any(f"{name} is {encoding}" in note for note in data.notes()) == (encoding != "UTF-8")
 
 
 def test_of_a_folder_the_training_file_is_taken(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from trainers.data.encoding import read_text
 from trainers.data.listing import composed
 from trainers.data.plain_text import plain_text
 from trainers.errors import UserError
-from trainers.wording import listed
+from trainers.wording import count_of, listed
 
 _NAME, _COLUMNS = "file_name", ("text", "caption")
 _ROW = '{"file_name": …, "text": …}'
@@ -126,8 +126,8 @@ def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
         for row in reader:
             if None in row:
                 raise UserError(
-                    f"{path}, line {reader.line_num}: it has more fields than the {len(columns)} columns. Put a text "
-                    "with commas in quotes."
+                    f"{path}, line {reader.line_num}: it has more fields than {count_of(len(columns), 'column')}. Put "
+                    "a text with commas in quotes."
                 )
             yield reader.line_num, row
     except csv.Error as error:

@@ -107,7 +107,7 @@ def read_folder(
         advice += "\n  " * bool(advice) + "Repair or remove unreadable pictures, or go on without them with --skip-bad."
     raise_problems(f"The pictures in {folder} cannot be trained on:", problems, advice)
     if not pictures:
-        raise_problems(f"None of the {len(bad)} pictures in {folder} can be read:", bad)
+        raise_problems(f"None of {count_of(len(bad), 'picture')} in {folder} can be read:", bad)
     return PictureFolder(tuple(pictures), tuple(bad), found.notes)
 
 

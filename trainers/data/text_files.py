@@ -7,11 +7,14 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trainers.data.encoding import decode
 from trainers.errors import UserError
+from trainers.wording import count_of
 
 ENDINGS = (".jsonl", ".json", ".csv", ".txt")
 _LIMIT_BYTES = 4 << 30
@@ -23,27 +26,39 @@ RawRow = tuple[str, Mapping[str, Any]]
 """File and line, and columns with values."""
 
 
-def raw_rows(path: Path) -> tuple[list[RawRow], list[str]]:
-    """Return a file's rows, and the names of what stands beside them in it.
+@dataclass(frozen=True)
+class RawRows:
+    """What a file of texts holds."""
+
+    rows: Sequence[RawRow]
+    beside: Sequence[str]
+    """Names of what stands beside the rows."""
+    encoding: str
+    """As `trainers.data.encoding` names them."""
+
+
+def raw_rows(path: Path) -> RawRows:
+    """Return a file's rows; its encoding is told as that of every file is (`trainers.data.encoding.decode`).
 
     Raises:
-        UserError: the file is too large, no UTF-8, or broken (with the line).
+        UserError: the file is too large, of an encoding that cannot be told, or broken (with the line).
     """
     if path.stat().st_size > _LIMIT_BYTES:
         raise UserError(f"{path} has more than {_LIMIT_BYTES:,} bytes, so it is not read.")
+    content = path.read_bytes()
     try:
-        content = path.read_bytes().decode("utf-8-sig")
+        read = decode(content)
     except UnicodeDecodeError as error:
-        number = path.read_bytes()[: error.start].count(b"\n") + 1
+        number = content[: error.start].count(b"\n") + 1
         raise UserError(f"{path.name} line {number} is not UTF-8. Save the file as UTF-8.") from error
     beside: list[str] = []
     name, ending = path.name, path.suffix.lower()
     if ending in (".json", ".jsonl"):
-        whole = ending == ".json" or _is_no_line(content)
-        found = _json(content, name, beside) if whole else _jsonl(content, name)
+        whole = ending == ".json" or _is_no_line(read.text)
+        found = _json(read.text, name, beside) if whole else _jsonl(read.text, name)
     else:
-        found = _csv(content, name) if ending == ".csv" else _txt(content)
-    return [(f"{name} {line}", row) for line, row in found], beside
+        found = _csv(read.text, name) if ending == ".csv" else _txt(read.text)
+    return RawRows([(f"{name} {line}", row) for line, row in found], beside, read.encoding)
 
 
 def _is_no_line(content: str) -> bool:
@@ -106,7 +121,8 @@ def _csv(content: str, name: str) -> Iterator[RawRow]:
                 found = sum(value is not None for key, value in row.items() if key is not None)
                 found += len(row.get(None, ()))
                 raise UserError(
-                    f"{name} {where} has {found} cells, and the header names {len(reader.fieldnames or ())}."
+                    f"{name} {where} has {count_of(found, 'cell')}, and the header names "
+                    f"{len(reader.fieldnames or ())}."
                 )
             yield where, row
     except csv.Error as error:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from trainers.data.encoding import UTF_8
 from trainers.data.passed_over import passed_over
 from trainers.data.plain_text import plain_values
 from trainers.data.text_files import ENDINGS, raw_rows
@@ -46,9 +47,13 @@ class TextData:
     passed_over: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """What else in the file is not read or not learned from: reason -> names."""
 
+    encoding: str = UTF_8
+    """As `trainers.data.encoding` names them."""
+
     def notes(self) -> list[str]:
-        """Return sentences on everything in the file that is passed over."""
-        return passed_over({f"columns of {self.path.name} that are not used": self.unused, **self.passed_over})
+        """Return sentences on the file's encoding and on everything in it that is passed over."""
+        other = [f"{self.path.name} is {self.encoding}, and read all the same."] if self.encoding != UTF_8 else []
+        return other + passed_over({f"columns of {self.path.name} that are not used": self.unused, **self.passed_over})
 
 
 def read_texts(data: Path, which: str = TRAINING, wanted: Sequence[str] = ()) -> TextData:
@@ -63,8 +68,8 @@ def read_texts(data: Path, which: str = TRAINING, wanted: Sequence[str] = ()) ->
             be used; up to ten are named at once.
     """
     path = _file(data, which)
-    raw, beside = raw_rows(path)
-    found = [(where, with_usual_names(row)) for where, row in raw]
+    raw = raw_rows(path)
+    found = [(where, with_usual_names(row)) for where, row in raw.rows]
     if not found:
         raise UserError(f"{path} holds no rows.")
     form = form_of(found[0][1], found[0][0], wanted)
@@ -84,13 +89,13 @@ def read_texts(data: Path, which: str = TRAINING, wanted: Sequence[str] = ()) ->
         f"{len(problems)} of {count_of(len(found), 'row')} of {path} cannot be used as {form.title}:", problems
     )
     passed = {
-        f"what stands beside the rows of {path.name}": beside,
+        f"what stands beside the rows of {path.name}": raw.beside,
         f"keys of turns of {path.name} that are not read": [
             f"{key} in {count_of(count, 'turn')}" for key, count in turns.keys.items()
         ],
         **turns.passed_over,
     }
-    return TextData(path, form, tuple(rows), unused, passed)
+    return TextData(path, form, tuple(rows), unused, passed, raw.encoding)
 
 
 def held_out_file(data: Path) -> Path | None:

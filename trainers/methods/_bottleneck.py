@@ -9,6 +9,7 @@ from trainers.errors import UserError
 from trainers.method import MethodSettings, ResolveTargets
 from trainers.methods._own import sidecar_config
 from trainers.registry import Late
+from trainers.wording import count_of
 
 ADAPTER_DROP = Late("trainers.tuners.kinds.bottleneck:AdapterDrop")
 LIVE_WEIGHT = "w times what the adapter adds to its host's output, exactly"
@@ -43,7 +44,7 @@ def bottleneck_config(settings: BottleneckSettings, resolve: ResolveTargets, hos
         count = getattr(settings, name)
         if count and count >= len(blocks):
             raise UserError(
-                f"{name} {count} leaves no adapter: there are {len(blocks)} blocks, so take fewer than that."
+                f"{name} {count} leaves no adapter: the base has {count_of(len(blocks), 'block')}, so take fewer."
             )
     skipped = tuple(f"{block}." for block in blocks[: settings.skip_first])
     targets = [path for path in resolve(tuple(hosts)) if not (skipped and path.startswith(skipped))]

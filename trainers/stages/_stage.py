@@ -1,8 +1,9 @@
 """What a stage's file states: which data it learns from, and the task that it makes of them."""
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -17,8 +18,23 @@ if TYPE_CHECKING:  # the names of the stages are read where torch is not wanted
     from trainers.text_config import TextConfig
 
 
+_Given = ParamSpec("_Given")
+_Result = TypeVar("_Result")
 VALIDATION = "validation_loss"
 """The loss on data that is not trained on, as the metrics call it."""
+
+
+def without_gradients(function: Callable[_Given, _Result]) -> Callable[_Given, _Result]:
+    """Decorate a function as `torch.no_grad` does; torch is loaded when it is called."""
+
+    @functools.wraps(function)
+    def call(*arguments: _Given.args, **named: _Given.kwargs) -> _Result:
+        import torch
+
+        with torch.no_grad():
+            return function(*arguments, **named)
+
+    return call
 
 
 @dataclass(frozen=True)

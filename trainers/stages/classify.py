@@ -1,25 +1,26 @@
 """Sequence classification: one label for every text, from the state of its last token."""
 
+from __future__ import annotations
+
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-import torch
 from pydantic import Field, field_validator
-from torch import Tensor
 
 from trainers.card import HeadCard
 from trainers.data.chat import ChatEncoder, Encoded, Encodings, encode_rows
-from trainers.data.order import data_order, mixed_seed
 from trainers.data.pairs import refuse_packing
 from trainers.data.texts import TextRow
-from trainers.data.token_batches import pad_right
 from trainers.errors import UserError
-from trainers.heads import Head, head_outputs, last_states
-from trainers.objectives.classes import class_losses
 from trainers.roles import LanguageModel
 from trainers.stages._stage import VALIDATION, Fold, HeadedTask, Stage, StageSettings
 from trainers.text_config import PART, TextConfig
-from trainers.wording import listed
+from trainers.wording import count_of, listed
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 _MOST_LABELS = 1000
 
@@ -51,6 +52,11 @@ class ClassifyTask(HeadedTask):
     def __init__(
         self, config: TextConfig, settings: ClassifySettings, role: LanguageModel, rows: Sequence[TextRow]
     ) -> None:
+        import torch
+
+        from trainers.data.order import mixed_seed
+        from trainers.heads import Head
+
         refuse_packing(config.packing)
         self.config, self.settings, self.role = config, settings, role
         self._encoder = ChatEncoder(role.tokenizer)
@@ -78,6 +84,11 @@ class ClassifyTask(HeadedTask):
         return HeadCard(kind="classes", part=PART, labels=self.labels)
 
     def loss(self, batch_number: int, generator: torch.Generator) -> Tensor:
+        from trainers.data.order import data_order
+        from trainers.data.token_batches import pad_right
+        from trainers.heads import last_states
+        from trainers.objectives.classes import class_losses
+
         size = self.config.batch_size
         order = data_order(len(self.examples), batch_number * size, size, self.config.seed)
         texts = [self.examples[number] for number in order]
@@ -91,10 +102,12 @@ class ClassifyTask(HeadedTask):
         tokens = sum(len(one.numbers) for one in self.examples)
         found = {
             "classes": f"{len(self.labels)}: {counts}",
-            "tokens": f"{tokens:,} in {len(self.examples)} texts; up to {self._max_length} are read",
+            "tokens": f"{tokens:,} in {count_of(len(self.examples), 'text')}; up to {self._max_length} are read",
         }
         if self.settings.folds:
-            found["folds"] = f"{self.settings.folds} trainings of {self.config.steps} steps, then one on everything"
+            found["folds"] = (
+                f"{self.settings.folds} trainings of {count_of(self.config.steps, 'step')}, then one on everything"
+            )
         return found
 
     def prompts(self, count: int) -> list[TextRow]:
@@ -104,6 +117,8 @@ class ClassifyTask(HeadedTask):
         return self._encode(rows, cut_long=True).notes(self._max_length)
 
     def validate(self, rows: Sequence[TextRow]) -> Mapping[str, float]:
+        from trainers.objectives.classes import class_losses
+
         scores, wanted = self._scores(rows), self._numbers(rows)
         accuracy = float((scores.argmax(1) == wanted).double().mean())
         return {VALIDATION: float(class_losses(scores, wanted).mean()), "validation_accuracy": accuracy}
@@ -127,13 +142,17 @@ class ClassifyTask(HeadedTask):
         Raises:
             UserError: a class has too few texts for some of them to be left out.
         """
+        import torch
+
+        from trainers.data.order import mixed_seed
+
         count = self.settings.folds
         if not count:
             return ()
         rare = [label for label in self.labels if self._counts[label] < 2]
         if rare or len(self._rows) < count:
             raise UserError(
-                f"{len(self._rows)} texts cannot be divided into {count} folds: "
+                f"{count_of(len(self._rows), 'text')} cannot be divided into {count} folds: "
                 + (f"of {listed(rare, 5)} there is only one. " if rare else "")
                 + "Give more texts, or leave folds at 0."
             )
@@ -159,9 +178,13 @@ class ClassifyTask(HeadedTask):
         )
 
     def _scores(self, rows: Sequence[TextRow]) -> Tensor:
+        from trainers.heads import head_outputs
+
         return head_outputs(self.role, self.head, self._encode(rows, cut_long=True).rows)
 
     def _numbers(self, rows: Sequence[TextRow]) -> Tensor:
+        import torch
+
         unknown = sorted({row.label for row in rows} - set(self.labels))
         if unknown:
             raise UserError(

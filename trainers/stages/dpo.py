@@ -1,23 +1,22 @@
 """Direct preference optimisation: prefer the chosen answers of pairs, from the base alone."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from __future__ import annotations
 
-import torch
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
 from pydantic import Field
-from torch import Tensor
 
 from trainers.data.chat import ChatEncoder, Encoded, Encodings
-from trainers.data.order import data_order
 from trainers.data.pairs import MARKS, Pair, encode_pairs, refuse_packing
 from trainers.data.texts import TextRow
-from trainers.data.token_batches import pad_right
-from trainers.objectives.next_token import text_log_likelihoods
-from trainers.objectives.preference import preference
 from trainers.roles import LanguageModel
-from trainers.stages._stage import Stage, StageSettings, WritingTask
+from trainers.stages._stage import Stage, StageSettings, WritingTask, without_gradients
 from trainers.text_config import TextConfig
-from trainers.tuners.live_weights import without_adapters
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 _REFERENCE_PAIRS = 4
 
@@ -39,6 +38,8 @@ class PreferenceTask(WritingTask):
     marks: Sequence[str] = MARKS
 
     def __init__(self, config: TextConfig, settings: DpoSettings, role: LanguageModel, rows: Sequence[TextRow]) -> None:
+        import torch
+
         refuse_packing(config.packing)
         self.config = config
         self.settings = settings
@@ -61,6 +62,8 @@ class PreferenceTask(WritingTask):
         return 1.0
 
     def loss(self, batch_number: int, generator: torch.Generator) -> Tensor:
+        from trainers.data.order import data_order
+
         size = self.config.batch_size
         order = data_order(len(self._pairs), batch_number * size, size, self.config.seed)
         return self._loss([self._pairs[number] for number in order], self._reference[list(order)])
@@ -79,7 +82,7 @@ class PreferenceTask(WritingTask):
     def about_held_out(self, rows: Sequence[TextRow]) -> Sequence[str]:
         return self._encode(rows, cut_long=True)[1].notes(self._max_length)
 
-    @torch.no_grad()
+    @without_gradients
     def validation_loss(self, rows: Sequence[TextRow]) -> float:
         pairs, _ = self._encode(rows, cut_long=True)
         reference = self._ask_reference(pairs)
@@ -95,18 +98,27 @@ class PreferenceTask(WritingTask):
 
     def _likelihoods(self, pairs: Sequence[Pair]) -> Tensor:
         """Return log p of every answer, [pairs, 2]: chosen, rejected."""
+        from trainers.data.token_batches import pad_right
+        from trainers.objectives.next_token import text_log_likelihoods
+
         batch = pad_right([one for pair in pairs for one in pair], self.role.tokenizer.pad_token_id)
         batch = batch.to(self.role.device)
         logits = self.role.model(**batch.arguments(), use_cache=False).logits
         return text_log_likelihoods(logits, batch.labels).reshape(-1, 2)
 
-    @torch.no_grad()
+    @without_gradients
     def _ask_reference(self, pairs: Sequence[Pair]) -> Tensor:
+        import torch
+
+        from trainers.tuners.live_weights import without_adapters
+
         starts = range(0, len(pairs), _REFERENCE_PAIRS)
         with without_adapters(self.role.model):
             return torch.cat([self._likelihoods(pairs[start : start + _REFERENCE_PAIRS]) for start in starts])
 
     def _loss(self, pairs: Sequence[Pair], reference: Tensor) -> Tensor:
+        from trainers.objectives.preference import preference
+
         chosen, rejected = self._likelihoods(pairs).unbind(1)
         options: dict[str, Any] = self.settings.model_dump()
         return preference(chosen, rejected, *reference.unbind(1), **options)

@@ -1,29 +1,31 @@
 """Group-relative policy optimisation: learn from the rewards of answers that the model itself writes in training."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from pydantic import Field, field_validator
-from torch import Tensor
 
 from trainers.data.chat import ChatEncoder, Encoded
-from trainers.data.order import data_order, mixed_seed
 from trainers.data.pairs import refuse_packing
 from trainers.data.passed_over import passed_over
+from trainers.data.prompts import prompts_of
 from trainers.data.texts import TextRow
-from trainers.data.token_batches import IGNORED, TokenBatch, pad_right
-from trainers.decoding import sample_rows
 from trainers.errors import UserError
-from trainers.objectives.group_policy import group_advantages, group_policy
-from trainers.objectives.next_token import token_losses
 from trainers.paths import path_of
 from trainers.rewards import Answered, Rate, Reward, WeightedReward, build_rewards, parse_rewards
 from trainers.roles import LanguageModel
-from trainers.stages._stage import VALIDATION, Stage, StageSettings, WritingTask
+from trainers.stages._stage import VALIDATION, Stage, StageSettings, WritingTask, without_gradients
 from trainers.text_config import TextConfig
-from trainers.tuners.live_weights import without_adapters
+from trainers.wording import count_of
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from trainers.data.token_batches import TokenBatch
 
 _EVALUATION_ROWS = 16
 _LONG = "prompts that leave no room for an answer"
@@ -115,6 +117,8 @@ class GroupPolicyTask(WritingTask):
         Raises:
             UserError: a reward cannot be made, or answers would be used again on several devices.
         """
+        import torch
+
         if self.settings.iterations > 1 and torch.distributed.is_available() and torch.distributed.is_initialized():
             raise UserError("iterations above 1 works on one device. Start the run with one process, or take 1.")
         self._rate = build_rewards(self._rewards, self.role)
@@ -127,6 +131,9 @@ class GroupPolicyTask(WritingTask):
         return 1.0
 
     def loss(self, batch_number: int, generator: torch.Generator) -> Tensor:
+        from trainers.data.token_batches import IGNORED
+        from trainers.objectives.group_policy import group_policy
+
         written = self._written(batch_number, generator)
         batch, settings = self._batch(written.rows), self.settings
         now = self._log_likelihoods(batch)
@@ -154,9 +161,13 @@ class GroupPolicyTask(WritingTask):
         _, _, longer = self._fitting([(row, self._encoder.beginning(row)) for row in prompts_of(rows)])
         return passed_over({_LONG: longer})
 
-    @torch.no_grad()
+    @without_gradients
     def validate(self, rows: Sequence[TextRow]) -> Mapping[str, float]:
         """Return the mean reward of one sampled answer to each prompt, with the same draws every time."""
+        import torch
+
+        from trainers.data.order import mixed_seed
+
         asked, _, _ = self._fitting([(row, self._encoder.beginning(row)) for row in prompts_of(rows)])
         generator = torch.Generator().manual_seed(mixed_seed(self.config.seed, "validation"))
         values: list[float] = []
@@ -169,6 +180,8 @@ class GroupPolicyTask(WritingTask):
 
     def state(self) -> Mapping[str, Tensor]:
         """Return the answers that further steps are made from."""
+        import torch
+
         found: dict[str, Tensor] = {}
         for slot, written in self._kept.items():
             lengths = [len(one.numbers) for one in written.rows]
@@ -200,8 +213,14 @@ class GroupPolicyTask(WritingTask):
             self._kept[slot] = self._write(((step // serves) * self.config.accumulation + slot) * size, generator)
         return self._kept[slot]
 
-    @torch.no_grad()
+    @without_gradients
     def _write(self, first: int, generator: torch.Generator) -> _Written:
+        import torch
+
+        from trainers.data.order import data_order
+        from trainers.objectives.group_policy import group_advantages
+        from trainers.tuners.live_weights import without_adapters
+
         order = data_order(len(self._rows), first, self.config.batch_size, self.config.seed)
         chosen = [number for number in order for _ in range(self.settings.group_size)]
         prompts = [self._prompts[number] for number in chosen]
@@ -228,6 +247,8 @@ class GroupPolicyTask(WritingTask):
         return _Written(rows, advantages, before, reference)
 
     def _sample(self, prompts: Sequence[Sequence[int]], generator: torch.Generator) -> list[tuple[int, ...]]:
+        from trainers.decoding import sample_rows
+
         settings, model = self.settings, self.role.model
         learning = model.training
         model.eval()
@@ -255,10 +276,14 @@ class GroupPolicyTask(WritingTask):
         )
 
     def _batch(self, rows: Sequence[Encoded]) -> TokenBatch:
+        from trainers.data.token_batches import pad_right
+
         return pad_right(rows, self.role.tokenizer.pad_token_id).to(self.role.device)
 
     def _log_likelihoods(self, batch: TokenBatch) -> Tensor:
         """Return log p of every token of the answers [n], at the temperature that they are sampled at."""
+        from trainers.objectives.next_token import token_losses
+
         logits = self.role.model(**batch.arguments(), use_cache=False).logits
         return -token_losses(logits / self.settings.temperature, batch.labels)
 
@@ -273,31 +298,14 @@ class GroupPolicyTask(WritingTask):
         if longer and (not self.config.cut_long or len(longer) == len(found)):
             row, longest = max(longer, key=lambda one: len(one[1]))
             raise UserError(
-                f"{len(longer)} of {len(found)} prompts are longer than {room} tokens, the longest has "
+                f"{len(longer)} of {count_of(len(found), 'prompt')} {'is' if len(longer) == 1 else 'are'} longer than "
+                f"{room} tokens, the longest has "
                 f"{len(longest)} ({row.where}); {self._max_length} are read with the answer's "
                 f"{self.settings.maximum_tokens}. Shorten them, lower maximum_tokens, raise --max-length, or give "
                 "--cut-long to leave them out."
             )
         fitting = [(row, prompt) for row, prompt in found if len(prompt) <= room]
         return [row for row, _ in fitting], [prompt for _, prompt in fitting], [row.where for row, _ in longer]
-
-
-def prompts_of(rows: Sequence[TextRow]) -> list[TextRow]:
-    """Return the prompts of rows of any form: what stands before the last answer.
-
-    Raises:
-        UserError: a row asks nothing.
-    """
-    found = []
-    for row in rows:
-        answered = bool(row.messages) and row.messages[-1]["role"] == "assistant"
-        messages = row.messages[:-1] if answered else row.messages
-        if not messages or messages[-1]["role"] not in ("user", "tool"):
-            raise UserError(
-                f"{row.where} has no question to answer: the last turn before an answer must be the user's."
-            )
-        found.append(TextRow(row.where, messages=messages, columns=row.columns, tools=row.tools))
-    return found
 
 
 STAGE = Stage(

@@ -1,22 +1,23 @@
 """A reward model: a number for every answer, learned from preference pairs."""
 
-from collections.abc import Mapping, Sequence
+from __future__ import annotations
 
-import torch
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
 from pydantic import Field
-from torch import Tensor
 
 from trainers.card import HeadCard
 from trainers.data.chat import ChatEncoder, Encoded, Encodings
-from trainers.data.order import data_order, mixed_seed
 from trainers.data.pairs import MARKS, Pair, encode_answer, encode_pairs, refuse_packing
 from trainers.data.texts import TextRow
-from trainers.data.token_batches import pad_right
-from trainers.heads import Head, head_outputs, last_states
-from trainers.objectives.reward import bradley_terry
 from trainers.roles import LanguageModel
 from trainers.stages._stage import VALIDATION, HeadedTask, Stage, StageSettings
 from trainers.text_config import PART, TextConfig
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 
 class RewardSettings(StageSettings):
@@ -33,6 +34,9 @@ class RewardTask(HeadedTask):
     def __init__(
         self, config: TextConfig, settings: RewardSettings, role: LanguageModel, rows: Sequence[TextRow]
     ) -> None:
+        from trainers.data.order import mixed_seed
+        from trainers.heads import Head
+
         refuse_packing(config.packing)
         self.config = config
         self.role = role
@@ -51,6 +55,11 @@ class RewardTask(HeadedTask):
         return HeadCard(kind="reward", part=PART)
 
     def loss(self, batch_number: int, generator: torch.Generator) -> Tensor:
+        from trainers.data.order import data_order
+        from trainers.data.token_batches import pad_right
+        from trainers.heads import last_states
+        from trainers.objectives.reward import bradley_terry
+
         size = self.config.batch_size
         order = data_order(len(self._pairs), batch_number * size, size, self.config.seed)
         texts = [one for number in order for one in self._pairs[number]]
@@ -73,6 +82,9 @@ class RewardTask(HeadedTask):
         return self._encode(rows, cut_long=True)[1].notes(self._max_length)
 
     def validate(self, rows: Sequence[TextRow]) -> Mapping[str, float]:
+        from trainers.heads import head_outputs
+        from trainers.objectives.reward import bradley_terry
+
         pairs, _ = self._encode(rows, cut_long=True)
         texts = [one for pair in pairs for one in pair]
         chosen, rejected = head_outputs(self.role, self.head, texts).reshape(-1, 2).unbind(1)
@@ -81,6 +93,8 @@ class RewardTask(HeadedTask):
 
     def show(self, rows: Sequence[TextRow]) -> list[Mapping[str, str]]:
         """Return the rewards of both answers; a prompt without answers has none, so the data's are shown instead."""
+        from trainers.heads import head_outputs
+
         shown = [row for row in rows if row.chosen] or self.prompts(len(rows))
         lines: list[Mapping[str, str]] = []
         for row in shown:

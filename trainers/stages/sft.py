@@ -1,18 +1,22 @@
 """Supervised fine-tuning: say what the examples say."""
 
-from collections.abc import Mapping, Sequence
+from __future__ import annotations
 
-import torch
-from torch import Tensor
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from trainers.data.chat import ChatEncoder, Encoded, Encodings, encode_rows
-from trainers.data.order import data_order
 from trainers.data.texts import TextRow
-from trainers.data.token_batches import TokenBatch, pack_rows, packs, pad_right
-from trainers.objectives.next_token import next_token, token_losses
 from trainers.roles import LanguageModel
-from trainers.stages._stage import Stage, StageSettings, WritingTask
+from trainers.stages._stage import Stage, StageSettings, WritingTask, without_gradients
 from trainers.text_config import TextConfig
+from trainers.wording import count_of
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from trainers.data.token_batches import TokenBatch
 
 _PROMPT_CHARACTERS = 40
 _EVALUATION_ROWS = 8
@@ -24,6 +28,8 @@ class SupervisedTask(WritingTask):
     def __init__(
         self, config: TextConfig, settings: StageSettings, role: LanguageModel, rows: Sequence[TextRow]
     ) -> None:
+        from trainers.data.token_batches import packs
+
         self.config = config
         self.role = role
         self._encoder = ChatEncoder(role.tokenizer, assistant_only=config.assistant_only)
@@ -45,6 +51,8 @@ class SupervisedTask(WritingTask):
         return float(sum(one.trained_count for unit in self._chosen(batch_number) for one in unit))
 
     def loss(self, batch_number: int, generator: torch.Generator) -> Tensor:
+        from trainers.objectives.next_token import next_token
+
         batch = self._batch(self._chosen(batch_number))
         return next_token(self._logits(batch), batch.labels)
 
@@ -53,12 +61,15 @@ class SupervisedTask(WritingTask):
         tokens = sum(len(one.numbers) for one in self.examples)
         longest, mean = max(self.lengths), sum(self.lengths) / len(self.lengths)
         found = {
-            "tokens": f"{tokens:,} in {len(self.examples)} rows, {trained:,} learned from ({trained / tokens:.0%})",
+            "tokens": f"{tokens:,} in {count_of(len(self.examples), 'row')}, {trained:,} learned from "
+            f"({trained / tokens:.0%})",
             "lengths": f"{mean:.0f} tokens on average, {longest} at most; up to {self._max_length} are read",
             "template": self._about_template(),
         }
         if self.config.packing:
-            found["packing"] = f"{len(self.examples)} rows in {len(self._units)} packs, none sees another"
+            found["packing"] = (
+                f"{count_of(len(self.examples), 'row')} in {count_of(len(self._units), 'pack')}, none sees another"
+            )
         return found
 
     def prompts(self, count: int) -> list[TextRow]:
@@ -88,8 +99,11 @@ class SupervisedTask(WritingTask):
     def about_held_out(self, rows: Sequence[TextRow]) -> Sequence[str]:
         return self._encode(rows, cut_long=True).notes(self._max_length)
 
-    @torch.no_grad()
+    @without_gradients
     def validation_loss(self, rows: Sequence[TextRow]) -> float:
+        from trainers.data.token_batches import pad_right
+        from trainers.objectives.next_token import token_losses
+
         encoded = self._encode(rows, cut_long=True).rows
         total, count = 0.0, 0
         for start in range(0, len(encoded), _EVALUATION_ROWS):
@@ -108,11 +122,15 @@ class SupervisedTask(WritingTask):
         )
 
     def _chosen(self, batch_number: int) -> list[list[Encoded]]:
+        from trainers.data.order import data_order
+
         size = self.config.batch_size
         order = data_order(len(self._units), batch_number * size, size, self.config.seed)
         return [[self.examples[number] for number in self._units[unit]] for unit in order]
 
     def _batch(self, units: Sequence[Sequence[Encoded]]) -> TokenBatch:
+        from trainers.data.token_batches import pack_rows, pad_right
+
         padding = self.role.tokenizer.pad_token_id
         if self.config.packing:
             return pack_rows(units, padding, self.role.dtype).to(self.role.device)

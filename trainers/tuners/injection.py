@@ -13,6 +13,7 @@ from peft.mapping import PEFT_TYPE_TO_TUNER_MAPPING
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 
+from trainers.tuners.delora import norm_first
 from trainers.tuners.hosts import features
 
 _SHARED = ("vera_A", "vera_B", "pvera_A", "pvera_B", "randlora_A", "randlora_B")
@@ -43,6 +44,7 @@ def widen(layer: Any, adapter: str) -> None:
         table = getattr(layer, name, None)
         if table is not None and adapter in table:
             table[adapter] = table[adapter].float()
+    norm_first(layer)
 
 
 def _layers(module: nn.Module) -> list[tuple[str, Any]]:

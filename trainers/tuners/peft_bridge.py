@@ -25,6 +25,7 @@ from trainers.tuners.injection import inject, widen
 from trainers.tuners.kinds import register_kinds
 from trainers.tuners.live_weights import forget_scale, remember_scale, weigh
 from trainers.tuners.sidecar import Sidecar, unhook
+from trainers.wording import count_of
 
 NEW_WORDS = "textual_inversion"
 """The kind of sidecar that holds new words."""
@@ -228,8 +229,8 @@ def load_state(module: nn.Module, adapter: str, state: Mapping[str, Tensor], *, 
         examples = (missing or extra or wrong)[:2]
         raise UserError(
             f"The adapter {adapter!r} does not fit the {what}: {len(expected) - len(missing) - len(wrong)} of "
-            f"{len(expected)} tensors match, {len(missing)} are missing, {len(extra)} are left over and {len(wrong)} "
-            f"have another shape (for example {', '.join(examples)}). Load the base that it was trained on."
+            f"{count_of(len(expected), 'tensor')} match, {len(missing)} missing, {len(extra)} left over, {len(wrong)} "
+            f"of another shape (for example {', '.join(examples)}). Load the base that it was trained on."
         )
     with warnings.catch_warnings():  # PEFT warns of random matrices that are drawn again, which is meant
         warnings.simplefilter("ignore")

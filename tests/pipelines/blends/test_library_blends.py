@@ -11,8 +11,8 @@ from pipelines.effective import part_deltas
 from pipelines.families import LoadedBase
 from pipelines.lineage import without
 from pipelines.recipe import content_hash, plain_recipe, read_recipe
-from studio.blending import blend_into_library, needs_a_base, take_out
-from studio.library import Library
+from studio.library.library import Library
+from studio.operations.blend import blend_into_library, needs_a_base, take_out
 from tests.pipelines.blends.support import FEW, predicted, recipe_of, weighed
 from tests.support import content_of, random_adapter, relative_error
 from trainers.adapter import Adapter, read_adapter, write_adapter

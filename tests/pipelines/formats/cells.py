@@ -1,6 +1,6 @@
 """The conformance table: format × kind × direction, every cell by doing it on the toy base.
 
-``python -m tests.pipelines.formats.cells`` writes examples/results/formats.md anew.
+``python -m tests.pipelines.formats.cells`` writes benchmarks/results/formats.md anew.
 """
 
 import copy
@@ -25,7 +25,7 @@ from trainers.adapter import Adapter
 from trainers.errors import UserError
 
 Content = Mapping[tuple[str, str], files.Made]
-TABLE = Path(__file__).parents[3] / "examples/results/formats.md"
+TABLE = Path(__file__).parents[3] / "benchmarks/results/formats.md"
 _LORA = ("lora", "locon", "dora")
 _READS: Mapping[str, tuple[Callable[..., Path], tuple[str, ...]]] = {
     "kohya": (files.write_kohya, tuple(files.KINDS)),

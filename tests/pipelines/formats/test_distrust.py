@@ -48,8 +48,8 @@ def set_to(end: str, value: Tensor) -> Change:
         (set_to("dora_scale", torch.ones(5)), "its dora_scale"),
         (set_to("diff_b", torch.ones(32)), "a bias that the module lacks"),
         (lambda tensors: tensors.update({"x" * 600 + ".alpha": torch.tensor(1.0)}), "key of 602|key of 606"),
-        (lambda tensors: tensors.update({f"{HOST}.payload": torch.ones(1)}), "1 names do not"),
-        (lambda tensors: tensors.update({f"{HOST}_more.alpha": torch.ones(1)}), "1 names do not"),
+        (lambda tensors: tensors.update({f"{HOST}.payload": torch.ones(1)}), "1 name does not"),
+        (lambda tensors: tensors.update({f"{HOST}_more.alpha": torch.ones(1)}), "1 name does not"),
     ],
 )
 def test_broken_files_are_refused_with_the_reason(
@@ -117,13 +117,13 @@ def test_a_file_for_another_base_says_what_it_is_for(base: LoadedBase, tmp_path:
         "lora_unet_input_blocks_7_1_transformer_blocks_9_attn1_to_q.lora_up.weight": torch.ones(64, 2),
     }
     save_file(other, tmp_path / "sdxl.safetensors", {"ss_base_model_version": "sdxl_base_v1-0"})
-    with pytest.raises(UserError, match="None of 1 names") as caught:
+    with pytest.raises(UserError, match="None of 1 name") as caught:
         bring_in(tmp_path / "sdxl.safetensors", base, "it")
     assert "for sdxl_base_v1-0" in str(caught.value)
     assert "family 'sd1'" in str(caught.value)
     mixed = {**plain(), "lora_te2_text_model_encoder_layers_0_mlp_fc1.lora_down.weight": torch.ones(2, 8)}
     save_file(mixed, tmp_path / "two.safetensors")
-    with pytest.raises(UserError, match=r"1 modules of .* match .* and 1 names do not") as caught:
+    with pytest.raises(UserError, match=r"1 module of .* matches .* and 1 name does not") as caught:
         bring_in(tmp_path / "two.safetensors", base, "it")
     assert "SDXL (it has a second text encoder)" in str(caught.value)
     found = bring_in(tmp_path / "two.safetensors", base, "it", allow_unmatched=True)

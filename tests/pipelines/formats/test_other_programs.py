@@ -130,7 +130,7 @@ def test_the_name_of_an_adapter_in_the_keys_is_no_part_of_the_module(
 
 def test_a_bias_of_a_factor_is_not_taken_for_the_factor(base: LoadedBase, tmp_path: Path) -> None:
     tensors = {**peft(f"unet.{PATH}"), f"unet.{PATH}.lora_B.bias": torch.ones(32)}
-    with pytest.raises(UserError, match=r"1 names do not, for example unet.*lora_B.bias"):
+    with pytest.raises(UserError, match=r"1 name does not, for example unet.*lora_B.bias"):
         imported(tmp_path / "a.safetensors", tensors, base)
 
 
@@ -179,7 +179,7 @@ def test_scales_beside_8_bits_are_multiplied_in(base: LoadedBase, tmp_path: Path
     found = imported(tmp_path / "a.safetensors", tensors, base)
     assert relative_error(delta_of(found, base), 3 * (rows.double()[:, None] * up.double()) @ down.double()) < EXACT
     tensors[f"{FLAT}.lora_up.input_scale"] = torch.tensor(1.0)
-    with pytest.raises(UserError, match=r"1 names do not, for example .*lora_up.input_scale"):
+    with pytest.raises(UserError, match=r"1 name does not, for example .*lora_up.input_scale"):
         imported(tmp_path / "b.safetensors", tensors, base)
 
 

@@ -74,7 +74,7 @@ def test_bundled_rows_without_a_place_are_told_and_never_taken_for_others(
     base: LoadedBase, tmp_path: Path, rows: dict[str, Tensor], unmatched: list[str]
 ) -> None:
     tensors = {**plain(), **{f"bundle_emb.{key}": tensor for key, tensor in rows.items()}}
-    with pytest.raises(UserError, match=r"1 names do not, for example bundle_emb\.tok"):
+    with pytest.raises(UserError, match=r"1 name does not, for example bundle_emb\.tok"):
         imported(tmp_path / "b.safetensors", tensors, base)
     found = imported(tmp_path / "b.safetensors", tensors, base, allow=True)
     assert found.unmatched == unmatched

@@ -6,7 +6,7 @@ import pytest
 
 from pipelines.families import LoadedBase
 from pipelines.readers import readers
-from studio.porting import READERS
+from studio.operations.import_export import READERS
 from tests.pipelines.readers import cells
 
 

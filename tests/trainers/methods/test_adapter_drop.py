@@ -76,7 +76,7 @@ def test_skipped_blocks_carry_no_adapter(tiny_base: Path) -> None:
 @pytest.mark.parametrize("setting", ["skip_first", "drop_up_to"])
 def test_no_block_left_is_refused(tiny_base: Path, setting: str) -> None:
     changes: dict[str, Any] = {setting: 2}
-    with pytest.raises(UserError, match=f"{setting} 2 leaves no adapter: there are 2 blocks"):
+    with pytest.raises(UserError, match=f"{setting} 2 leaves no adapter: the base has 2 blocks"):
         cells.attach(find_method("houlsby"), cells.own_model("llama", tiny_base), **changes)
 
 

@@ -234,3 +234,24 @@ def test_adalora_saves_layers_that_lost_every_rank(tiny_base: Path) -> None:
     bridge.detach(model.module, "a")
     cells.load(model, part, "read")
     assert torch.allclose(cells.output(model), wanted, atol=1e-5)
+
+
+@torch.no_grad()
+def test_delora_computes_its_delta_and_stays_within_float16(tiny_base: Path) -> None:
+    model = cells.own_model("unet", tiny_base)
+    cells.attach(find_method("delora"), model)
+    layer = next(layer for path, layer in bridge.tuner_layers(model.module) if path.endswith("attn1.to_q"))
+    x = torch.randn(5, layer.base_layer.in_features)
+    with torch.autocast("cpu", dtype=torch.float16):
+        assert torch.equal(layer(4 * x), layer.base_layer(4 * x))  # fresh, when it divides by the smallest norm
+    cells.disturb(model)
+    model.module.double()
+    x = x.double()
+    down, up, strength = layer.delora_A["a"], layer.delora_B["a"], layer.delora_lambda["a"]
+    rank = len(down)
+    wanted = layer.base_layer(x)
+    norms = layer.base_layer.weight.norm(dim=0)
+    for i in range(rank):
+        direction = torch.outer(up[:, i] / up[:, i].norm(), down[i] / down[i].norm())
+        wanted = wanted + x @ (strength / rank * direction * norms).T
+    assert torch.allclose(layer(x), wanted, rtol=1e-6), "norms are kept in float32"

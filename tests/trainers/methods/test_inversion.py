@@ -10,8 +10,8 @@ from torch import Tensor
 from pipelines.attach import Attachments, attached
 from pipelines.families import LoadedBase
 from pipelines.families._words import tokenise
-from studio.cli import main
-from studio.library import Library
+from studio.cli.main import main
+from studio.library.library import Library
 from tests.support import draw_pictures, random_adapter
 from tests.trainers.methods import cells
 from trainers.config import parse_config
@@ -117,7 +117,7 @@ def test_it_begins_with_known_words(tiny_base: Path) -> None:
     cells.attach(METHOD, model, vectors=3, start="ab")
     for name, value in bridge.adapter_parameters(model.module, "a").items():
         assert torch.equal(value, table[[numbers[0], numbers[1], numbers[0]]]), name
-    with pytest.raises(UserError, match=r"'abc': that is 3 tokens, and there are 2 vectors. Give vectors=3"):
+    with pytest.raises(UserError, match=r"'abc': that is 3 tokens, and vectors is 2. Give vectors=3"):
         cells.attach(METHOD, model, "b", vectors=2, start="abc")
 
 
@@ -143,7 +143,7 @@ def test_from_pictures_to_a_picture(
     train += ["--parts", "text_encoder", "--method", "textual_inversion", "--setting", "word=ink"]
     train += ["--steps", "4", "--batch-size", "1", "--caption-dropout", "0.5", "--warmup-steps", "0"]
     assert main([*train, *library]) == 0
-    assert 'studio generate "<ink>, a red boat, sea"' in capsys.readouterr().out
+    assert "studio generate '<ink>, a red boat, sea'" in capsys.readouterr().out
     adapter = Library(tmp_path / "library").read("inked")
     assert adapter.card.triggers == ("<ink>",)
     assert not torch.equal(vectors_of(adapter), vectors_of(adapter, "start"))

@@ -68,14 +68,6 @@ def test_a_lora_of_the_table_of_words_is_read_back(
     assert torch.equal(cells.output(model), wanted)
 
 
-def test_a_copy_that_an_earlier_version_wrote_is_passed_over(tiny_base: Path, tmp_path: Path) -> None:
-    model, method = cells.own_model("llama", tiny_base), find_method("lora")
-    config = cells.attach(method, model, targets=("lm_head",))
-    part = cells.saved(method, model, config)
-    copy = {"base_model.model.lm_head.weight": model.module.lm_head.base_layer.weight.detach().clone()}
-    assert written(tmp_path, AdapterPart(part.config, {**part.tensors, **copy})).tensors.keys() == part.tensors.keys()
-
-
 @pytest.mark.parametrize("missing", ["lora_embedding_A", "lora_embedding_B"])
 def test_half_a_delta_of_the_words_is_refused(missing: str, tiny_base: Path, tmp_path: Path) -> None:
     model, method = cells.own_model("llama", tiny_base), find_method("lora")

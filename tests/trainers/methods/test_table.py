@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from studio.cli import main
+from studio.cli.main import main
 from tests.trainers.methods import cells
 from trainers.methods import find_method, methods
 from trainers.methods._left_out import LEFT_OUT

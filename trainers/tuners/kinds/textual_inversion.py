@@ -10,6 +10,7 @@ from trainers.errors import UserError
 from trainers.method import Fresh
 from trainers.tuners import peft_bridge as bridge
 from trainers.tuners.sidecar import Live, Sidecar, SidecarKind, Uninstall
+from trainers.wording import count_of
 
 
 def _fresh(host: nn.Module, settings: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -29,8 +30,8 @@ def begin(fresh: Fresh) -> None:
     numbers = fresh.word_numbers(text)
     if not 0 < len(numbers) <= count:
         raise UserError(
-            f"Textual inversion cannot begin with {text!r}: that is {len(numbers)} tokens, and there are {count} "
-            f"vectors. Give vectors={max(1, len(numbers))}, or other words."
+            f"Textual inversion cannot begin with {text!r}: that is {count_of(len(numbers), 'token')}, and vectors is "
+            f"{count}. Give vectors={max(1, len(numbers))}, or other words."
         )
     own = bridge.adapter_parameters(fresh.module, fresh.adapter)
     (place,) = [path.rpartition(".")[0] for path in own if path.endswith(".vectors")]

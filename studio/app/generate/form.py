@@ -1,0 +1,159 @@
+"""The form of Generate: its components, what they ask for, and how it is filled from elsewhere."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from studio.app.generate.request import Wanted, triggers, with_triggers
+from studio.app.shared.adapter_kinds import picture_adapters
+from studio.app.shared.named_inputs import QUIET, Changes, named
+from studio.app.shared.weight_rows import WeightRows, pairs
+from studio.app.shared.words import Words
+from studio.library.library import Library
+
+TEXTS = {
+    "generate.negative": ("Negative prompt", "反向提示詞"),
+    "generate.negative_info": ("What the picture should keep away from", "圖片應避免的內容"),
+    "generate.random": ("Random seed each time", "每次使用隨機種子"),
+    "generate.same_seed": ("Same seed as last", "沿用上次種子"),
+    "generate.count": ("Pictures", "張數"),
+    "generate.count_info": ("Seeds count up", "種子依序遞增"),
+    "generate.width": ("Width in pixels", "寬度（像素）"),
+    "generate.height": ("Height in pixels", "高度（像素）"),
+    "generate.size_info": ("Empty: the base's own size", "留空則用基礎模型的尺寸"),
+    "generate.base_info": (
+        "pocket ships with the studio; or a folder in diffusers layout, or a hub id",
+        "pocket 隨附於本程式；也可填 diffusers 格式的資料夾或 hub 代號",
+    ),
+    "generate.beside": ("Also draw it beside the base, with the same seed", "同時以相同種子繪製基礎模型的圖片以供對照"),
+    "generate.merge": ("Merge into the base while drawing", "繪製時併入基礎模型"),
+    "generate.merge_info": (
+        "Quicker for several pictures; they are the same but for rounding, and the base is put back bit for bit",
+        "多張圖片時較快；除了捨入誤差外圖片相同，之後基礎模型會逐位元還原",
+    ),
+    "generate.triggers": ("Trigger words of the chosen adapters", "所選轉接器的觸發詞"),
+    "generate.no_triggers": ("None of them has any.", "所選轉接器沒有觸發詞。"),
+    "generate.put_triggers": ("Put them into the prompt", "加入提示詞"),
+}
+_LIMITS = {"steps": 150, "guidance": 30}
+"""The ends of the sliders."""
+_FROM_ELSEWHERE = ("prompt", "negative_prompt", "seed", "steps", "guidance", "width_px", "height_px", "base")
+"""Fields that a picture's settings or another tab can fill as they are."""
+
+
+@dataclass(frozen=True)
+class FormValues(Wanted):
+    """What stands in the form; its adapters are given as the value of the rows, and kept as pairs."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "adapters", pairs(self.adapters))
+
+
+class GenerateForm:
+    """Every field, in `fields` by the names of `FormValues`."""
+
+    def __init__(self, library: Library, words: Words) -> None:
+        """Place the form."""
+        self._library, self._words = library, words
+        self.fields: dict[str, Any] = {"prompt": gr.Textbox("a red boat, sea", label=words("shared.prompt"), lines=2)}
+        self.rows = WeightRows(library, names_in=picture_adapters)
+        self._place_triggers()
+        self._place_sampling()
+        with gr.Accordion(words("shared.advanced"), open=False):
+            self._place_further()
+        self.fields["adapters"] = self.rows.box
+
+    def _place_triggers(self) -> None:
+        """Place the trigger words of the chosen adapters, and what puts them into the prompt."""
+        words, rows = self._words, {"rows": self.rows.box}
+        with gr.Row():
+            found = gr.Textbox(label=words("generate.triggers"), interactive=False, min_width=200, scale=3)
+            put = gr.Button(words("generate.put_triggers"), size="sm", min_width=120, scale=1)
+        self.rows.box.select(**named(self._show_triggers, rows, {"found": found}), trigger_mode="always_last", **QUIET)
+        prompt = {"prompt": self.fields["prompt"]}
+        put.click(**named(self._put_triggers, {**prompt, **rows}, prompt), **QUIET)
+
+    def _place_sampling(self) -> None:
+        """Place what is changed often: seed, steps, guidance, and whether the base is drawn too."""
+        words, fields = self._words, self.fields
+        with gr.Row():
+            fields["seed"] = gr.Number(0, label=words("shared.seed"), precision=0, minimum=-1, min_width=120)
+            fields["random_seed"] = gr.Checkbox(False, label=words("generate.random"), min_width=120)
+            self.same_seed = gr.Button(words("generate.same_seed"), size="sm", min_width=120)
+        with gr.Row():
+            for name, least, first, step in (("steps", 1, 20, 1), ("guidance", 0, 5, 0.5)):
+                label = words(f"shared.{name}")
+                fields[name] = gr.Slider(least, _LIMITS[name], first, step=step, label=label, min_width=180)
+        fields["beside_base"] = gr.Checkbox(True, label=words("generate.beside"))
+
+    def _place_further(self) -> None:
+        """Place what is folded away."""
+        words, fields = self._words, self.fields
+        fields["negative_prompt"] = gr.Textbox(
+            "", label=words("generate.negative"), info=words("generate.negative_info")
+        )
+        with gr.Row():
+            for name, text, help_, first in (
+                ("count", "count", "count_info", 1),
+                ("width_px", "width", "size_info", None),
+                ("height_px", "height", "size_info", None),
+            ):
+                label, info = words(f"generate.{text}"), words(f"generate.{help_}")
+                fields[name] = gr.Number(first, label=label, info=info, precision=0, min_width=140)
+        fields["merge"] = gr.Checkbox(False, label=words("generate.merge"), info=words("generate.merge_info"))
+        fields["base"] = gr.Dropdown(
+            ["pocket"],
+            value="pocket",
+            label=words("shared.base"),
+            info=words("generate.base_info"),
+            allow_custom_value=True,
+        )
+
+    def filled(self, values: Mapping[str, Any]) -> tuple[Changes, list[str]]:
+        """Return changes of `fields` for settings from elsewhere, and what of them could not be used.
+
+        Args:
+            values: those that there are of prompt, negative_prompt, seed, steps, guidance, width_px, height_px, base,
+                and adapters (pairs, or name -> weight); the other fields stay as they are.
+        """
+        unused: list[str] = []
+        usable = dict(values)
+        for key, most in _LIMITS.items():
+            if usable.get(key, 0) > most:
+                unused.append(f"{key} {usable.pop(key)} (the form goes to {most})")
+        base = usable.pop("base", None)
+        if base == "pocket":
+            usable["base"] = base
+        elif base:
+            unused.append(f"base {base} (choose its folder by hand)")
+        changes = {key: usable[key] for key in _FROM_ELSEWHERE if key in usable}
+        if "seed" in usable:
+            changes["random_seed"] = False
+        if "adapters" in usable:
+            adapters = usable["adapters"]
+            wanted = list(adapters.items()) if isinstance(adapters, Mapping) else [tuple(pair) for pair in adapters]
+            rows, lost = self.rows.fitting(wanted)
+            unused += [f"adapter {name} (not in the library, or no row left)" for name in lost]
+            changes["adapters"] = self.rows.laid_out(rows)
+        return changes, unused
+
+    def restored(self, values: dict[str, Any]) -> tuple[Changes, Changes]:
+        """Return saved values of `fields` without adapters that are gone; nothing has to change along with them."""
+        if "adapters" not in values:
+            return values, {}
+        kept = [(name, 1.0 if weight is None else weight) for name, weight in pairs(values["adapters"])]
+        return {**values, "adapters": self.rows.laid_out(self.rows.fitting(kept)[0])}, {}
+
+    def _show_triggers(self, rows: Any, request: gr.Request) -> Changes:
+        chosen = [name for name, _ in pairs(rows) if name]
+        found = triggers(self._library, chosen)
+        words = [word for own in found.values() for word in own]
+        if chosen and not words:
+            return {"found": self._words.say(request, "generate.no_triggers")}
+        return {"found": ", ".join(dict.fromkeys(words))}
+
+    def _put_triggers(self, prompt: str, rows: Any) -> Changes:
+        found = triggers(self._library, [name for name, _ in pairs(rows) if name])
+        return {"prompt": with_triggers(prompt, [word for own in found.values() for word in own])}

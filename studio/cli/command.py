@@ -1,0 +1,52 @@
+"""What a command's file states, and the options that several commands share."""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from studio.library.library import ENVIRONMENT_VARIABLE, Library, open_library
+
+
+@dataclass(frozen=True)
+class Command:
+    """One subcommand."""
+
+    name: str
+    help: str
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int | None]
+    """Returns the exit code; nothing means 0."""
+    loads: bool = True
+    """Whether it loads torch and the model libraries before it can say anything, which takes seconds."""
+
+
+def add_library(parser: argparse.ArgumentParser) -> None:
+    """Add ``--library``."""
+    parser.add_argument(
+        "--library",
+        metavar="FOLDER",
+        help=f"folder of adapters and runs (else {ENVIRONMENT_VARIABLE}, else the user's data folder)",
+    )
+
+
+def add_base(parser: argparse.ArgumentParser) -> None:
+    """Add ``--base``, ``--device`` and ``--precision``."""
+    parser.add_argument(
+        "--base",
+        default="pocket",
+        help="base model: pocket (default), a folder in diffusers layout, a hub id",
+    )
+    parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda or cuda:N")
+    parser.add_argument("--precision", default="auto", help="auto (default), fp32, bf16 or fp16")
+
+
+def add_sampling(parser: argparse.ArgumentParser) -> None:
+    """Add the options of sampling."""
+    parser.add_argument("--steps", type=int, default=20, help="sampling steps (default 20)")
+    parser.add_argument("--guidance", type=float, default=5.0, help="strength of guidance, 1 is off (default 5)")
+    parser.add_argument("--negative-prompt", default="", help="what the picture should keep away from")
+
+
+def library_of(options: argparse.Namespace) -> Library:
+    """Return the library that the options name."""
+    return open_library(options.library)

@@ -1,0 +1,1 @@
+"""The user's adapters, datasets and previews on disk."""

@@ -1,0 +1,1 @@
+"""Runs: their folders, their queue, and the kinds of work that they do."""
