@@ -1,76 +1,28 @@
 """What can be chosen, as plain JSON: methods and stages with their settings, blends, formats.
 
-Reading it takes the model libraries and many seconds, so the inference process does that once and leaves the result in
-the library's cache, under a key that changes with the files that it was read from.
+The registries are light, so this is read whenever it is wanted, and loads no model library.
 """
 
-import hashlib
-import importlib.util
-import json
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.families import known_parts
-from studio.library.library import Library
 from studio.settings_schema import shapes_of
-from trainers.storage import write_text
 
 if TYPE_CHECKING:
     from trainers.methods import Method
 
-_PACKAGES = (
-    "trainers.methods",
-    "trainers.stages",
-    "trainers.loss_weightings",
-    "pipelines.blends",
-    "pipelines.formats",
-    "pipelines.families",
-)
-_VERSION = "6"
-"""Part of the key: what the entries hold."""
 
-
-def catalogue_key() -> str:
-    """Return a hash of the names, sizes and times of the files that the catalogue is read from; nothing is imported."""
-    digest = hashlib.sha256(_VERSION.encode())
-    for package in _PACKAGES:
-        spec = importlib.util.find_spec(package)
-        assert spec is not None
-        for folder in spec.submodule_search_locations or ():
-            for path in sorted(Path(folder).glob("*.py")):
-                facts = path.stat()
-                digest.update(f"{package}/{path.name}/{facts.st_size}/{facts.st_mtime_ns}\n".encode())
-    return digest.hexdigest()[:20]
-
-
-def cached_catalogue(library: Library) -> Mapping[str, Any] | None:
-    """Return the catalogue if this very version of it has been read before."""
-    try:
-        found = json.loads(catalogue_place(library).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) and found.get("key") == catalogue_key() else None
-
-
-def read_catalogue(library: Library) -> Mapping[str, Any]:
-    """Read the catalogue from the registries, and keep it. Loads the model libraries."""
-    found = {
-        "key": catalogue_key(),
+def catalogue() -> Mapping[str, Any]:
+    """Return name of a registry -> its records, in their order."""
+    return {
         "methods": _methods(),
         "stages": _stages(),
         "loss_weightings": _loss_weightings(),
         "blends": _blends(),
         "formats": _formats(),
     }
-    write_text(catalogue_place(library), json.dumps(found, ensure_ascii=False))
-    return found
-
-
-def catalogue_place(library: Library) -> Path:
-    """Return the file in which it is kept."""
-    return library.folder / "cache" / "catalogue.json"
 
 
 def _methods() -> list[dict[str, Any]]:

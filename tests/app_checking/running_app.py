@@ -1,13 +1,11 @@
 """The app as its users meet it: a process of its own on a library, which can be closed, killed and started again."""
 
 import contextlib
-import functools
 import os
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -16,10 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from studio.library.library import Library
-from studio.operations.catalogue import cached_catalogue, catalogue_place, read_catalogue
 from studio.runs.queue import RunQueue, kill_run
 from studio.runs.watch import RunRow, find_row, run_rows
-from trainers.storage import write_text
 
 LONGEST_SECONDS = 600
 """After so long something counts as hanging."""
@@ -40,8 +36,6 @@ class RunningApp:
     port: int = field(default_factory=free_port)
     environment: dict[str, str] = field(default_factory=dict)
     arguments: tuple[str, ...] = ()
-    used_before: bool = True
-    """Whether the catalogue has been read, as at every start but the first after an installation."""
     process: "subprocess.Popen[bytes] | None" = None
     seconds_to_first_page: float = 0.0
 
@@ -62,8 +56,6 @@ class RunningApp:
             AssertionError: it ended; with what it said.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        if self.used_before and cached_catalogue(self.library) is None:
-            write_text(catalogue_place(self.library), _catalogue())
         began = time.monotonic()
         with open(self.folder / "app.txt", "ab") as log:
             own = ("--port", str(self.port), "--library", str(self.folder), *self.arguments)
@@ -141,14 +133,6 @@ def wait_until(true: Callable[[], bool], what: str) -> float:
             raise AssertionError(f"never came: {what}")
         time.sleep(0.05)
     return time.monotonic() - began
-
-
-@functools.cache
-def _catalogue() -> str:
-    """Return the catalogue's file as text; reading it takes the model libraries and seconds, so one is read for all."""
-    with tempfile.TemporaryDirectory() as folder:
-        read_catalogue(Library(Path(folder)))
-        return catalogue_place(Library(Path(folder))).read_text(encoding="utf-8")
 
 
 def _children(process: int) -> list[int]:

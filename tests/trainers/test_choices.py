@@ -12,8 +12,7 @@ import trainers.loss_weightings
 import trainers.lr_schedulers
 import trainers.optimizers
 from studio.cli.main import main
-from studio.library.library import Library
-from studio.operations.catalogue import read_catalogue
+from studio.operations.catalogue import catalogue
 from studio.settings_schema import shapes_of
 from tests.dropped import dropped
 from tests.support import draw_pictures
@@ -91,8 +90,7 @@ def test_a_dropped_weightings_settings_are_checked_written_out_and_in_the_catalo
             parse_config({**chosen, "snr_gamma": 5})
         with pytest.raises(UserError, match=r"'zebra' does not suit .* 'flow': zebras do not swim\."):
             find_loss_weighting("zebra").check("flow")
-        catalogue = read_catalogue(Library(tmp_path / "library"))
-        (found,) = [one for one in catalogue["loss_weightings"] if one["name"] == "zebra"]
+        (found,) = [one for one in catalogue()["loss_weightings"] if one["name"] == "zebra"]
         assert [shape["name"] for shape in found["fields"]] == ["stripes"]
 
 

@@ -26,8 +26,8 @@ class Form:
     """
 
     kind: RunKind
-    catalogue: Mapping[str, Any] | None
-    """As of `studio.operations.catalogue`; None while it is being read, when the parts stay as they are."""
+    catalogue: Mapping[str, Any]
+    """As of `studio.operations.catalogue`."""
     initial: Settings
     chinese: bool
     fields: dict[str, Any] = field(default_factory=dict)
@@ -51,8 +51,6 @@ class Form:
 
     def parts(self) -> None:
         """Place the choice of a method for each part, with the method's settings folded."""
-        if self.catalogue is None:
-            return
         chosen = self._initial_parts()
         default = next((shape["default"] for name, shape in self._own().items() if name == "base"), "")
         offered = self.kind.parts_of(str(self.initial.get("base", default)))
@@ -65,8 +63,6 @@ class Form:
     def variants(self) -> None:
         """Place the settings that only the chosen stage, or the like, asks."""
         for setting, (chooser, listed) in self.kind.variants.items():
-            if self.catalogue is None:
-                continue
             shape = self._own()[chooser]
             name = self.initial.get(chooser, shape["default"])
             found = next((one for one in self.catalogue[listed] if one["name"] == name), None)
@@ -115,8 +111,6 @@ class Form:
         hidden = {key: value for key, value in self.initial.items() if key not in apart}
         hidden = {key: value for key, value in hidden.items() if key not in short or value is not None}
         found = {"kind": self.kind.name, **hidden, **given(self._own().values(), run), **self._nested(run)}
-        if self.catalogue is None:
-            return {**found, **{key: self.initial[key] for key in ("parts",) if key in self.initial}}
         plans = {part: plan for part in self.kind.parts if (plan := self._plan(part, parts.get(part, {}))) is not None}
         return {**found, "parts": plans} if self.kind.parts else found
 
@@ -145,7 +139,6 @@ class Form:
         return {**plan, **({"settings": settings} if settings else {})}
 
     def _part(self, part: str, plan: Settings | None) -> None:
-        assert self.catalogue is not None
         fitting = [method for method in self.catalogue["methods"] if part in method["parts"]]
         choices = [(("Not trained", "不訓練")[self.chinese], _OFF)]
         choices += [(f"{method['title']} ({method['name']})", method["name"]) for method in fitting]
@@ -232,14 +225,14 @@ class Form:
     def _titles(self, part: str, setting: str) -> dict[str, str]:
         """Return what the values of a setting are called, where they have titles."""
         listed = [lst for chooser, lst in self.kind.variants.values() if chooser == setting and not part]
-        known = self.catalogue[listed[0]] if listed and self.catalogue is not None else ()
+        known = self.catalogue[listed[0]] if listed else ()
         return {one["name"]: f"{self._title(one)} ({one['name']})" for one in known}
 
     def _title(self, stage: Mapping[str, Any]) -> str:
         return STAGES.get(stage["name"], stage["title"]) if self.chinese else stage["title"]
 
     def _method(self, name: str | None) -> Mapping[str, Any] | None:
-        methods = self.catalogue["methods"] if self.catalogue is not None else ()
+        methods = self.catalogue["methods"]
         return next((method for method in methods if method["name"] == name), None)
 
     def _about(self, method: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from studio.app.shared.named_inputs import QUIET, Changes, Fields, named
 from studio.app.train.draft import Draft, first_settings
 from studio.app.train.form import Form, with_method, with_variant
 from studio.app.train.report import Report
-from studio.operations.catalogue import cached_catalogue
+from studio.operations.catalogue import catalogue
 from studio.resources import example_datasets
 from studio.runs.kinds import kind_of, run_kinds
 from studio.runs.presets import applied, presets
@@ -29,7 +29,7 @@ class PlacedForm:
         self._kind = kind_of(settings)
         self._presets = {one.name: one for one in presets() if one.kind == self._kind.name}
         self._examples = example_datasets(self._kind.examples)
-        self._form = form = Form(self._kind, cached_catalogue(desk.library), settings, chinese)
+        self._form = form = Form(self._kind, catalogue(), settings, chinese)
         with gr.Row(elem_classes="studio-fields"):
             kinds, preset, example = self._place_kinds(), self._place_presets(), self._place_examples()
         form.front()

@@ -9,7 +9,6 @@ from studio.app.shared.desk import Desk
 from studio.app.shared.tab_record import Tab
 from studio.app.train.draft import Draft, known
 from studio.app.train.placed_form import PlacedForm
-from studio.app.train.reading import ReadingMethods
 from studio.app.train.report import Report
 from studio.app.train.run_api import place_endpoints
 from studio.app.train.same_run import SameRun
@@ -28,10 +27,6 @@ TEXTS = {
     "train.check": ("Preflight", "行前檢查"),
     "train.queue": ("Add to queue", "加入佇列"),
     "train.watch": ("Watch it in Runs", "到「訓練紀錄」查看"),
-    "train.reading": (
-        "Reading the list of methods. This happens once after each installation; the rest can be filled in already.",
-        "正在讀取方法清單。每次安裝後只需一次；其餘欄位可以先填。",
-    ),
     "train.same_run": ("The same run as YAML, command line and Python", "同一次訓練的 YAML、命令列與 Python"),
     "train.yaml": ("YAML", "YAML"),
     "train.command": ("Command line", "命令列"),
@@ -56,7 +51,6 @@ def _build(desk: Desk) -> None:
     page = Context.root_block
     assert page is not None, "the tab stands on a page"
     draft = Draft(desk)
-    ReadingMethods(desk, draft)
 
     # One at a time: Gradio counts renderings for all pages together, and two at once lose each other's components.
     @gr.render([draft.shown, draft.kept], [page.load, draft.shown.change], show_progress="hidden", concurrency_limit=1)

@@ -14,8 +14,7 @@ import pipelines.readers
 from pipelines.formats import formats, writable
 from pipelines.readers import readers, readers_of
 from studio.cli.main import main
-from studio.library.library import Library
-from studio.operations.catalogue import read_catalogue
+from studio.operations.catalogue import catalogue
 from tests.dropped import dropped
 
 FILES: dict[str, tuple[ModuleType, Callable[[], Any], str]] = {
@@ -42,10 +41,10 @@ def test_a_dropped_file_is_a_choice_of_export(option: str, tmp_path: Path, capsy
         assert "zebra" in capsys.readouterr().out
         if option == "format":
             assert "zebra" in writable()
-            found = read_catalogue(Library(tmp_path / "library"))["formats"]
+            found = catalogue()["formats"]
             assert [one["writes"] for one in found if one["name"] == "zebra"] == [True]
         else:
-            assert "zebra" in [reader.name for reader in readers_of("kohya")]
+            assert "zebra" in [reader.name for reader in readers_of("kohya", "sd1")]
     assert "zebra" not in {**formats(), **readers()}
 
 

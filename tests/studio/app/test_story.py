@@ -22,7 +22,7 @@ _SLOW_MS = 180_000
 def test_two_styles_are_trained_compared_blended_shared_and_drawn(
     tmp_path: Path, open_page: Callable[..., Page]
 ) -> None:
-    app = RunningApp(tmp_path / "library", free_port(), used_before=False).start()
+    app = RunningApp(tmp_path / "library", free_port()).start()
     try:
         page = open_page(app.url, locale="en-US")
         _train(page, "blueprint", steps=4, resolution=64)

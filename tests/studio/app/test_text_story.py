@@ -15,7 +15,7 @@ def test_two_voices_are_trained_watched_heard_judged_and_blended(
     tmp_path: Path, open_page: Callable[..., Page]
 ) -> None:
     """The whole way in one app, from an empty library."""
-    app = RunningApp(tmp_path / "library", free_port(), used_before=False).start()
+    app = RunningApp(tmp_path / "library", free_port()).start()
     try:
         page = open_page(app.url, locale="en-US")
         _learn_and_come_back(page, app, "pirate", steps=120)

@@ -45,7 +45,6 @@ from studio.engine.job import Cancelled
 from studio.engine.jobs import engine_jobs
 from studio.engine.workbench import Workbench
 from studio.library.library import Library
-from studio.operations.catalogue import read_catalogue
 from studio.operations.text_compare import read_held_out
 from studio.runs.kinds import kind_of, run_kinds
 from studio.runs.metrics import Metrics
@@ -294,13 +293,12 @@ _FORM = """
 import json, sys
 from pathlib import Path
 import gradio as gr
-from studio.operations.catalogue import cached_catalogue
-from studio.library.library import Library
+from studio.operations.catalogue import catalogue
 from studio.runs.kinds import run_kinds
 from studio.app.train.form import Form
-given = json.loads(sys.argv[2])
+given = json.loads(sys.argv[1])
 with gr.Blocks():
-    form = Form(run_kinds()["text"], cached_catalogue(Library(Path(sys.argv[1]))), given, False)
+    form = Form(run_kinds()["text"], catalogue(), given, False)
     form.front(), form.variants(), form.parts(), form.folded()
 values = {name: component.value for name, component in form.fields.items()}
 other = form.settings({**values, "run.stage": "sft"})
@@ -311,10 +309,9 @@ print(json.dumps({"same": form.settings(values), "other": other, "stages": stage
 
 class TestForms:
     def test_every_setting_of_a_stage_has_a_field_and_comes_back(self, tmp_path: Path) -> None:
-        read_catalogue(Library(tmp_path))
         given = {"kind": "text", "data": "x", "name": "n", "stage": "dpo", "stage_settings": {"beta": 0.3}}
         said = subprocess.run(
-            [sys.executable, "-c", _FORM, str(tmp_path), json.dumps(given)], capture_output=True, text=True, check=True
+            [sys.executable, "-c", _FORM, json.dumps(given)], capture_output=True, text=True, check=True
         )
         found = json.loads(said.stdout)
         assert {key: found["same"][key] for key in given} == given

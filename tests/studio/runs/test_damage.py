@@ -98,11 +98,11 @@ def test_a_forged_process_number_reaches_nobody(tmp_path: Path) -> None:
 
 def test_jobs_of_a_killed_process_fail_though_the_next_is_running(tmp_path: Path) -> None:
     engine = Engine(tmp_path)
-    first = engine.submit("catalogue", {})
+    first = engine.submit("blends", {})
     os.kill(first.process.pid, signal.SIGKILL)
     while first.process.poll() is None:
         time.sleep(0.001)
-    second = engine.submit("catalogue", {})
+    second = engine.submit("blends", {})
     assert second.process is not first.process
     with pytest.raises(UserError, match="signal 9"):
         list(engine.follow(first))
@@ -110,4 +110,4 @@ def test_jobs_of_a_killed_process_fail_though_the_next_is_running(tmp_path: Path
     with pytest.raises(UserError, match="inference process"):
         list(engine.follow(second))
     with pytest.raises(UserError, match="being closed"):
-        engine.submit("catalogue", {})
+        engine.submit("blends", {})

@@ -3,6 +3,8 @@
 import argparse
 import json
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import yaml
 from studio.cli.commands.train import _TRAINING, COMMAND
 from studio.cli.training_flags import config_from_options
 from studio.library.library import Library
-from studio.operations.catalogue import cached_catalogue, catalogue_key, read_catalogue
+from studio.operations.catalogue import catalogue
 from studio.resources import example_datasets
 from studio.runs.kinds import kind_of, run_kinds
 from studio.runs.kinds.images.preflight import forecast_pictures
@@ -96,15 +98,14 @@ def test_the_examples_of_a_kind_are_there() -> None:
     assert example_datasets(["no such group"]) == {}
 
 
-def test_the_catalogue_has_everything_and_is_kept(tmp_path: Path) -> None:
-    library = Library(tmp_path)
-    assert cached_catalogue(library) is None
-    found = read_catalogue(library)
-    assert [method["name"] for method in found["methods"]] == list(methods())
-    assert cached_catalogue(library) == found
-    (tmp_path / "cache" / "catalogue.json").write_text('{"key": "of another version"}')
-    assert cached_catalogue(library) is None
-    assert catalogue_key() == found["key"]
+def test_the_catalogue_has_everything_and_loads_no_model_library() -> None:
+    assert [method["name"] for method in catalogue()["methods"]] == list(methods())
+    program = (
+        "import sys; from studio.operations.catalogue import catalogue; catalogue();"
+        "print([name for name in ('torch', 'peft', 'transformers', 'diffusers') if name in sys.modules])"
+    )
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "[]"
 
 
 def test_the_forecast_measures_a_step_and_tells_all_problems(tiny_base: Path, pictures: Path, tmp_path: Path) -> None:
