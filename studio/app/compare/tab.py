@@ -1,4 +1,4 @@
-"""Compare: grids over twelve axes with scores under the cells, cost before the start, and blind votes."""
+"""Compare: grids over thirteen axes with scores under the cells, cost before the start, and blind votes."""
 
 from collections.abc import Iterator, Mapping
 from functools import partial
