@@ -18,8 +18,8 @@ def _read(path: Path, text: str) -> Iterator[tuple[int, Row]]:
         for row in reader:
             if None in row:
                 raise UserError(
-                    f"{path}, line {reader.line_num}: it has more fields than the {count_of(len(columns), 'column')}. Put "
-                    "a text with commas in quotes."
+                    f"{path}, line {reader.line_num}: it has more fields than the {count_of(len(columns), 'column')}. "
+                    "Put a text with commas in quotes."
                 )
             yield reader.line_num, row
     except csv.Error as error:
