@@ -1,4 +1,4 @@
-"""Compare: grids over twelve axes with scores under the cells, cost before the start, and blind votes."""
+"""Compare: grids over thirteen axes with scores under the cells, cost before the start, and blind votes."""
 
 import gradio as gr
 from gradio.context import Context
