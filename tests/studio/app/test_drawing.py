@@ -1,7 +1,6 @@
 """What the forms of Generate and Compare ask for, without a page."""
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from studio.app.shared.words import Words
 from studio.library.library import Library
 from studio.operations.compare_plan import GridOptions, axis_values
 from studio.operations.stored_comparisons import DrawnComparison
+from tests.apart import apart
 from tests.dropped import dropped
 from trainers.errors import UserError
 
@@ -58,11 +58,11 @@ def test_a_sampler_dropped_into_its_folder_is_a_choice_of_the_form(tmp_path: Pat
     async def choices() -> list[str]:
         with gr.Blocks(analytics_enabled=False):
             form = GenerateForm(Library(tmp_path / "library"), Words(form_texts))
-        return [value for _, value in form.sampler.choices]
+        return [value for _, value in form.fields["sampler"].choices]
 
     # Gradio leaves the event loop open that it finds or makes; one of a thread of its own is closed.
-    with dropped(pipelines.samplers, samplers, folder, text), ThreadPoolExecutor(1) as thread:
-        assert thread.submit(asyncio.run, choices()).result() == ["auto", *samplers()]
+    with dropped(pipelines.samplers, samplers, folder, text):
+        assert apart(asyncio.run, choices()) == ["auto", *samplers()]
         assert "zebra" in samplers()
 
 

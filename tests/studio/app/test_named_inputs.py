@@ -10,6 +10,7 @@ import gradio as gr
 import pytest
 
 from studio.app.shared.named_inputs import Changes, named
+from tests.apart import apart
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def answers_of(
             if answer["iterator"] is not None:
                 found.append(answer["prediction"])
 
-    asyncio.run(call())
+    apart(asyncio.run, call())
     return found
 
 
@@ -85,7 +86,7 @@ def test_progress_reaches_the_handler_and_gradio_knows_of_it() -> None:
     def worked(place: str, progress: Any = gr.Progress()) -> Changes:  # noqa: B008  Gradio's way to ask for it
         return {"said": f"{place} {isinstance(progress, gr.Progress)}"}
 
-    _, event = asyncio.run(built(worked, {"place": "place"}))
+    _, event = apart(asyncio.run, built(worked, {"place": "place"}))
     assert event.tracks_progress
     assert answers_of(worked, {"place": "place"}, ["sea"]) == [["sea True", gr.skip()]]
 
@@ -132,7 +133,7 @@ def test_names_that_do_not_fit_are_found_when_the_page_is_built(
     handler: Any, names: dict[str, str], problem: str
 ) -> None:
     with pytest.raises(RuntimeError, match=problem):
-        asyncio.run(built(handler, names))
+        apart(asyncio.run, built(handler, names))
 
 
 def test_an_answer_under_another_name_is_an_error() -> None:

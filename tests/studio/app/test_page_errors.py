@@ -16,6 +16,7 @@ from studio.app.shared.field_names import on_page
 from studio.app.shared.progress_line import loading_line, problem_line, progress_line
 from studio.app.shared.words import Words
 from studio.library.library import Library
+from tests.apart import apart
 from trainers.errors import UserError
 
 _ROOT = Path(__file__).parents[3]
@@ -30,7 +31,7 @@ def _errors() -> Iterator[tuple[str, str]]:
     files += [*(_ROOT / "studio" / "library").rglob("*.py"), *(_ROOT / "studio" / "runs").rglob("*.py")]
     files = [path for path in files if path.name not in ("launch.py", "team.py")]  # launchers work on a command line
     for file in files:
-        for call in ast.walk(ast.parse(file.read_text())):
+        for call in ast.walk(apart(ast.parse, file.read_text())):
             if isinstance(call, ast.Call) and getattr(call.func, "id", "") in ("UserError", "raise_problems"):
                 texts = [node.value for node in ast.walk(call) if isinstance(node, ast.Constant)]
                 yield f"{file.name}:{call.lineno}", "".join(text for text in texts if isinstance(text, str))

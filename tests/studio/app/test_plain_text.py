@@ -28,6 +28,7 @@ from studio.engine.client import Engine
 from studio.library.library import Library, open_library
 from studio.operations.search_weights import _read_trials
 from studio.runs.kinds.captions import RUN_KIND as CAPTIONS
+from tests.apart import apart
 from tests.support import draw_pictures
 from trainers.card import read_card
 from trainers.config import parse_config, read_config
@@ -214,7 +215,7 @@ def answered(body: bytes, kind: bytes = b"application/json") -> tuple[int, bytes
         sent.append(message)
 
     scope = {"type": "http", "method": "POST", "headers": [(b"Content-Type", kind)]}
-    asyncio.run(PlainRequests(echo)(scope, receive, send))
+    apart(asyncio.run, PlainRequests(echo)(scope, receive, send))
     return sent[0]["status"], sent[1]["body"]
 
 
