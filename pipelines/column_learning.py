@@ -44,7 +44,7 @@ def learn_columns(learning: Learning, settings: Any) -> Mapping[Address, Mapping
     }
     names = sorted(learning.layers[0].inputs)
     samples = [sample for name in names for sample in _samples(learning, settings, name)]
-    optimiser = torch.optim.Adam([m for by in columns.values() for m in by.values()], lr=settings.learning_rate)
+    optimizer = torch.optim.Adam([m for by in columns.values() for m in by.values()], lr=settings.learning_rate)
     unshared = {(layer.part, layer.path): total(layer.deltas, layer.weights)
                 for layer in learning.layers if (layer.part, layer.path) not in columns}  # fmt: skip
     switch = WeightSwitch(base)
@@ -59,9 +59,9 @@ def learn_columns(learning: Learning, settings: Any) -> Mapping[Address, Mapping
                     predicted = base.predict(noisy, timestep, merged_text[step % len(samples)])
                     loss = functional.mse_loss(predicted.float(), wanted.float())
                 loss = loss + settings.overlap_penalty * _overlap(columns)
-                optimiser.zero_grad()
+                optimizer.zero_grad()
                 loss.backward()
-                optimiser.step()
+                optimizer.step()
                 learning.on_step(step + 1, settings.steps)
     finally:
         switch.restore()

@@ -27,7 +27,7 @@ class Checkpoint:
 
     step: int
     groups: Mapping[str, Mapping[str, Tensor]]
-    """Tensors by file: one per part, and ``optimiser``."""
+    """Tensors by file: one per part, and ``optimizer``."""
     state: Mapping[str, Any]
     """Plain values: config, thread count, versions, skipped steps."""
 
@@ -77,23 +77,23 @@ def checkpoint_tensors(folder: Path, step: int, names: Iterable[str]) -> dict[st
     return {name: read_tensors(path / f"{name}.safetensors", "checkpoint file") for name in names}
 
 
-def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Return copies of an optimiser's state as named tensors, ``<parameter number>.<name>``."""
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Return copies of an optimizer's state as named tensors, ``<parameter number>.<name>``."""
     return {
         f"{number}.{name}": value.clone() if isinstance(value, Tensor) else torch.tensor(value)
-        for number, values in optimiser.state_dict()["state"].items()
+        for number, values in optimizer.state_dict()["state"].items()
         for name, value in values.items()
         if value is not None
     }
 
 
-def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Fill an optimiser over the same parameters with the state that `optimiser_tensors` gave."""
+def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Fill an optimizer over the same parameters with the state that `optimizer_tensors` gave."""
     state: dict[int, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         number, _, name = key.partition(".")
         state.setdefault(int(number), {})[name] = tensor
-    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
 def _folders(folder: Path) -> list[Path]:

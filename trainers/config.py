@@ -40,7 +40,7 @@ class PartConfig(_Frozen):
         None,
         gt=0,
         le=10,
-        description="Step size of the optimiser; empty takes the method's recommendation.",
+        description="Step size of the optimizer; empty takes the method's recommendation.",
     )
     settings: dict[str, Any] = Field(default_factory=dict, description="The method's own settings.")
 
@@ -71,16 +71,18 @@ class TrainingConfig(_Frozen):
     data: str = Field(description="Folder of pictures with captions.")
     name: Annotated[str, AfterValidator(composed)] = Field(description="Name of the adapter and of its run.")
     parts: dict[str, PartConfig] = Field(min_length=1, description="What is trained, by part.")
-    steps: int = Field(250, ge=1, le=1_000_000, description="Number of optimiser steps.")
+    steps: int = Field(250, ge=1, le=1_000_000, description="Number of optimizer steps.")
     batch_size: int = Field(4, ge=1, le=4096, description="Examples per step on each device.")
-    accumulation: int = Field(1, ge=1, le=1024, description="Batches whose gradients are added for one step.")
-    optimiser: Annotated[str, OneOf(optimizers)] = Field("adamw", description="How gradients become steps.")
+    gradient_accumulation_steps: int = Field(
+        1, ge=1, le=1024, description="Batches whose gradients are added for one step."
+    )
+    optimizer: Annotated[str, OneOf(optimizers)] = Field("adamw", description="How gradients become steps.")
     weight_decay: float = Field(0.01, ge=0, le=1, description="Decoupled weight decay.")
-    schedule: Annotated[str, OneOf(lr_schedulers)] = Field(
+    lr_scheduler: Annotated[str, OneOf(lr_schedulers)] = Field(
         "cosine", description="How the learning rate falls after the warm-up."
     )
     warmup_steps: int = Field(10, ge=0, description="Steps in which the learning rate rises from zero.")
-    maximum_gradient_norm: float = Field(1.0, gt=0, description="Longer gradients are shortened to this norm.")
+    max_grad_norm: float = Field(1.0, gt=0, description="Longer gradients are shortened to this norm.")
     seed: Annotated[int, Field(ge=-1, lt=2**31), AfterValidator(drawn_seed)] = Field(
         0, description="Seed of everything random; -1 draws one, which is kept."
     )

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from trainers.adapter import AdapterPart, config_as_json
-from trainers.checkpoint import Checkpoint, optimiser_tensors, restore_optimiser
+from trainers.checkpoint import Checkpoint, optimizer_tensors, restore_optimizer
 from trainers.config import TrainingConfig
 from trainers.data.order import mixed_seed
 from trainers.errors import UserError
@@ -58,14 +58,14 @@ class Step:
 
 @dataclass
 class Training:
-    """One run in memory: the task with the adapters attached to its base, and the optimiser."""
+    """One run in memory: the task with the adapters attached to its base, and the optimizer."""
 
     config: TrainingConfig
     task: Task
     processes: Processes
     attached: Mapping[str, bridge.Attached]
     part_configs: Mapping[str, Any]
-    optimiser: torch.optim.Optimizer
+    optimizer: torch.optim.Optimizer
     courses: Mapping[str, Course]
     """What each part's method does beside its forward."""
     loss_scale: LossScale = field(default_factory=LossScale)
@@ -82,11 +82,11 @@ class Training:
     @property
     def parameters(self) -> list[nn.Parameter]:
         """Every parameter that is trained."""
-        return [p for group in self.optimiser.param_groups for p in group["params"]]
+        return [p for group in self.optimizer.param_groups for p in group["params"]]
 
 
 def begin(config: TrainingConfig, task: Task, processes: Processes = ALONE) -> Training:
-    """Attach fresh adapters, build the optimiser, and let the task get ready.
+    """Attach fresh adapters, build the optimizer, and let the task get ready.
 
     Raises:
         UserError: the base lacks a part, no layer matches the targets, or the task cannot be learned.
@@ -104,9 +104,9 @@ def begin(config: TrainingConfig, task: Task, processes: Processes = ALONE) -> T
         # A head has a step size of its own, which does not follow the method's.
         factor = head.learning_rate / config.step_size(part)
         rated[part] = {**rated[part], factor: [*rated[part].get(factor, []), *head.parameters()]}
-    optimiser = build_optimizer(config, rated)
+    optimizer = build_optimizer(config, rated)
     task.prepare()
-    training = Training(config, task, processes, attached, part_configs, optimiser, courses, LossScale.of(role))
+    training = Training(config, task, processes, attached, part_configs, optimizer, courses, LossScale.of(role))
     with torch.no_grad():
         processes.take_from_main(training.parameters)
     return training
@@ -158,11 +158,11 @@ def _steps(training: Training) -> Generator[Step, None, None]:
         loss, norm = _repeatable_gradients(training)
         usable = math.isfinite(loss) and math.isfinite(norm)
         if usable:
-            training.optimiser.step()
+            training.optimizer.step()
         training.loss_scale.after_step(usable=usable)
         for course in training.courses.values():
             course.after_step(training.step, skipped=not usable)
-        training.optimiser.zero_grad(set_to_none=True)
+        training.optimizer.zero_grad(set_to_none=True)
         training.step += 1
         training.skipped += not usable
         in_a_row = 0 if usable else in_a_row + 1
@@ -183,7 +183,7 @@ def snapshot(training: Training) -> Checkpoint:
     groups |= {f"{part}-course": course.state() for part, course in training.courses.items() if course.state()}
     groups |= {f"{part}-head": head.tensors() for part, head in training.task.heads.items()}
     groups |= {"task": dict(own)} if (own := training.task.state()) else {}
-    groups["optimiser"] = optimiser_tensors(training.optimiser)
+    groups["optimizer"] = optimizer_tensors(training.optimizer)
     state = {
         "skipped": training.skipped,
         "loss_scale": dataclasses.asdict(training.loss_scale),
@@ -201,7 +201,7 @@ def restore(training: Training, checkpoint: Checkpoint) -> None:
     for part, head in training.task.heads.items():
         head.load(checkpoint.groups[f"{part}-head"])
     training.task.restore(checkpoint.groups.get("task", {}))
-    restore_optimiser(training.optimiser, checkpoint.groups["optimiser"])
+    restore_optimizer(training.optimizer, checkpoint.groups["optimizer"])
     training.step = checkpoint.step
     training.skipped = int(checkpoint.state["skipped"])
     if "loss_scale" in checkpoint.state:
@@ -229,18 +229,20 @@ def _repeatable_gradients(training: Training) -> tuple[float, float]:
             if not is_unrepeatable(error):
                 raise
         training.repeats = False
-        training.optimiser.zero_grad(set_to_none=True)
+        training.optimizer.zero_grad(set_to_none=True)
     return _gradients(training)
 
 
 def _gradients(training: Training) -> tuple[float, float]:
     """Compute the step's gradients, averaged over processes and shortened; return loss and gradient norm."""
     config, processes = training.config, training.processes
-    first, total = training.step * config.accumulation * processes.count, 0.0
+    first, total = training.step * config.gradient_accumulation_steps * processes.count, 0.0
     # Over all processes, so that a token counts the same wherever it is; each process's share of it is the divisor.
-    weights = [training.task.weight(first + number) for number in range(config.accumulation * processes.count)]
+    weights = [
+        training.task.weight(first + number) for number in range(config.gradient_accumulation_steps * processes.count)
+    ]
     divisor = sum(weights) / processes.count
-    for part_of_step in range(config.accumulation):
+    for part_of_step in range(config.gradient_accumulation_steps):
         number = part_of_step * processes.count + processes.rank
         # By the batch alone: as many processes as there may be, and in whichever order, a batch meets the same dropout.
         torch.manual_seed(mixed_seed(config.seed, "dropout", first + number))
@@ -253,7 +255,7 @@ def _gradients(training: Training) -> tuple[float, float]:
         (loss * weights[number] / divisor * training.loss_scale.scale).backward()
     total = processes.mean_gradients(training.parameters, total)
     training.loss_scale.divide(training.parameters)
-    norm = torch.nn.utils.clip_grad_norm_(training.parameters, config.maximum_gradient_norm)
+    norm = torch.nn.utils.clip_grad_norm_(training.parameters, config.max_grad_norm)
     return total, float(norm)
 
 
@@ -279,9 +281,9 @@ def _rated(config: TrainingConfig, role: Learnable, part: str) -> dict[float, li
 
 def _set_rates(training: Training) -> dict[str, float]:
     factor = learning_rate_factor(training.config, training.step)
-    for group in training.optimiser.param_groups:
+    for group in training.optimizer.param_groups:
         group["lr"] = group["base_rate"] * factor
-    return {group["name"]: group["lr"] for group in training.optimiser.param_groups if group["main"]}
+    return {group["name"]: group["lr"] for group in training.optimizer.param_groups if group["main"]}
 
 
 def _set_mode(training: Training, *, learning: bool) -> None:

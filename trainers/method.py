@@ -99,7 +99,7 @@ class Course:
         return None
 
     def after_step(self, step: int, *, skipped: bool) -> None:
-        """Follow the optimiser in step `step` (from 0), while the gradients are there; `skipped`: it did nothing."""
+        """Follow the optimizer in step `step` (from 0), while the gradients are there; `skipped`: it did nothing."""
 
     def state(self) -> "dict[str, Tensor]":
         """Return what a checkpoint must hold."""

@@ -29,7 +29,7 @@ def build_optimizer(
     ]
     for group in groups:
         group["base_rate"] = group["lr"]
-    return find_optimizer(config.optimiser).build(groups, config.weight_decay)
+    return find_optimizer(config.optimizer).build(groups, config.weight_decay)
 
 
 def learning_rate_factor(config: TrainingConfig, step: int) -> float:
@@ -37,4 +37,4 @@ def learning_rate_factor(config: TrainingConfig, step: int) -> float:
     if step < config.warmup_steps:
         return (step + 1) / config.warmup_steps
     progress = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
-    return find_lr_scheduler(config.schedule).factor(progress)
+    return find_lr_scheduler(config.lr_scheduler).factor(progress)

@@ -83,7 +83,7 @@ class Task(Protocol):
         ...
 
     def state(self) -> "Mapping[str, Tensor]":
-        """Return what the remaining steps depend on beside the weights, the optimiser and the step; mostly nothing."""
+        """Return what the remaining steps depend on beside the weights, the optimizer and the step; mostly nothing."""
         ...
 
     def restore(self, state: "Mapping[str, Tensor]") -> None:

@@ -63,7 +63,7 @@ class Team:
         """Return what a user should know of how many processes there are."""
         if (count := self.processes.count) == 1:
             return [self.launch.note] if self.launch.note else []
-        seen = count * config.batch_size * config.accumulation
+        seen = count * config.batch_size * config.gradient_accumulation_steps
         return [f"{count} processes train together, each with the whole base: a step learns from {seen} examples."]
 
     def share(self, value: Any) -> Any:

@@ -147,10 +147,10 @@ def test_every_tensor_of_every_part_learns(folder: Path, pictures: Path, method:
     before = [parameter.detach().clone() for parameter in training.parameters]
     losses = []
     for _ in range(2):
-        training.optimiser.zero_grad()
+        training.optimizer.zero_grad()
         loss = training.task.loss(0, torch.Generator().manual_seed(3))
         loss.backward()
-        training.optimiser.step()
+        training.optimizer.step()
         losses.append(float(loss.detach()))
     assert losses[1] < losses[0]
     still = [tuple(old.shape) for old, new in zip(before, training.parameters, strict=True) if torch.equal(old, new)]

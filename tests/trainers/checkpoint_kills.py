@@ -18,7 +18,7 @@ STEPS = 3
 
 def checkpoint(step: int) -> Checkpoint:
     generator = torch.Generator().manual_seed(step)
-    groups = {name: {"a": torch.randn(5, 3, generator=generator)} for name in ("unet", "optimiser")}
+    groups = {name: {"a": torch.randn(5, 3, generator=generator)} for name in ("unet", "optimizer")}
     return Checkpoint(step, groups, {"skipped": step, "threads": 1})
 
 

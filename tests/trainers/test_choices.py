@@ -36,13 +36,13 @@ LOSS_WEIGHTING = LossWeighting("zebra", "Zebra", "nobody", lambda snr, predictio
                                lacks={"flow": "zebras do not swim."})
 """
 FILES: dict[str, tuple[ModuleType, Callable[[], Any], str]] = {
-    "optimiser": (
+    "optimizer": (
         trainers.optimizers,
         optimizers,
         "import dataclasses\nfrom trainers.optimizers.sgd import OPTIMIZER as SGD\n"
         "OPTIMIZER = dataclasses.replace(SGD, name='zebra')\n",
     ),
-    "schedule": (
+    "lr_scheduler": (
         trainers.lr_schedulers,
         lr_schedulers,
         "from trainers.lr_schedulers import LrScheduler\n"

@@ -110,15 +110,15 @@ def test_before_the_first_step_the_loss_is_log_2_and_then_it_falls(start: Start)
 
 
 def test_a_restored_checkpoint_goes_on_bit_equal(start: Start, tmp_path: Path) -> None:
-    whole = start(accumulation=2)
+    whole = start(gradient_accumulation_steps=2)
     expected_losses = [step.loss for step in train(whole)]
     expected = bits(trained_parts(whole)["language_model"].tensors)
-    half = start(accumulation=2)
+    half = start(gradient_accumulation_steps=2)
     steps: Any = train(half)
     losses = [next(steps).loss for _ in range(2)]
     steps.close()
     write_checkpoint(tmp_path, snapshot(half), keep=2)
-    rest = start(accumulation=2)
+    rest = start(gradient_accumulation_steps=2)
     found = newest_checkpoint(tmp_path)
     assert found is not None
     restore(rest, found)

@@ -154,7 +154,11 @@ def test_the_gradient_is_that_of_the_advantages(start: Start, text_base: TextBas
 @pytest.mark.parametrize("iterations", [1, 2])
 def test_a_restored_checkpoint_goes_on_bit_equal(start: Start, tmp_path: Path, iterations: int) -> None:
     """Also between two steps that are made from the same answers."""
-    values = {"accumulation": 2, "steps": 4, "stage_settings": {"iterations": iterations, "temperature": 1.3}}
+    values = {
+        "gradient_accumulation_steps": 2,
+        "steps": 4,
+        "stage_settings": {"iterations": iterations, "temperature": 1.3},
+    }
     whole = start(**values)
     expected_steps = [(step.loss, step.noted) for step in train(whole)]
     expected = bits(trained_parts(whole)["language_model"].tensors)

@@ -124,16 +124,16 @@ def test_a_restored_checkpoint_goes_on_bit_equal(start: Start, tmp_path: Path, s
         head = training.task.heads["language_model"].tensors()
         return bits(trained_parts(training)["language_model"].tensors), bits(head)
 
-    whole = start(stage, accumulation=2)
+    whole = start(stage, gradient_accumulation_steps=2)
     expected_steps = [(step.loss, step.noted) for step in train(whole)]
     expected = outcome(whole)
-    half = start(stage, accumulation=2)
+    half = start(stage, gradient_accumulation_steps=2)
     before = outcome(half)
     steps: Any = train(half)
     found_steps = [(step.loss, step.noted) for step in (next(steps), next(steps))]
     steps.close()
     write_checkpoint(tmp_path, snapshot(half), keep=2)
-    rest = start(stage, accumulation=2)
+    rest = start(stage, gradient_accumulation_steps=2)
     found = newest_checkpoint(tmp_path)
     assert found is not None
     restore(rest, found)

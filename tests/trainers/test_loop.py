@@ -62,7 +62,7 @@ def adapter_bits(training: Training) -> dict[str, dict[str, str]]:
 
 def test_gradients_reach_adapter_parameters_of_both_parts_and_nothing_else(start: Start, base: LoadedBase) -> None:
     training = start()
-    training.optimiser.zero_grad(set_to_none=True)
+    training.optimizer.zero_grad(set_to_none=True)
     captions = list(task_of(training).latents.captions[:2])
     text = base.encode_text(captions)
     denoise(base, task_of(training).latents.mean[:2], text, torch.Generator().manual_seed(0), MIN_SNR).backward()
@@ -73,7 +73,7 @@ def test_gradients_reach_adapter_parameters_of_both_parts_and_nothing_else(start
         ups = [p for name, p in module.named_parameters() if name in own and "lora_B" in name]
         assert all(float(p.grad.abs().sum()) > 0 for p in ups if p.grad is not None)
     assert all(p.grad is None for p in base.autoencoder.parameters())  # type: ignore[attr-defined]
-    training.optimiser.zero_grad(set_to_none=True)
+    training.optimizer.zero_grad(set_to_none=True)
 
 
 def test_after_training_both_parts_changed_and_the_base_did_not(start: Start, base: LoadedBase) -> None:
@@ -131,7 +131,7 @@ def test_equal_seeds_end_bit_equal_and_others_do_not(start: Start) -> None:
 
 
 def test_accumulation_is_the_mean_over_its_batches(start: Start) -> None:
-    large = next(train(start(batch_size=1, accumulation=4, caption_dropout=0, maximum_gradient_norm=1e6)))
+    large = next(train(start(batch_size=1, gradient_accumulation_steps=4, caption_dropout=0, max_grad_norm=1e6)))
     parts = []
     for n in range(4):
         training = start(batch_size=1, caption_dropout=0)
@@ -141,11 +141,11 @@ def test_accumulation_is_the_mean_over_its_batches(start: Start) -> None:
 
 
 def test_long_gradients_are_shortened_to_the_asked_norm(start: Start) -> None:
-    training = start(maximum_gradient_norm=1e-4, optimiser="sgd", weight_decay=0, steps=1, schedule="constant")
+    training = start(max_grad_norm=1e-4, optimizer="sgd", weight_decay=0, steps=1, lr_scheduler="constant")
     before = [p.detach().clone() for p in training.parameters]
     step = next(train(training))
     assert step.gradient_norm > 1e-4
-    rates = [step.learning_rates[g["name"]] for g in training.optimiser.param_groups for _ in g["params"]]
+    rates = [step.learning_rates[g["name"]] for g in training.optimizer.param_groups for _ in g["params"]]
     moves = [
         float(((after.detach() - old) / rate).square().sum())
         for after, old, rate in zip(training.parameters, before, rates, strict=True)
@@ -154,16 +154,21 @@ def test_long_gradients_are_shortened_to_the_asked_norm(start: Start) -> None:
 
 
 @pytest.mark.parametrize("text_too", [True, False])
-@pytest.mark.parametrize("accumulation", [1, 3])
-@pytest.mark.parametrize("optimiser", optimizers())
+@pytest.mark.parametrize("gradient_accumulation_steps", [1, 3])
+@pytest.mark.parametrize("optimizer", optimizers())
 def test_a_restored_checkpoint_goes_on_bit_equal(
-    start: Start, tmp_path: Any, text_too: bool, accumulation: int, optimiser: str
+    start: Start, tmp_path: Any, text_too: bool, gradient_accumulation_steps: int, optimizer: str
 ) -> None:
     parts = {"unet": {"settings": {"dropout": 0.2}}, **({"text_encoder": {}} if text_too else {})}
-    values = {"parts": parts, "accumulation": accumulation, "optimiser": optimiser, "steps": 5}
+    values = {
+        "parts": parts,
+        "gradient_accumulation_steps": gradient_accumulation_steps,
+        "optimizer": optimizer,
+        "steps": 5,
+    }
     whole = start(**values)
     expected_losses = [step.loss for step in train(whole)]
-    expected, expected_state = adapter_bits(whole), bits(snapshot(whole).groups["optimiser"])
+    expected, expected_state = adapter_bits(whole), bits(snapshot(whole).groups["optimizer"])
 
     half = start(**values)
     steps = train(half)
@@ -178,7 +183,7 @@ def test_a_restored_checkpoint_goes_on_bit_equal(
     losses += [step.loss for step in train(rest)]
     assert losses == expected_losses
     assert adapter_bits(rest) == expected
-    assert bits(snapshot(rest).groups["optimiser"]) == expected_state
+    assert bits(snapshot(rest).groups["optimizer"]) == expected_state
 
 
 def test_a_loss_that_is_not_finite_never_reaches_the_weights(start: Start) -> None:
@@ -198,7 +203,7 @@ def test_a_loss_that_is_not_finite_never_reaches_the_weights(start: Start) -> No
         before = after
     assert skipped == training.skipped == 2  # one picture of four, twice
     assert all(torch.isfinite(p).all() for p in training.parameters)
-    assert all(torch.isfinite(t).all() for t in snapshot(training).groups["optimiser"].values())
+    assert all(torch.isfinite(t).all() for t in snapshot(training).groups["optimizer"].values())
 
 
 def test_many_steps_in_a_row_without_a_finite_loss_end_with_a_sentence(start: Start) -> None:

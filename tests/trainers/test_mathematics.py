@@ -101,7 +101,7 @@ def test_a_floor_needs_the_weights_that_it_lies_under() -> None:
 
 @pytest.mark.parametrize("schedule", ["cosine", "linear", "constant"])
 def test_the_learning_rate_follows_its_formula(schedule: str) -> None:
-    chosen = config(schedule=schedule, warmup_steps=10, steps=110)
+    chosen = config(lr_scheduler=schedule, warmup_steps=10, steps=110)
     for step in range(110):
         share = (step - 10) / 100
         falling = {"cosine": (1 + math.cos(math.pi * share)) / 2, "linear": 1 - share, "constant": 1.0}[schedule]
@@ -110,7 +110,7 @@ def test_the_learning_rate_follows_its_formula(schedule: str) -> None:
 
 
 def test_each_part_has_its_own_learning_rate() -> None:
-    chosen = config(parts={"unet": {"learning_rate": 0.5}, "text_encoder": {}}, optimiser="sgd")
+    chosen = config(parts={"unet": {"learning_rate": 0.5}, "text_encoder": {}}, optimizer="sgd")
     parameters = {part: {1.0: [nn.Parameter(torch.ones(2))]} for part in chosen.parts}
     groups = build_optimizer(chosen, parameters).param_groups
     assert {group["name"]: group["base_rate"] for group in groups} == {"unet": 0.5, "text_encoder": 5e-3}

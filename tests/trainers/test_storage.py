@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def checkpoint(step: int) -> Checkpoint:
-    return Checkpoint(step, {"unet": {"a": torch.full((40, 40), float(step))}, "optimiser": {}}, {"skipped": 0})
+    return Checkpoint(step, {"unet": {"a": torch.full((40, 40), float(step))}, "optimizer": {}}, {"skipped": 0})
 
 
 def test_a_writer_killed_at_every_call_leaves_a_whole_checkpoint(tmp_path: Path) -> None:

@@ -122,9 +122,13 @@ def test_packed_texts_do_not_see_each_other(start: Start, text_base: TextBase, m
 @pytest.mark.parametrize("packing", [False, True])
 def test_accumulated_batches_are_one_large_batch(start: Start, packing: bool) -> None:
     """Also where their numbers of tokens differ, which a mean of means would get wrong."""
-    values = {"packing": packing, "max_length": 40, "maximum_gradient_norm": 1e9, "steps": 1}
+    values = {"packing": packing, "max_length": 40, "max_grad_norm": 1e9, "steps": 1}
     found = []
-    for shape in ({"batch_size": 4}, {"batch_size": 1, "accumulation": 4}, {"batch_size": 2, "accumulation": 2}):
+    for shape in (
+        {"batch_size": 4},
+        {"batch_size": 1, "gradient_accumulation_steps": 4},
+        {"batch_size": 2, "gradient_accumulation_steps": 2},
+    ):
         training = start(**values, **shape)
         step = next(train(training))
         found.append((step.loss, step.gradient_norm))
@@ -135,10 +139,10 @@ def test_accumulated_batches_are_one_large_batch(start: Start, packing: bool) ->
 @pytest.mark.parametrize(
     ("method", "settings", "values"),
     [
-        ("lora", {"dropout": 0.2}, {"accumulation": 2}),
+        ("lora", {"dropout": 0.2}, {"gradient_accumulation_steps": 2}),
         ("lora", {"dropout": 0.2}, {"packing": True, "max_length": 48}),
         ("adalora", {}, {}),
-        ("prompt_tuning", {}, {"optimiser": "sgd"}),
+        ("prompt_tuning", {}, {"optimizer": "sgd"}),
     ],
 )
 def test_a_restored_checkpoint_goes_on_bit_equal(
@@ -147,7 +151,7 @@ def test_a_restored_checkpoint_goes_on_bit_equal(
     values = {**values, "method": method, "settings": settings, "steps": 5}
     whole = start(**values)
     expected_losses = [step.loss for step in train(whole)]
-    expected, expected_state = adapter_bits(whole), bits(snapshot(whole).groups["optimiser"])
+    expected, expected_state = adapter_bits(whole), bits(snapshot(whole).groups["optimizer"])
     half = start(**values)
     steps = train(half)
     losses = [next(steps).loss for _ in range(2)]
@@ -161,7 +165,7 @@ def test_a_restored_checkpoint_goes_on_bit_equal(
     losses += [step.loss for step in train(rest)]
     assert losses == expected_losses
     assert adapter_bits(rest) == expected
-    assert bits(snapshot(rest).groups["optimiser"]) == expected_state
+    assert bits(snapshot(rest).groups["optimizer"]) == expected_state
 
 
 @pytest.mark.parametrize("method", ["lora", "p_tuning_v2"])

@@ -205,12 +205,14 @@ class GroupPolicyTask(WritingTask):
 
     def _written(self, batch_number: int, generator: torch.Generator) -> _Written:
         """Return the answers of a batch: fresh ones, or those of an earlier step that still serve."""
-        step, slot = divmod(batch_number, self.config.accumulation)
+        step, slot = divmod(batch_number, self.config.gradient_accumulation_steps)
         serves, size = self.settings.iterations, self.config.batch_size
         if serves == 1:
             return self._write(batch_number * size, generator)
         if step % serves == 0:
-            self._kept[slot] = self._write(((step // serves) * self.config.accumulation + slot) * size, generator)
+            self._kept[slot] = self._write(
+                ((step // serves) * self.config.gradient_accumulation_steps + slot) * size, generator
+            )
         return self._kept[slot]
 
     @without_gradients

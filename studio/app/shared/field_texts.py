@@ -39,7 +39,7 @@ ENGLISH: Mapping[str, str] = {
 """Setting -> label, where its name alone says too little."""
 
 CHINESE: Mapping[str, tuple[str, str]] = {
-    "accumulation": ("梯度累加", "把幾個批次的梯度相加成一步。"),
+    "gradient_accumulation_steps": ("梯度累加", "把幾個批次的梯度相加成一步。"),
     "activation": ("啟動函數", ""),
     "adapters": ("轉接器", ""),
     "alpha": ("Alpha", "增量乘以 alpha / rank；留空表示 alpha = rank，即係數 1。"),
@@ -55,17 +55,17 @@ CHINESE: Mapping[str, tuple[str, str]] = {
     "judge": ("評分模型", "替訓練圖片算嵌入以便日後評分的 CLIP 模型：pocket、資料夾、none 或 auto。"),
     "keep_checkpoints": ("保留的檢查點", "保留最新的幾個檢查點。"),
     "learning_rate": ("學習率", "留空使用方法的建議值。"),
-    "maximum_gradient_norm": ("梯度長度上限", "比這更長的梯度會縮短到這個長度。"),
+    "max_grad_norm": ("梯度長度上限", "比這更長的梯度會縮短到這個長度。"),
     "method": ("方法", ""),
     "name": ("名稱", "轉接器與訓練的名稱。"),
-    "optimiser": ("最佳化器", "計算每一步的演算法。"),
+    "optimizer": ("最佳化器", "計算每一步的演算法。"),
     "precision": ("精度", "凍結的基礎模型使用的運算；auto 在支援的 GPU 上是 bf16，否則是 fp32。"),
     "prompt": ("統一描述", "所有圖片用同一個描述，取代描述檔。"),
     "rank": ("秩", "增量的秩。越大學得越多，檔案也越大；常用 4 到 64。"),
     "resolution_px": ("解析度（像素）", "訓練的邊長；留空使用基礎模型自己的。"),
     "sample_every": ("取樣間隔（步）", "兩次取樣之間的步數；0 只在開始與結束時取樣。"),
     "sample_prompts": ("取樣提示詞", "每行一個；留空則取資料中的幾個描述。"),
-    "schedule": ("學習率排程", "暖身之後學習率如何下降。"),
+    "lr_scheduler": ("學習率排程", "暖身之後學習率如何下降。"),
     "seed": ("種子", "一切隨機的種子；-1 會抽一個並保留下來。"),
     "skip_bad": ("略過壞檔", "遇到讀不出的圖片時略過並繼續。"),
     "loss_weighting": ("損失權重", "各雜訊程度的誤差各算多少。"),
@@ -158,8 +158,16 @@ STAGES: Mapping[str, str] = {
 
 GROUPS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("Learning", "學習"): (
-        *("steps", "batch_size", "accumulation", "optimiser", "schedule", "warmup_steps", "weight_decay"),
-        *("maximum_gradient_norm", "seed", "loss_weighting", "caption_dropout"),
+        *(
+            "steps",
+            "batch_size",
+            "gradient_accumulation_steps",
+            "optimizer",
+            "lr_scheduler",
+            "warmup_steps",
+            "weight_decay",
+        ),
+        *("max_grad_norm", "seed", "loss_weighting", "caption_dropout"),
     ),
     ("Data and captions", "資料與描述"): ("trigger", "prompt", "skip_bad", "flip", "resolution_px", "judge"),
     ("Texts", "文字"): ("validation", "assistant_only", "max_length", "cut_long", "packing"),

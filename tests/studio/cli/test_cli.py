@@ -153,7 +153,7 @@ def test_every_setting_of_a_run_has_a_flag(capsys: CAPTURE) -> None:
         (["--flip"], "flip", True),
         (["--no-skip-bad"], "skip_bad", False),
         (["--weight-decay", "0"], "weight_decay", 0.0),
-        (["--optimiser", "sgd"], "optimiser", "sgd"),
+        (["--optimizer", "sgd"], "optimizer", "sgd"),
         (["--sample-prompt", "a", "--sample-prompt", "b"], "sample_prompts", ("a", "b")),
         (["--seed", "9"], "seed", 9),
     ],

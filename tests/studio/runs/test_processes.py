@@ -101,7 +101,7 @@ def assert_as_one_process(found: Library, alone: Library) -> None:
 
 def alone(kind: str, folder: Path, values: Mapping[str, Any], stop_after: int | None = None) -> Library:
     library, asked = Library(folder), itertools.count(1)
-    run = create_run(library, run_kinds()[kind].parse({"kind": kind, **values, "accumulation": 2}))
+    run = create_run(library, run_kinds()[kind].parse({"kind": kind, **values, "gradient_accumulation_steps": 2}))
     assert bool(execute(run, Quiet(), lambda: next(asked) == stop_after)) == (stop_after is None)
     return library
 

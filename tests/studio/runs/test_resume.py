@@ -1,4 +1,4 @@
-"""A run that was stopped or killed ends bit-equal to one that never was: adapter, optimiser, metrics and previews."""
+"""A run that was stopped or killed ends bit-equal to one that never was: adapter, optimizer, metrics and previews."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def config(base: Path, pictures: Path, **values: Any) -> RunConfig:
     ("settings", "stride"),
     [
         ({"steps": 2, "checkpoint_every": 1}, 23),
-        ({"steps": 2, "checkpoint_every": 1, "accumulation": 3, "parts": {"unet": {}}}, 61),
+        ({"steps": 2, "checkpoint_every": 1, "gradient_accumulation_steps": 3, "parts": {"unet": {}}}, 61),
     ],
     ids=["both parts", "frozen text encoder and accumulation"],
 )

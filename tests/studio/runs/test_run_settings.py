@@ -66,7 +66,7 @@ def test_every_shape_goes_to_the_form_and_back() -> None:
         if shape["kind"] != "nested":
             assert plain(shape, shown(shape, config[shape["name"]])) == config[shape["name"]], shape["name"]
     shapes = {shape["name"]: shape for shape in shapes_of(RunConfig)}
-    assert {shapes[name]["kind"] for name in ("flip", "steps", "schedule", "sample_prompts")} == {
+    assert {shapes[name]["kind"] for name in ("flip", "steps", "lr_scheduler", "sample_prompts")} == {
         *("yes_no", "number", "choice", "lines")
     }
     assert plain(shapes["snr_gamma"], "five") == "five"  # so that the schema says what is wrong with it

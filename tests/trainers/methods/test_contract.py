@@ -51,10 +51,10 @@ def test_a_fresh_adapter_changes_nothing_and_learns_alone(cell: Any) -> None:
     cells.attach(method, model)
     drift = difference(cells.output(model), before)
     assert bool(method.starts_changed) == (drift > 1e-4), drift
-    optimiser, course = _learning(method, model)
-    losses = _steps(model, optimiser, course, range(3))
-    kept = bridge.read_state(model.module, "a"), copy.deepcopy(optimiser.state_dict()), course.state()
-    losses += _steps(model, optimiser, course, range(3, 5))
+    optimizer, course = _learning(method, model)
+    losses = _steps(model, optimizer, course, range(3))
+    kept = bridge.read_state(model.module, "a"), copy.deepcopy(optimizer.state_dict()), course.state()
+    losses += _steps(model, optimizer, course, range(3, 5))
     assert losses[-1] < losses[0], losses
     assert all(value.grad is None for value in _base_parameters(model))
     assert not torch.equal(cells.output(model), before)
@@ -63,11 +63,11 @@ def test_a_fresh_adapter_changes_nothing_and_learns_alone(cell: Any) -> None:
     wanted = bits(bridge.read_state(model.module, "a"))
     bridge.detach(model.module, "a")
     cells.attach(method, model, seed=99)
-    optimiser, course = _learning(method, model)
+    optimizer, course = _learning(method, model)
     bridge.load_state(model.module, "a", kept[0], what=model.part)
-    optimiser.load_state_dict(kept[1])
+    optimizer.load_state_dict(kept[1])
     course.restore(kept[2])
-    _steps(model, optimiser, course, range(3, 5))
+    _steps(model, optimizer, course, range(3, 5))
     assert bits(bridge.read_state(model.module, "a")) == wanted
 
 
@@ -75,20 +75,20 @@ def _learning(method: Any, model: Any) -> tuple[torch.optim.Optimizer, Any]:
     own = bridge.adapter_parameters(model.module, "a")
     trained = {name for name, parameter in model.module.named_parameters() if parameter.requires_grad}
     assert trained <= own.keys()
-    optimiser = torch.optim.Adam([own[name] for name in sorted(trained)], lr=_rate(method, model))
-    return optimiser, method.course(Learner(model.module, "a", cells.settings_of(method, model), 5))
+    optimizer = torch.optim.Adam([own[name] for name in sorted(trained)], lr=_rate(method, model))
+    return optimizer, method.course(Learner(model.module, "a", cells.settings_of(method, model), 5))
 
 
-def _steps(model: Any, optimiser: torch.optim.Optimizer, course: Any, steps: range) -> list[float]:
+def _steps(model: Any, optimizer: torch.optim.Optimizer, course: Any, steps: range) -> list[float]:
     losses = []
     for step in steps:
         course.before_step(step, torch.Generator().manual_seed(step))
         value, penalty = cells.loss(model), course.penalty()
         (value if penalty is None else value + penalty).backward()
         losses.append(float(value.detach()))
-        optimiser.step()
+        optimizer.step()
         course.after_step(step, skipped=False)
-        optimiser.zero_grad(set_to_none=True)
+        optimizer.zero_grad(set_to_none=True)
     return losses
 
 

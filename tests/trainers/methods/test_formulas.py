@@ -174,15 +174,15 @@ def test_adalora_keeps_its_budget(tiny_base: Path) -> None:
     steps = 20
     course = method.course(Learner(model.module, "a", settings, steps))
     values = {k: v for k, v in bridge.adapter_parameters(model.module, "a").items() if "lora_E" in k}
-    optimiser = torch.optim.Adam(
+    optimizer = torch.optim.Adam(
         [p for p in bridge.adapter_parameters(model.module, "a").values() if p.requires_grad], lr=1e-2
     )
     first, last, warm, final = 4 * len(values), 2 * len(values), 2, 6
     for step in range(steps):
         (cells.loss(model) + course.penalty()).backward()
-        optimiser.step()
+        optimizer.step()
         course.after_step(step, skipped=False)
-        optimiser.zero_grad(set_to_none=True)
+        optimizer.zero_grad(set_to_none=True)
         t = step + 1
         share = 1 - (t - warm) / (steps - final - warm)
         budget = first if t <= warm else last if t >= steps - final else int(last + (first - last) * share**3)

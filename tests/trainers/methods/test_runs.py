@@ -100,5 +100,5 @@ def test_each_part_can_have_its_own_method(base: LoadedBase) -> None:
 
 def test_lora_plus_steps_faster_in_b(base: LoadedBase) -> None:
     parts = {"text_encoder": {"method": "lora", "learning_rate": 1e-3, "settings": {"rate_ratio": 16}}}
-    rates = run(base, lambda training: [g["base_rate"] for g in training.optimiser.param_groups], parts=parts)
+    rates = run(base, lambda training: [g["base_rate"] for g in training.optimizer.param_groups], parts=parts)
     assert sorted(rates) == pytest.approx([1e-3, 1.6e-2])

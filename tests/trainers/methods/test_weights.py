@@ -67,7 +67,7 @@ def test_a_run_ends_with_what_is_saved(cell: Any) -> None:
     config = cells.attach(method, model)
     settings = cells.settings_of(method, model)
     own = [p for p in bridge.adapter_parameters(model.module, "a").values() if p.requires_grad]
-    optimiser = torch.optim.Adam(own, lr=min(3e-2, 3 * float(method.recommendation(model.part).learning_rate)))
+    optimizer = torch.optim.Adam(own, lr=min(3e-2, 3 * float(method.recommendation(model.part).learning_rate)))
     course = method.course(Learner(model.module, "a", settings, 3))
     for step in range(3):
         bridge.set_weights(model.module, {})
@@ -75,9 +75,9 @@ def test_a_run_ends_with_what_is_saved(cell: Any) -> None:
         course.before_step(step, torch.Generator().manual_seed(step))
         loss, penalty = cells.loss(model), course.penalty()
         (loss if penalty is None else loss + penalty).backward()
-        optimiser.step()
+        optimizer.step()
         course.after_step(step, skipped=False)
-        optimiser.zero_grad(set_to_none=True)
+        optimizer.zero_grad(set_to_none=True)
     model.module.eval()
     lasting = float(cells.loss(model))
     wanted = [cells.output_at(model, {"a": weight}) for weight in (1.0, 0.5)]

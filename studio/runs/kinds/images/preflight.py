@@ -83,7 +83,7 @@ def _training_facts(config: RunConfig, training: Training, folder: PictureFolder
     facts = {part: part_fact(config, training, part) for part in config.parts}
     size_bytes = parts_size_bytes(trained_parts(training))
     facts["adapter file"] = size(size_bytes)
-    facts["passes"] = _passes(config.steps * config.batch_size * config.accumulation, folder)
+    facts["passes"] = _passes(config.steps * config.batch_size * config.gradient_accumulation_steps, folder)
     return facts
 
 

@@ -44,7 +44,7 @@ def forecast_text(config: TextConfig, library: Library) -> Forecast:
             facts |= {part: part_fact(config, training, part) for part in config.parts}
             size_bytes = parts_size_bytes(trained_parts(training))
             facts["adapter file"] = size(size_bytes)
-            seen = config.steps * config.batch_size * config.accumulation
+            seen = config.steps * config.batch_size * config.gradient_accumulation_steps
             facts["passes"] = f"{seen * len(task.marks) / len(task.examples):.1f} per row"
             cost = cost_of(training, meter, size_bytes, library.folder)
             facts |= cost.facts()
