@@ -61,7 +61,7 @@ def main() -> None:
         for style in options.styles:
             if style not in library.names():
                 train_style(library, style, report, steps=options.training_steps, device=options.device)
-        template = PictureRequest("", steps=options.steps)
+        template = PictureRequest("", num_inference_steps=options.steps)
         grid = {
             "mixtures": {f"{first} + {second}": dict.fromkeys(options.styles, 0.5)},
             "weights": [1.0],

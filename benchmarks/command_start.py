@@ -66,7 +66,7 @@ def _fill(library: Path) -> None:
 
 
 def _timed(name: str, library: Path, run: int) -> Timing:
-    drawing = ["generate", "a red boat", "--adapter", "one", "--steps", str(_STEPS)]
+    drawing = ["generate", "a red boat", "--adapter", "one", "--num-inference-steps", str(_STEPS)]
     words = {
         "methods": ["methods"],
         "show one": ["show", "one"],

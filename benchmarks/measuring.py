@@ -54,7 +54,8 @@ class Meter:
         """Draw one picture per prompt, the trigger before each; prompt k has seed 500 + k."""
         prompts = [f"{trigger}, {caption(scene)}" if trigger else caption(scene) for scene in self._scenes]
         requests = [
-            PictureRequest(prompt, seed=500 + k, weights=weights, steps=self._steps) for k, prompt in enumerate(prompts)
+            PictureRequest(prompt, seed=500 + k, weights=weights, num_inference_steps=self._steps)
+            for k, prompt in enumerate(prompts)
         ]
         found = dict(generate(attachments, requests, batch_size=8))
         return [found[k] for k in range(len(prompts))]

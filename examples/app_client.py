@@ -38,7 +38,11 @@ def main(url: str, out: Path, steps: int, sampling_steps: int, prefix: str) -> l
 
     # /compare: a grid over any axes; the files are its sheet, its tables and its page, the means come as rows.
     files, means = studio.predict(
-        prompts=["a red boat, sea"], adapters=names, weights=[0.5, 1], steps=sampling_steps, api_name="/compare"
+        prompts=["a red boat, sea"],
+        adapters=names,
+        weights=[0.5, 1],
+        num_inference_steps=sampling_steps,
+        api_name="/compare",
     )
     print(*means, sep="\n")
 

@@ -92,7 +92,12 @@ def _samples(learning: Learning, settings: Any, name: str) -> list[Sample]:
             text = base.encode_text([prompt])
             noise = picture_noise(learning.seed + number, shape)[None]
             (picture,) = base.sample(
-                text, base.encode_text([""]), noise, steps=settings.sampling_steps, guidance=3.0, on_step=lambda _: None
+                text,
+                base.encode_text([""]),
+                noise,
+                num_inference_steps=settings.sampling_steps,
+                guidance_scale=3.0,
+                on_step=lambda _: None,
             )
             latents, _ = base.encode_pictures(_pixels(picture)[None].to(base.device))
             generator = torch.Generator().manual_seed(learning.seed + 7919 * (number + 1))

@@ -32,8 +32,8 @@ class PictureRequest:
     recipe: Recipe | None = None
     """How adapters are combined, instead of weights; it may change with the step."""
     negative_prompt: str = ""
-    steps: int = 20
-    guidance: float = 5.0
+    num_inference_steps: int = 20
+    guidance_scale: float = 5.0
     """Strength of classifier-free guidance; 1 is off."""
     sampler: str = AUTO
     """Name of a sampler; ``auto`` is the base's own."""
@@ -47,8 +47,8 @@ class PictureRequest:
         """Draw the seed where that is wished for, and refuse values that no sampler can use."""
         object.__setattr__(self, "seed", drawn_seed(self.seed))
         for name, low, high in (
-            ("steps", 1, 1000),
-            ("guidance", 0, 100),
+            ("num_inference_steps", 1, 1000),
+            ("guidance_scale", 0, 100),
             ("seed", 0, 2**63 - 1),
             ("width_px", 8, 4096),
             ("height_px", 8, 4096),
@@ -71,7 +71,15 @@ class PictureRequest:
         """Return what pictures must share to be sampled in one batch."""
         weights = tuple(sorted((name, weight) for name, weight in self.weights.items() if weight))
         recipe = self.recipe.model_dump_json() if self.recipe is not None else None
-        return weights, recipe, self.steps, self.guidance, self.sampler, self.width_px, self.height_px
+        return (
+            weights,
+            recipe,
+            self.num_inference_steps,
+            self.guidance_scale,
+            self.sampler,
+            self.width_px,
+            self.height_px,
+        )
 
 
 def generate(
@@ -98,7 +106,7 @@ def generate(
     for name in dict.fromkeys(request.sampler for request in requests):
         cast(PictureBase, attachments.base).scheduler_of(name)  # told before anything is drawn
     batches = _batches(requests, batch_size)
-    total = sum(requests[batch[0]].steps for batch in batches)
+    total = sum(requests[batch[0]].num_inference_steps for batch in batches)
     done = 0
     try:
         for batch in batches:
@@ -108,7 +116,7 @@ def generate(
                 chosen = [replace(request, weights={}) for request in chosen]
             start = done
             pictures = _sample(attachments, recipes, chosen, lambda step, start=start: on_step(start + step, total))
-            done += chosen[0].steps
+            done += chosen[0].num_inference_steps
             yield from zip(batch, pictures, strict=True)
     finally:
         if merged:
@@ -157,8 +165,8 @@ def _sample(
             base.encode_text([request.prompt for request in requests]),
             base.encode_text([request.negative_prompt for request in requests]),
             torch.stack([picture_noise(request.seed, shape) for request in requests]),
-            steps=first.steps,
-            guidance=first.guidance,
+            num_inference_steps=first.num_inference_steps,
+            guidance_scale=first.guidance_scale,
             sampler=first.sampler,
             on_step=told,
         )
@@ -175,7 +183,7 @@ def _acting(
             yield lambda step: None
         else:
             assert recipes is not None, "a request with a recipe needs LiveRecipes"
-            with recipes.acting(request.recipe, request.steps) as after_step:
+            with recipes.acting(request.recipe, request.num_inference_steps) as after_step:
                 yield after_step
     finally:
         attachments.set_weights({})

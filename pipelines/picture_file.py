@@ -12,6 +12,7 @@ from PIL.PngImagePlugin import PngInfo
 from pipelines.samplers import AUTO, samplers
 from pipelines.webui_text import quoted_fact
 from trainers.data.plain_text import plain_values
+from trainers.old_names import SAMPLING, with_new_names
 from trainers.storage import write_bytes
 
 if TYPE_CHECKING:
@@ -40,8 +41,8 @@ def write_picture(path: Path, picture: Image.Image, request: "PictureRequest", b
         "prompt": request.prompt,
         "negative_prompt": request.negative_prompt,
         "seed": request.seed,
-        "steps": request.steps,
-        "guidance": request.guidance,
+        "num_inference_steps": request.num_inference_steps,
+        "guidance_scale": request.guidance_scale,
         "width_px": picture.width,
         "height_px": picture.height,
         "adapters": dict(request.weights),
@@ -64,7 +65,9 @@ def read_settings(path: Path) -> dict[str, Any] | None:
     """Return our own settings from a PNG, or None when it carries none."""
     with Image.open(path, formats=("PNG",)) as picture:
         text = getattr(picture, "text", {}).get(OWN_KEY)
-    return dict(plain_values(json.loads(text), f"The settings in {path.name}")) if text else None
+    if not text:
+        return None
+    return with_new_names(plain_values(json.loads(text), f"The settings in {path.name}"), SAMPLING)[0]
 
 
 def webui_parameters(picture: Image.Image, request: "PictureRequest", base: Mapping[str, Any]) -> str:
@@ -74,9 +77,9 @@ def webui_parameters(picture: Image.Image, request: "PictureRequest", base: Mapp
     if request.negative_prompt:
         lines.append(f"Negative prompt: {request.negative_prompt}")
     facts = {
-        "Steps": request.steps,
+        "Steps": request.num_inference_steps,
         "Sampler": quoted_fact(base["sampler"] if request.sampler == AUTO else samplers()[request.sampler].title),
-        "CFG scale": f"{request.guidance:g}",
+        "CFG scale": f"{request.guidance_scale:g}",
         "Seed": request.seed,
         "Size": f"{picture.width}x{picture.height}",
         "Model hash": str(base["fingerprint"])[:10],

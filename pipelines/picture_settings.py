@@ -19,17 +19,18 @@ from pipelines.samplers import sampler_names
 from pipelines.webui_text import read_webui_text
 from trainers.data.plain_text import not_plain_in, shown
 from trainers.errors import UserError
+from trainers.old_names import SAMPLING, with_new_names
 
 _LIMIT_TEXT = 20_000
 _EXACT_IN_A_BROWSER = 2**53
 _RANGES: Mapping[str, tuple[type, float, float]] = {
     "seed": (int, 0, _EXACT_IN_A_BROWSER),
-    "steps": (int, 1, 1000),
-    "guidance": (float, 0, 100),
+    "num_inference_steps": (int, 1, 1000),
+    "guidance_scale": (float, 0, 100),
     "width_px": (int, 8, 4096),
     "height_px": (int, 8, 4096),
 }
-_WEBUI = {"Seed": "seed", "Steps": "steps", "CFG scale": "guidance"}
+_WEBUI = {"Seed": "seed", "Steps": "num_inference_steps", "CFG scale": "guidance_scale"}
 _TAG = re.compile(r"\s*<(lora|lyco|hypernet):([^:<>]+)((?::[^<>:]*)*)>")
 _FORMATS = ("PNG", "JPEG", "WEBP")
 _EXIF, _USER_COMMENT = 0x8769, 0x9286
@@ -50,7 +51,8 @@ class PictureSettings:
     """What a form can take from a picture."""
 
     values: Mapping[str, Any]
-    """Those that are there of prompt, negative_prompt, seed, steps, guidance, sampler, width_px, height_px, base (a
+    """Those that are there of prompt, negative_prompt, seed, num_inference_steps,
+    guidance_scale, sampler, width_px, height_px, base (a
     name), and adapters (name -> weight)."""
     unused: tuple[str, ...] = ()
     """What else it says, or says wrongly, a few words each."""
@@ -114,6 +116,7 @@ def settings_from_texts(texts: Mapping[str, str]) -> PictureSettings:
 
 def checked_settings(found: Mapping[str, Any]) -> PictureSettings:
     """Return our own settings with only what has the right kind and range."""
+    found = with_new_names(found, SAMPLING)[0]
     values: dict[str, Any] = {}
     unused: list[str] = []
     for key, value in found.items():

@@ -15,6 +15,7 @@ from trainers.loss_weightings import find_loss_weighting, loss_weightings
 from trainers.lr_schedulers import lr_schedulers
 from trainers.methods import MethodSettings, find_method
 from trainers.names import check_name, composed
+from trainers.old_names import TRAINING, with_new_names
 from trainers.optimizers import optimizers
 from trainers.parts import DENOISER, FULL_SIZED_RATE_SHARES, TEXT_ENCODER, PartKind, called_in, kind_of
 from trainers.registry import OneOf
@@ -255,6 +256,8 @@ def parse_config(values: Mapping[str, Any], model: type[Any] = RunConfig, *, kno
         UserError: listing every unknown key and every value out of range, those of the parts' methods too.
     """
     plain_values(values, "The run's settings")
+    values, twice = with_new_names(values, TRAINING)
+    raise_problems(_HEADLINE, twice)
     if "parts" in values:
         check_parts_shape(values["parts"])
     try:
@@ -346,7 +349,9 @@ def read_config(path: Path) -> dict[str, Any]:
         raise UserError(f"The config {path} cannot be read: {reason}.") from error
     if not isinstance(values, dict):
         raise UserError(f"The config {path} must be a mapping of settings, such as 'steps: 250'.")
-    return plain_values(values, f"The config {path}")
+    renamed, twice = with_new_names(plain_values(values, f"The config {path}"), TRAINING)
+    raise_problems(f"The config {path} cannot be used:", twice)
+    return renamed
 
 
 def config_as_yaml(config: TrainingConfig) -> str:

@@ -19,7 +19,7 @@ from trainers.seeds import drawn_seed
 from trainers.wording import count_of
 
 LOOK_AXES = ("adapter", "method", "rank", "step", "blend", "block", "weight")
-SETTING_AXES = ("base", "guidance", "steps", "sampler")
+SETTING_AXES = ("base", "guidance_scale", "num_inference_steps", "sampler")
 AXES = (*LOOK_AXES, *SETTING_AXES, "prompt", "seed")
 USUAL_AXES = ("adapter", "weight", "prompt", "seed")
 BASE_LABEL = "base"
@@ -92,7 +92,11 @@ def plan_grid(
         UserError: an axis is unknown, missing or given twice, or a value cannot be used.
     """
     values: dict[str, Sequence[Any]] = {axis: (plain,) for axis, plain in _PLAIN.items()}
-    values |= {"guidance": (template.guidance,), "steps": (template.steps,), "sampler": (template.sampler,)}
+    values |= {
+        "guidance_scale": (template.guidance_scale,),
+        "num_inference_steps": (template.num_inference_steps,),
+        "sampler": (template.sampler,),
+    }
     values |= more or {}
     values |= {
         "adapter": list(mixtures),
@@ -127,7 +131,7 @@ def _cell(
     common = {
         "prompt": point["prompt"],
         "seed": point["seed"],
-        **{axis: point[axis] for axis in ("guidance", "steps", "sampler")},
+        **{axis: point[axis] for axis in ("guidance_scale", "num_inference_steps", "sampler")},
     }
     recipe = _recipe(point, shares, mixtures) if shares else None
     request = replace(template, **common, weights={} if recipe is not None else shares, recipe=recipe)
@@ -244,7 +248,7 @@ def _label(
             words.append(str(value))
         elif axis == "seed" and not alone:
             words.append(f"· seed {value}" if words else f"seed {value}")
-        elif axis == "steps" and not alone:
+        elif axis == "num_inference_steps" and not alone:
             words.append(count_of(value, "step"))
         elif axis in _SHOWN and not alone:
             words.append(_SHOWN[axis].format(value))
@@ -258,6 +262,6 @@ _SHOWN = {
     "blend": "{}",
     "block": "block {}",
     "base": "on {}",
-    "guidance": "guidance {:g}",
+    "guidance_scale": "guidance {:g}",
     "sampler": "{}",
 }

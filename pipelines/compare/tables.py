@@ -17,7 +17,19 @@ def grid_csv(scored: Sequence[ScoredCell], judge: Judge) -> str:
     measured = [column for column in columns_of(scored) if column.metric.measure is not None]
     axes = [axis for axis in LOOK_AXES if axis != "blend" and any(axis in item.cell.axes for item in scored)]
     writer = csv.writer(buffer, lineterminator="\n")
-    heads = ["page", "row", "column", "look", *axes, "base", "prompt", "seed", "steps", "guidance", "sampler"]
+    heads = [
+        "page",
+        "row",
+        "column",
+        "look",
+        *axes,
+        "base",
+        "prompt",
+        "seed",
+        "num_inference_steps",
+        "guidance_scale",
+        "sampler",
+    ]
     heads += ["adapters", "blend"]
     writer.writerow([*heads, "subject", *(column.key for column in measured), "judge"])
     for item in scored:
@@ -29,7 +41,14 @@ def grid_csv(scored: Sequence[ScoredCell], judge: Judge) -> str:
             settings = "".join(f" {key}={value}" for key, value in request.recipe.settings.items())
             blend = request.recipe.blend + settings
         places = [cell.page, cell.row, cell.column, cell.look, *(cell.axes.get(axis, "") for axis in axes)]
-        asked = [cell.base, request.prompt, request.seed, request.steps, f"{request.guidance:g}", request.sampler]
+        asked = [
+            cell.base,
+            request.prompt,
+            request.seed,
+            request.num_inference_steps,
+            f"{request.guidance_scale:g}",
+            request.sampler,
+        ]
         adapters = " ".join(f"{name}:{weight:g}" for name, weight in weights.items())
         written = [_shown(item.scores[column.key]) for column in measured]
         writer.writerow([*places, *asked, adapters, blend, cell.subject, *written, judge_name(judge)])

@@ -51,8 +51,8 @@ class PictureBase(LoadedBase, Denoiser, Protocol):
         unconditional: Conditioning,
         noise: Tensor,
         *,
-        steps: int,
-        guidance: float,
+        num_inference_steps: int,
+        guidance_scale: float,
         on_step: Callable[[int], None],
         sampler: str = AUTO,
     ) -> list[Image.Image]:

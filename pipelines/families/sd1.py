@@ -100,8 +100,8 @@ class StableDiffusion1(StableDiffusion):
         unconditional: Conditioning,
         noise: Tensor,
         *,
-        steps: int,
-        guidance: float,
+        num_inference_steps: int,
+        guidance_scale: float,
         on_step: Callable[[int], None],
         sampler: str = AUTO,
     ) -> list[Image.Image]:
@@ -115,8 +115,8 @@ class StableDiffusion1(StableDiffusion):
                     prompt_embeds=conditioning["encoder_hidden_states"],
                     negative_prompt_embeds=unconditional["encoder_hidden_states"],
                     latents=noise.to(self.device, self.dtype),
-                    num_inference_steps=steps,
-                    guidance_scale=guidance,
+                    num_inference_steps=num_inference_steps,
+                    guidance_scale=guidance_scale,
                     callback_on_step_end=told,
                 ).images
             )

@@ -165,8 +165,8 @@ class StableDiffusion3(LatentModel):
         unconditional: Conditioning,
         noise: Tensor,
         *,
-        steps: int,
-        guidance: float,
+        num_inference_steps: int,
+        guidance_scale: float,
         on_step: Callable[[int], None],
         sampler: str = AUTO,
     ) -> list[Image.Image]:
@@ -185,8 +185,8 @@ class StableDiffusion3(LatentModel):
                     latents=noise.to(self.device, self.dtype),
                     height=noise.shape[-2] * factor,
                     width=noise.shape[-1] * factor,
-                    num_inference_steps=steps,
-                    guidance_scale=guidance,
+                    num_inference_steps=num_inference_steps,
+                    guidance_scale=guidance_scale,
                     callback_on_step_end=told,
                 ).images
             )

@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from pipelines.samplers import AUTO, sampler_names
 from studio.library.library import ENVIRONMENT_VARIABLE, Library, open_library
@@ -43,14 +44,24 @@ def add_base(parser: argparse.ArgumentParser) -> None:
 
 def add_sampling(parser: argparse.ArgumentParser) -> None:
     """Add the options of sampling."""
-    parser.add_argument("--steps", type=int, default=20, help="sampling steps (default 20)")
-    parser.add_argument("--guidance", type=float, default=5.0, help="strength of guidance, 1 is off (default 5)")
+    steps = parser.add_argument("--num-inference-steps", type=int, default=20, help="sampling steps (default 20)")
+    scale = parser.add_argument(
+        "--guidance-scale", type=float, default=5.0, help="strength of guidance, 1 is off (default 5)"
+    )
+    for action, old in ((steps, "--steps"), (scale, "--guidance")):
+        add_old_name(parser, action, old)
     parser.add_argument(
         "--sampler",
         default=AUTO,
         help=f"how noise becomes a picture: {', '.join(sampler_names())} (default {AUTO}: the base's own)",
     )
     parser.add_argument("--negative-prompt", default="", help="what the picture should keep away from")
+
+
+def add_old_name(parser: argparse._ActionsContainer, action: argparse.Action, old: str) -> None:
+    """Take an option under the name that it had before too; help says the new one alone."""
+    kind: Any = action.type
+    parser.add_argument(old, dest=action.dest, type=kind, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
 
 
 def library_of(options: argparse.Namespace) -> Library:

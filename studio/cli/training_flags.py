@@ -14,7 +14,7 @@ from typing import Any, get_args, get_origin
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from studio.cli.command import add_library, library_of
+from studio.cli.command import add_library, add_old_name, library_of
 from studio.library.library import Library
 from studio.report import Terminal
 from studio.runs.joining import join
@@ -27,6 +27,7 @@ from studio.settings_schema import shapes_of
 from trainers.config import check_parts_shape, read_config
 from trainers.errors import UserError
 from trainers.methods import find_method
+from trainers.old_names import TRAINING
 
 # Flags that are built from the schema; the others below need a shape of their own on a command line.
 _OWN_SHAPE = {"kind", "parts", "sample_prompts"}
@@ -101,7 +102,9 @@ def add_training(parser: argparse.ArgumentParser, training: Training) -> None:
         else:
             # the schema checks the value, and names those that there are; argparse's own check has another voice
             metavar = f"{{{','.join(map(str, choices[name]))}}}" if choices[name] else "VALUE"
-            parser.add_argument(flag, dest=name, default=None, metavar=metavar, help=text)
+            action = parser.add_argument(flag, dest=name, default=None, metavar=metavar, help=text)
+            for old in (old for old, new in TRAINING.items() if new == name):
+                add_old_name(parser, action, "--" + old.replace("_", "-"))
 
 
 def config_from_options(options: argparse.Namespace, training: Training) -> Any:

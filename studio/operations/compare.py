@@ -149,12 +149,12 @@ def _store(plan: Comparison, session: Session) -> PictureStore:
 def _cost(cells: Sequence[Cell], store: PictureStore, session: Session) -> Cost:
     unique = list({repr(cell.request): cell for cell in cells}.values())
     left = [cell for cell in unique if store.read(cell) is None]
-    evaluations = sum(cell.request.steps * (2 if cell.request.guidance > 1 else 1) for cell in left)
+    evaluations = sum(cell.request.num_inference_steps * (2 if cell.request.guidance_scale > 1 else 1) for cell in left)
     seconds = 0.0
     if left:
         start = time.monotonic()
-        list(generate(session.attachments, [replace(left[0].request, steps=1)], recipes=session.recipes))
-        seconds = (time.monotonic() - start) * sum(cell.request.steps for cell in left)
+        list(generate(session.attachments, [replace(left[0].request, num_inference_steps=1)], recipes=session.recipes))
+        seconds = (time.monotonic() - start) * sum(cell.request.num_inference_steps for cell in left)
     return Cost(len(unique), len(unique) - len(left), evaluations, seconds)
 
 

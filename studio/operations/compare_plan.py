@@ -18,7 +18,12 @@ from trainers.seeds import seed_from
 from trainers.wording import count_of
 
 _LIMIT_CELLS = 2000
-_NUMBERS: Mapping[str, Callable[[str], float]] = {"weight": float, "seed": seed_from, "guidance": float, "steps": int}
+_NUMBERS: Mapping[str, Callable[[str], float]] = {
+    "weight": float,
+    "seed": seed_from,
+    "guidance_scale": float,
+    "num_inference_steps": int,
+}
 _LINES = ("prompt", "blend")
 """Axes whose values may hold commas, so that each has a line of its own."""
 
@@ -42,8 +47,8 @@ class GridOptions:
     columns: Sequence[str] = ("adapter", "weight")
     """Axes that vary and were given no place are added here."""
     pages: Sequence[str] = ()
-    steps: int = 20
-    guidance: float = 5.0
+    num_inference_steps: int = 20
+    guidance_scale: float = 5.0
     sampler: str = AUTO
     negative_prompt: str = ""
     with_base: bool = True
@@ -84,8 +89,8 @@ class GridOptions:
             )
         template = PictureRequest(
             prompt="",
-            steps=self.steps,
-            guidance=self.guidance,
+            num_inference_steps=self.num_inference_steps,
+            guidance_scale=self.guidance_scale,
             sampler=self.sampler,
             negative_prompt=self.negative_prompt,
         )
@@ -139,7 +144,10 @@ class GridOptions:
 
     def _facts(self) -> str:
         bases = self.more.get("base")
-        counts, guidances = self.more.get("steps") or [self.steps], self.more.get("guidance") or [self.guidance]
+        counts, guidances = (
+            self.more.get("num_inference_steps") or [self.num_inference_steps],
+            self.more.get("guidance_scale") or [self.guidance_scale],
+        )
         given = self.more.get("sampler") or [self.sampler]
         drawn = f" · sampler {','.join(given)}" if list(given) != [AUTO] else ""
         base = f"bases {','.join(bases)}" if bases else f"base {Path(self.base).name}"

@@ -71,8 +71,8 @@ def search_weights(library: Library, recipe: Recipe, options: argparse.Namespace
         goals,
         options.prompts,
         seeds,
-        options.steps,
-        options.guidance,
+        options.num_inference_steps,
+        options.guidance_scale,
         options.search,
     )
     for sentence in note_sentences({f"prompt {prompt!r}": prompt for prompt in options.prompts}):
@@ -119,8 +119,8 @@ class Search:
     goals: Mapping[str, float]
     prompts: Sequence[str]
     seeds: Sequence[int]
-    steps: int
-    guidance: float
+    num_inference_steps: int
+    guidance_scale: float
     count: int
     """Trials in all, those of earlier calls included."""
 
@@ -136,7 +136,13 @@ class Search:
             raise UserError(
                 f"{', '.join(missing)} has no embeddings of its training pictures, so no score to search by."
             )
-        drawn_with = [self.prompts, self.seeds, self.steps, self.guidance, session.attachments.base.fingerprint]
+        drawn_with = [
+            self.prompts,
+            self.seeds,
+            self.num_inference_steps,
+            self.guidance_scale,
+            session.attachments.base.fingerprint,
+        ]
         contents = {name: content_hash(session.adapters[name]) for name in self.names}
         key = json.dumps([*drawn_with, contents, self.goals, judge.fingerprint, _MEASURE])
         trials = [trial for trial in _read_trials(self.path) if trial.key == key]
@@ -148,7 +154,9 @@ class Search:
         yield from trials
         while len(trials) < self.count:
             weights = _propose(trials, self.names, self.count)
-            template = PictureRequest("", steps=self.steps, guidance=self.guidance)
+            template = PictureRequest(
+                "", num_inference_steps=self.num_inference_steps, guidance_scale=self.guidance_scale
+            )
             cells = plan_grid({"trial": weights}, [0.0, 1.0], self.prompts, self.seeds, template)
             scored = render_grid(
                 session.attachments,

@@ -77,5 +77,5 @@ def _use(base: LoadedBase, training: Training) -> None:
         ((_, answer),) = generate_texts(live, [TextRequest("num", plain=True, weights={"it": 1.0}, maximum_tokens=3)])
         assert answer.ended in ("end", "length")
     else:
-        ((_, picture),) = generate(live, [PictureRequest("a <new> one", weights={"it": 1.0}, steps=2)])
+        ((_, picture),) = generate(live, [PictureRequest("a <new> one", weights={"it": 1.0}, num_inference_steps=2)])
         assert picture.size == (32, 32)

@@ -34,7 +34,9 @@ def test_two_live_adapters_draw_together(narrow_bases: dict[str, Path], family: 
     drawn = []
     with attached(base, adapters) as attachments:
         for weights in ({}, {"one": 1.0}, {"two": 0.7}, {"one": 1.0, "two": 0.7}):
-            ((_, picture),) = generate(attachments, [PictureRequest("a red box", weights=weights, steps=4)])
+            ((_, picture),) = generate(
+                attachments, [PictureRequest("a red box", weights=weights, num_inference_steps=4)]
+            )
             drawn.append(picture.tobytes())
     assert len(set(drawn)) == len(drawn)
 

@@ -256,7 +256,7 @@ def test_generating_with_the_blend_equals_generating_with_both(library: Library,
             attachments.set_weights(weights)
             text = base.encode_text(["a red boat", "sea"])
             predicted = base.predict(noisy, torch.tensor([900, 100]), text)
-            request = PictureRequest("a red boat", seed=2, steps=4, weights=weights)
+            request = PictureRequest("a red boat", seed=2, num_inference_steps=4, weights=weights)
             pictures = dict(generate(attachments, [request]))
         return predicted, np.asarray(pictures[0], dtype=np.int16)
 

@@ -26,7 +26,7 @@ from pipelines.recipe import content_hash
 from tests.support import random_adapter
 from trainers.errors import UserError
 
-TEMPLATE = PictureRequest("", steps=2, guidance=3.0)
+TEMPLATE = PictureRequest("", num_inference_steps=2, guidance_scale=3.0)
 
 
 def plan(**values: Any) -> list[Cell]:
@@ -46,8 +46,8 @@ def test_values_of_the_axes_become_recipes_names_and_settings() -> None:
     assert dict(ranks[1].request.weights) == {"a": 1.0}
     filled = plan(mixtures={"s{rank}": {"s{rank}": 1.0}}, more={"rank": ["4", "8"]})
     assert [dict(cell.request.weights) for cell in filled] == [{"s4": 1.0}, {"s8": 1.0}]
-    steps = plan(more={"step": ["50", "final"]})
-    assert [dict(cell.request.weights) for cell in steps] == [{"a@50": 1.0}, {"a": 1.0}]
+    num_inference_steps = plan(more={"step": ["50", "final"]})
+    assert [dict(cell.request.weights) for cell in num_inference_steps] == [{"a@50": 1.0}, {"a": 1.0}]
     blends = plan(mixtures={"m": {"a": 1.0, "b": -0.5}}, weights=[0.5], more={"blend": ["exact", "ties density=0.3"]})
     assert dict(blends[0].request.weights) == {"a": 0.5, "b": -0.25}
     recipe = blends[1].request.recipe
@@ -60,8 +60,8 @@ def test_values_of_the_axes_become_recipes_names_and_settings() -> None:
     assert blocks[0].inputs[0].blocks == {"IN05": 1.0, "default": 0.0}
     assert blocks[1].inputs[0].blocks == {"mid_block": 0.0, "default": 1.0}
     assert blocks[2] is None
-    settings = plan(more={"guidance": [2.0, 5.0], "steps": [2, 4], "base": ["x", "y"]})
-    found = {(cell.request.guidance, cell.request.steps, cell.base) for cell in settings}
+    settings = plan(more={"guidance_scale": [2.0, 5.0], "num_inference_steps": [2, 4], "base": ["x", "y"]})
+    found = {(cell.request.guidance_scale, cell.request.num_inference_steps, cell.base) for cell in settings}
     assert found == set(itertools.product([2.0, 5.0], [2, 4], ["x", "y"]))
     assert len({cell.setting for cell in settings}) == 8
 
@@ -97,7 +97,7 @@ def test_values_that_cannot_be_used_are_refused(more: dict[str, Any], said: str)
 
 def test_an_axis_that_varies_must_have_a_place() -> None:
     with pytest.raises(UserError, match="guidance missing"):
-        plan_grid({"a": {"a": 1}}, [1], ["p"], [0], TEMPLATE, more={"guidance": [1, 2]})
+        plan_grid({"a": {"a": 1}}, [1], ["p"], [0], TEMPLATE, more={"guidance_scale": [1, 2]})
 
 
 def test_drawing_goes_on_where_it_was_stopped(base: LoadedBase, tmp_path: Path) -> None:

@@ -98,8 +98,8 @@ class TestEveryPictureFamily:
                 text,
                 picture_base.encode_text(["", ""]),
                 noise_for(picture_base, 2),
-                steps=3,
-                guidance=4.0,
+                num_inference_steps=3,
+                guidance_scale=4.0,
                 on_step=told.append,
             )
         assert [(picture.size, picture.mode) for picture in pictures] == [((size, size), "RGB")] * 2

@@ -39,7 +39,9 @@ def test_a_seed_is_its_noise_whatever_else_is_drawn() -> None:
 
 
 def test_a_picture_is_the_same_alone_and_in_a_batch(base: LoadedBase) -> None:
-    requests = [PictureRequest(prompt, seed=seed, steps=3) for prompt in ("a boat", "a house") for seed in (1, 2)]
+    requests = [
+        PictureRequest(prompt, seed=seed, num_inference_steps=3) for prompt in ("a boat", "a house") for seed in (1, 2)
+    ]
     attachments = Attachments(base)
     together = draw(attachments, *requests)
     alone = [draw(attachments, request)[0] for request in requests]
@@ -52,12 +54,12 @@ def test_a_picture_is_the_same_alone_and_in_a_batch(base: LoadedBase) -> None:
 def test_requests_of_several_settings_come_back_under_their_own_number(base: LoadedBase) -> None:
     with attached(base, {"a": random_adapter(base, size=0.3)}) as attachments:
         requests = [
-            PictureRequest("a boat", seed=1, steps=2),
-            PictureRequest("a boat", seed=1, steps=2, weights={"a": 1.0}),
-            PictureRequest("a boat", seed=1, steps=3),
-            PictureRequest("a boat", seed=1, steps=2, weights={"a": 0.0}),
-            PictureRequest("a boat", seed=1, steps=2, width_px=64),
-            PictureRequest("a boat", seed=1, steps=2, guidance=1.0),
+            PictureRequest("a boat", seed=1, num_inference_steps=2),
+            PictureRequest("a boat", seed=1, num_inference_steps=2, weights={"a": 1.0}),
+            PictureRequest("a boat", seed=1, num_inference_steps=3),
+            PictureRequest("a boat", seed=1, num_inference_steps=2, weights={"a": 0.0}),
+            PictureRequest("a boat", seed=1, num_inference_steps=2, width_px=64),
+            PictureRequest("a boat", seed=1, num_inference_steps=2, guidance_scale=1.0),
         ]
         told: list[tuple[int, int]] = []
         found = draw(attachments, *requests, on_step=lambda done, total: told.append((done, total)))
@@ -75,10 +77,10 @@ def test_after_drawing_the_weights_are_off_also_when_stopped(base: LoadedBase) -
         raise KeyboardInterrupt
 
     with attached(base, {"a": random_adapter(base, size=0.3)}) as attachments:
-        plain = draw(attachments, PictureRequest("x", steps=2))[0]
+        plain = draw(attachments, PictureRequest("x", num_inference_steps=2))[0]
         with pytest.raises(KeyboardInterrupt):
-            draw(attachments, PictureRequest("x", steps=2, weights={"a": 1.0}), on_step=stop)
-        assert (draw(attachments, PictureRequest("x", steps=2))[0] == plain).all()
+            draw(attachments, PictureRequest("x", num_inference_steps=2, weights={"a": 1.0}), on_step=stop)
+        assert (draw(attachments, PictureRequest("x", num_inference_steps=2))[0] == plain).all()
 
 
 def base_bits(base: LoadedBase) -> dict[str, str]:
@@ -90,7 +92,9 @@ def base_bits(base: LoadedBase) -> dict[str, str]:
 
 def test_merged_adapters_draw_the_same_and_leave_the_base_bit_for_bit(base: LoadedBase) -> None:
     weights = [{"a": 0.7}, {"a": 0.7, "b": -0.4}, {}]
-    requests = [PictureRequest("a boat", seed=seed, steps=2, weights=own) for own in weights for seed in (1, 2, 3)]
+    requests = [
+        PictureRequest("a boat", seed=seed, num_inference_steps=2, weights=own) for own in weights for seed in (1, 2, 3)
+    ]
     made = {"a": random_adapter(base, size=0.3), "b": random_adapter(base, method="loha", seed=1, size=0.3)}
     before = base_bits(base)
     with attached(base, made) as attachments:
@@ -111,7 +115,7 @@ def test_a_merged_drawing_that_is_stopped_leaves_the_base(base: LoadedBase) -> N
 
     with attached(base, {"a": random_adapter(base, size=0.3)}) as attachments:
         held = base_bits(base)
-        requests = [PictureRequest("x", seed=seed, steps=2, weights={"a": 1.0}) for seed in range(3)]
+        requests = [PictureRequest("x", seed=seed, num_inference_steps=2, weights={"a": 1.0}) for seed in range(3)]
         with pytest.raises(KeyboardInterrupt):
             draw(attachments, *requests, merged=True, on_step=stop)
         assert base_bits(base) == held
@@ -126,15 +130,18 @@ def test_what_cannot_be_merged_is_said(base: LoadedBase) -> None:
         assert not attachments.can_merge({"a": 1.0})
         assert attachments.can_merge({"a": 0.0})
         with pytest.raises(UserError, match="cannot be merged into the base"):
-            draw(attachments, PictureRequest("x", steps=1, weights={"a": 1.0}), merged=True)
+            draw(attachments, PictureRequest("x", num_inference_steps=1, weights={"a": 1.0}), merged=True)
         assert not attachments.merged
 
 
 def test_negative_prompts_and_guidance_change_the_picture(base: LoadedBase) -> None:
     attachments = Attachments(base)
-    plain = draw(attachments, PictureRequest("a boat", steps=3))[0]
-    assert (draw(attachments, PictureRequest("a boat", steps=3, negative_prompt="fog"))[0] != plain).any()
-    off = [PictureRequest("a boat", steps=3, guidance=1.0, negative_prompt=text) for text in ("", "fog")]
+    plain = draw(attachments, PictureRequest("a boat", num_inference_steps=3))[0]
+    assert (draw(attachments, PictureRequest("a boat", num_inference_steps=3, negative_prompt="fog"))[0] != plain).any()
+    off = [
+        PictureRequest("a boat", num_inference_steps=3, guidance_scale=1.0, negative_prompt=text)
+        for text in ("", "fog")
+    ]
     first, second = draw(attachments, *off)
     assert (first == second).all()
 
@@ -142,10 +149,10 @@ def test_negative_prompts_and_guidance_change_the_picture(base: LoadedBase) -> N
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        ({"steps": 0}, "steps 0"),
-        ({"steps": 10**6}, "steps 1000000"),
-        ({"guidance": float("nan")}, "guidance nan"),
-        ({"guidance": -1}, "guidance -1"),
+        ({"num_inference_steps": 0}, "steps 0"),
+        ({"num_inference_steps": 10**6}, "steps 1000000"),
+        ({"guidance_scale": float("nan")}, "guidance_scale nan"),
+        ({"guidance_scale": -1}, "guidance_scale -1"),
         ({"seed": -2}, "seed -2"),
         ({"seed": 2**64}, "seed 18446744073709551616"),
         ({"weights": {"a": float("nan")}}, "weight nan of 'a'"),
@@ -164,8 +171,8 @@ def test_a_picture_file_carries_its_settings(tmp_path: Path) -> None:
     request = PictureRequest(
         "a grün boat 🚤",
         seed=5,
-        steps=7,
-        guidance=2.5,
+        num_inference_steps=7,
+        guidance_scale=2.5,
         negative_prompt="fog",
         weights={"one": 0.8, "two": -0.5, "no": 0},
     )

@@ -28,8 +28,8 @@ def test_what_we_write_is_read_back(tmp_path: Path) -> None:
         "prompt": "a boat",
         "negative_prompt": "fog",
         "seed": 7,
-        "steps": 3,
-        "guidance": 2.5,
+        "num_inference_steps": 3,
+        "guidance_scale": 2.5,
         "width_px": 16,
         "height_px": 24,
         "adapters": {"ink": -0.5},
@@ -55,14 +55,14 @@ def test_foreign_facts_are_named_and_wrong_values_left_out() -> None:
     assert found.values == {
         "prompt": "a cat",
         "negative_prompt": "fog\nand rain",
-        "guidance": 7.0,
+        "guidance_scale": 7.0,
         "width_px": 512,
         "height_px": 768,
         "adapters": {"ink": 0.8},
         "base": "v1-5",
     }
     assert set(found.unused) == {
-        *("Sampler: DPM++, 2M", "seed: -1", "steps: 9999999", "adapter wash: weight much"),
+        *("Sampler: DPM++, 2M", "seed: -1", "num_inference_steps: 9999999", "adapter wash: weight much"),
         "adapter ink: 1 behind its weight",
     }
 
@@ -95,16 +95,25 @@ _JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=6,
 )
-_KEYS = st.sampled_from(["prompt", "seed", "steps", "guidance", "width_px", "adapters", "base", "recipe", "else"])
+_KEYS = st.sampled_from(
+    ["prompt", "seed", "num_inference_steps", "guidance_scale", "width_px", "adapters", "base", "recipe", "else"]
+)
 
 
 @given(st.dictionaries(_KEYS, _JSON))
 def test_no_lie_gets_into_the_form(found: dict[str, object]) -> None:
     values = settings_from_texts({OWN_KEY: json.dumps(found)}).values
-    kinds = {"prompt": str, "base": str, "seed": int, "steps": int, "width_px": int, "guidance": float}
+    kinds = {
+        "prompt": str,
+        "base": str,
+        "seed": int,
+        "num_inference_steps": int,
+        "width_px": int,
+        "guidance_scale": float,
+    }
     assert all(isinstance(values[key], kind) for key, kind in kinds.items() if key in values)
-    assert 1 <= values.get("steps", 1) <= 1000
-    assert 0 <= values.get("guidance", 0) <= 100
+    assert 1 <= values.get("num_inference_steps", 1) <= 1000
+    assert 0 <= values.get("guidance_scale", 0) <= 100
     assert all(abs(weight) <= 100 for weight in values.get("adapters", {}).values())
 
 

@@ -111,7 +111,7 @@ def test_a_broken_judge_is_refused(tiny_judge: Path, tmp_path: Path, content: by
         Judge(str(tmp_path / "judge"))
 
 
-TEMPLATE = PictureRequest("", steps=2, guidance=3.0)
+TEMPLATE = PictureRequest("", num_inference_steps=2, guidance_scale=3.0)
 
 
 def test_every_axis_can_run_along_rows_or_columns() -> None:
@@ -122,7 +122,7 @@ def test_every_axis_can_run_along_rows_or_columns() -> None:
     assert len(cells) == 5 * 4
     assert len({cell.row for cell in cells}) == 4
     for cell in cells:
-        assert (cell.request.steps, cell.request.guidance) == (2, 3.0)
+        assert (cell.request.num_inference_steps, cell.request.guidance_scale) == (2, 3.0)
         if cell.column == BASE_LABEL:
             assert cell.request.weights == {}
         else:
@@ -239,7 +239,7 @@ def test_the_table_has_a_line_per_cell_and_names_its_judge(
         assert row["subject"] == row["prompt"]
         assert float(row["clip_i:a"]) == pytest.approx(item.scores["clip_i:a"], abs=1e-4)
         assert row["judge"] == f"tiny-judge:{judge.fingerprint[:12]}"
-        assert (row["seed"], row["steps"], row["guidance"]) == ("1", "2", "3")
+        assert (row["seed"], row["num_inference_steps"], row["guidance_scale"]) == ("1", "2", "3")
     assert [row["adapters"] for row in rows] == ["", "a:1", "", "a:1"]
 
 

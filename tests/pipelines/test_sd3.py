@@ -65,7 +65,7 @@ def test_text_size_and_pictures_are_those_of_diffusers(sd3: LoadedBase, pipeline
                       output_type="np", height=32, width=48)  # fmt: skip
     handle.remove()
     ours = sd3.sample({k: v[:1] for k, v in own.items()}, {k: v[1:] for k, v in own.items()}, noise,
-                      steps=4, guidance=5.0, on_step=lambda step: None)  # fmt: skip
+                      num_inference_steps=4, guidance_scale=5.0, on_step=lambda step: None)  # fmt: skip
     assert ours[0].size == (48, 32)
     assert np.abs(np.asarray(ours[0]) - 255 * theirs.images[0]).max() <= 0.501  # rounding to whole numbers
     assert theirs.images[0].std() > 0.05

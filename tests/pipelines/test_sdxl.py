@@ -56,7 +56,7 @@ def test_text_size_and_pictures_are_those_of_diffusers(sdxl: LoadedBase, pipelin
                       height=32, width=48)  # fmt: skip
     handle.remove()
     ours = sdxl.sample({k: v[:1] for k, v in own.items()}, {k: v[1:] for k, v in own.items()}, noise,
-                       steps=1, guidance=1.0, on_step=lambda step: None)  # fmt: skip
+                       num_inference_steps=1, guidance_scale=1.0, on_step=lambda step: None)  # fmt: skip
     assert ours[0].size == (48, 32)
     assert np.abs(np.asarray(ours[0]) - 255 * theirs.images[0]).max() < 1
     asked: dict[str, Any] = {}

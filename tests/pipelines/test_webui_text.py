@@ -16,7 +16,7 @@ from pipelines.webui_text import quoted_fact, read_webui_text
 from trainers.errors import UserError
 
 _FACTS = "Steps: 20, Sampler: Euler, CFG scale: 7, Seed: 1, Size: 512x512, Model: foo"
-_READ = {"seed": 1, "steps": 20, "guidance": 7.0, "width_px": 512, "height_px": 512, "base": "foo"}
+_READ = {"seed": 1, "num_inference_steps": 20, "guidance_scale": 7.0, "width_px": 512, "height_px": 512, "base": "foo"}
 
 
 def of(prompt: str, negative: str = "") -> dict[str, Any]:
@@ -160,7 +160,7 @@ def test_json_in_a_comment_is_named(tmp_path: Path) -> None:
     [
         ({"prompt": '{"3": {"class_type": "KSampler"}}', "workflow": "{}"}, "ComfyUI's workflow, which"),
         ({"invokeai_metadata": "{}"}, "InvokeAI's settings"),
-        ({"Software": "NovelAI", "Comment": '{"steps": 28}'}, "NovelAI's settings"),
+        ({"Software": "NovelAI", "Comment": '{"num_inference_steps": 28}'}, "NovelAI's settings"),
         ({"parameters": '{"sui_image_params": {"prompt": "a"}}'}, "SwarmUI's settings"),
         ({"parameters": ' {"prompt": "a"}'}, "another program's settings as JSON"),
         ({"Comment": "Created with GIMP"}, "carries no settings"),
@@ -196,10 +196,16 @@ def test_what_we_write_is_read(
     request = PictureRequest(prompt, numbers[0], weights, None, negative, numbers[1], 2.5)
     base = {"name": name, "sampler": "DDIM", "fingerprint": "ab" * 32}
     found = parse_webui_parameters(webui_parameters(Image.new("1", (16, 24)), request, base)).values
-    wanted = {"prompt": prompt, "negative_prompt": negative, "seed": numbers[0], "steps": numbers[1], "base": name}
+    wanted = {
+        "prompt": prompt,
+        "negative_prompt": negative,
+        "seed": numbers[0],
+        "num_inference_steps": numbers[1],
+        "base": name,
+    }
     assert {key: found[key] for key in wanted} == wanted
     assert found.get("adapters", {}) == weights
-    assert (found["guidance"], found["width_px"], found["height_px"]) == (2.5, 16, 24)
+    assert (found["guidance_scale"], found["width_px"], found["height_px"]) == (2.5, 16, 24)
 
 
 @given(_NAMES)

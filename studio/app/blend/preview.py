@@ -41,8 +41,10 @@ def build_preview(desk: Desk) -> Preview:
     prompt = gr.Textbox("a red boat, sea", label=words("shared.prompt"), lines=2)
     with gr.Row():
         seed = gr.Number(0, label=words("shared.seed"), precision=0, minimum=0, min_width=90)
-        steps = gr.Number(8, label=words("shared.steps"), precision=0, minimum=1, maximum=1000, min_width=90)
-        guidance = gr.Number(5.0, label=words("shared.guidance"), step=0.5, min_width=90)
+        num_inference_steps = gr.Number(
+            8, label=words("shared.num_inference_steps"), precision=0, minimum=1, maximum=1000, min_width=90
+        )
+        guidance_scale = gr.Number(5.0, label=words("shared.guidance_scale"), step=0.5, min_width=90)
     live = gr.Checkbox(True, label=words("blend.live_preview"))
     with gr.Row():
         again = gr.Button(words("blend.again"), size="sm", min_width=110)
@@ -66,7 +68,12 @@ def build_preview(desk: Desk) -> Preview:
             object_fit="contain",
             buttons=["download", "fullscreen"],
         )
-    settings = {"prompt": prompt, "picture_seed": seed, "steps": steps, "guidance": guidance}
+    settings = {
+        "prompt": prompt,
+        "picture_seed": seed,
+        "num_inference_steps": num_inference_steps,
+        "guidance_scale": guidance_scale,
+    }
     return Preview(settings, live, again, parents, status, picture, beside)
 
 

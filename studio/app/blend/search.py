@@ -31,7 +31,7 @@ def build_search(bench: Bench) -> Best:
     with gr.Row():
         name = gr.Textbox("search", label=words("blend.search_name"), min_width=120)
         trials = gr.Number(12, label=words("blend.trials"), precision=0, minimum=1, min_width=90)
-        steps = gr.Number(20, label=words("shared.steps"), precision=0, minimum=1, min_width=90)
+        steps = gr.Number(20, label=words("shared.num_inference_steps"), precision=0, minimum=1, min_width=90)
         seeds = gr.Textbox("0", label=words("blend.search_seeds"), min_width=120)
     with gr.Row():
         prompts = gr.Textbox("a red boat, sea", label=words("blend.search_prompts"), lines=2, min_width=200)
@@ -95,7 +95,7 @@ def search_arguments(name: str, trials: int, steps: int, seeds: str, prompts: st
     return {
         "name": name.strip(),
         "trials": trials,
-        "steps": steps,
+        "num_inference_steps": steps,
         "seeds": list(dict.fromkeys(numbers)),
         "prompts": [line.strip() for line in prompts.splitlines() if line.strip()],
         "goals": parse_adapters([goal.strip() for goal in goals.split(",")]) if goals.strip() else {},

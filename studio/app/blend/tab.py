@@ -105,7 +105,7 @@ class _Saying:
             self.newest.ask(request.session_hash or "", view_key(None))
             problem = gr.HTML(problem_line(str(error)), visible=True)
             return [None, "", "", problem, now, gr.Dropdown(choices=[], **which)]
-        shown = {key: now[key] for key in ("prompt", "picture_seed", "steps", "guidance", "base")}
+        shown = {key: now[key] for key in ("prompt", "picture_seed", "num_inference_steps", "guidance_scale", "base")}
         view = {"recipe": recipe, **shown}
         self.newest.ask(request.session_hash or "", view_key(view))
         names = [item["adapter"] for item in recipe["inputs"]]

@@ -14,8 +14,8 @@ def place_endpoint(desk: Desk) -> None:
     """Offer ``compare``, which gives the files and the table of means."""
     compare = _Endpoint(desk).compare
     plain = {
-        "steps": gr.Number(20, precision=0, visible=False),
-        "guidance": gr.Number(5, visible=False),
+        "num_inference_steps": gr.Number(20, precision=0, visible=False),
+        "guidance_scale": gr.Number(5, visible=False),
         "negative_prompt": gr.Textbox("", visible=False),
         "with_base": gr.Checkbox(True, visible=False),
         "base": gr.Textbox("pocket", visible=False),
@@ -44,8 +44,8 @@ class _Endpoint:
         pages: list[str] | None = None,
         more: dict[str, list[Any]] | None = None,
         mixtures: list[str] | None = None,
-        steps: int = 20,
-        guidance: float = 5.0,
+        num_inference_steps: int = 20,
+        guidance_scale: float = 5.0,
         negative_prompt: str = "",
         with_base: bool = True,
         base: str = "pocket",
@@ -68,7 +68,12 @@ class _Endpoint:
         }
         with told():
             arguments: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
-            arguments |= {"prompts": prompts, "adapters": adapters, "steps": int(steps), "guidance": guidance}
+            arguments |= {
+                "prompts": prompts,
+                "adapters": adapters,
+                "num_inference_steps": int(num_inference_steps),
+                "guidance_scale": guidance_scale,
+            }
             arguments |= {"negative_prompt": negative_prompt, "with_base": with_base, "base": base, "judge": judge}
             found = self._desk.engine.result("compare", arguments)
             return found["files"], find_comparison(self._desk.library, found["name"]).means()

@@ -23,8 +23,8 @@ AXES = (
     "blend",
     "block",
     "base",
-    "guidance",
-    "steps",
+    "guidance_scale",
+    "num_inference_steps",
     "sampler",
 )
 MORE_AXES = {
@@ -33,8 +33,8 @@ MORE_AXES = {
     "method": ("Methods", "方法"),
     "rank": ("Ranks", "秩"),
     "step": ("Checkpoints", "檢查點"),
-    "guidance": ("Guidances", "引導強度"),
-    "steps": ("Step counts", "取樣步數"),
+    "guidance_scale": ("Guidances", "引導強度"),
+    "num_inference_steps": ("Step counts", "取樣步數"),
     "sampler": ("Samplers", "取樣器"),
     "base": ("Bases", "基礎模型"),
 }
@@ -44,8 +44,8 @@ _HELP = {
     "method": ("Fill {method} in the adapters' names", "填入轉接器名稱中的 {method}"),
     "rank": ("Such as 4,8,full: fill {rank} in names, or cut to it", "例如 4,8,full：填入名稱中的 {rank}，或降到該秩"),
     "step": ("Such as 50,100,final: steps of the adapters' runs", "例如 50,100,final：轉接器訓練時的步數"),
-    "guidance": ("Such as 3,5,7", "例如 3,5,7"),
-    "steps": ("Such as 10,20", "例如 10,20"),
+    "guidance_scale": ("Such as 3,5,7", "例如 3,5,7"),
+    "num_inference_steps": ("Such as 10,20", "例如 10,20"),
     "sampler": (
         "Such as auto,euler,dpmpp_2m; auto is the base's own",
         "例如 auto,euler,dpmpp_2m；auto 為基礎模型自己的",
@@ -105,8 +105,8 @@ class FormValues:
     with_base: bool
     mixtures: str | None
     subjects: str | None
-    steps: float
-    guidance: float
+    num_inference_steps: float
+    guidance_scale: float
     negative_prompt: str | None
     base: str | None
     judge: str | None
@@ -140,8 +140,8 @@ class FormValues:
             "with_base": self.with_base,
             "mixtures": [line.strip() for line in (self.mixtures or "").splitlines() if line.strip()],
             "subjects": [line.strip() for line in (self.subjects or "").rstrip().splitlines()],
-            "steps": int(self.steps),
-            "guidance": float(self.guidance),
+            "num_inference_steps": int(self.num_inference_steps),
+            "guidance_scale": float(self.guidance_scale),
             "negative_prompt": self.negative_prompt or "",
             "base": (self.base or "").strip() or "pocket",
             "judge": (self.judge or "").strip() or "auto",
@@ -210,8 +210,12 @@ class CompareForm:
     def _place_sampling(self) -> None:
         words, fields = self._words, self.fields
         with gr.Row():
-            fields["steps"] = gr.Slider(1, 150, 20, step=1, label=words("shared.steps"), min_width=180)
-            fields["guidance"] = gr.Slider(0, 30, 5, step=0.5, label=words("shared.guidance"), min_width=180)
+            fields["num_inference_steps"] = gr.Slider(
+                1, 150, 20, step=1, label=words("shared.num_inference_steps"), min_width=180
+            )
+            fields["guidance_scale"] = gr.Slider(
+                0, 30, 5, step=0.5, label=words("shared.guidance_scale"), min_width=180
+            )
         fields["negative_prompt"] = gr.Textbox("", label=words("compare.negative"))
         with gr.Row():
             fields["base"] = gr.Textbox("pocket", label=words("shared.base"), min_width=140)

@@ -43,9 +43,19 @@ TEXTS = {
     "generate.no_triggers": ("None of them has any.", "所選轉接器沒有觸發詞。"),
     "generate.put_triggers": ("Put them into the prompt", "加入提示詞"),
 }
-_LIMITS = {"steps": 150, "guidance": 30}
+_LIMITS = {"num_inference_steps": 150, "guidance_scale": 30}
 """The ends of the sliders."""
-_FROM_ELSEWHERE = ("prompt", "negative_prompt", "seed", "steps", "guidance", "sampler", "width_px", "height_px", "base")
+_FROM_ELSEWHERE = (
+    "prompt",
+    "negative_prompt",
+    "seed",
+    "num_inference_steps",
+    "guidance_scale",
+    "sampler",
+    "width_px",
+    "height_px",
+    "base",
+)
 """Fields that a picture's settings or another tab can fill as they are."""
 
 
@@ -89,7 +99,7 @@ class GenerateForm:
             fields["random_seed"] = gr.Checkbox(False, label=words("generate.random"), min_width=120)
             self.same_seed = gr.Button(words("generate.same_seed"), size="sm", min_width=120)
         with gr.Row():
-            for name, least, first, step in (("steps", 1, 20, 1), ("guidance", 0, 5, 0.5)):
+            for name, least, first, step in (("num_inference_steps", 1, 20, 1), ("guidance_scale", 0, 5, 0.5)):
                 label = words(f"shared.{name}")
                 fields[name] = gr.Slider(least, _LIMITS[name], first, step=step, label=label, min_width=180)
         fields["beside_base"] = gr.Checkbox(True, label=words("generate.beside"))

@@ -29,8 +29,8 @@ class Wanted:
     seed: float | None
     random_seed: bool
     count: float | None
-    steps: float | None
-    guidance: float | None
+    num_inference_steps: float | None
+    guidance_scale: float | None
     sampler: str
     width_px: float | None
     height_px: float | None
@@ -47,7 +47,11 @@ class Wanted:
         """
         problems = [
             f"{name} is empty; a number is expected"
-            for name, value in (("the count", self.count), ("the steps", self.steps), ("the guidance", self.guidance))
+            for name, value in (
+                ("the count", self.count),
+                ("the steps", self.num_inference_steps),
+                ("the guidance", self.guidance_scale),
+            )
             if value is None
         ]
         if self.seed is None and not self.random_seed:
@@ -57,15 +61,15 @@ class Wanted:
         weights, wrong = chosen_weights(self.adapters)
         raise_problems("The picture cannot be drawn:", [*problems, *wrong])
         assert self.count is not None
-        assert self.steps is not None
-        assert self.guidance is not None
+        assert self.num_inference_steps is not None
+        assert self.guidance_scale is not None
         return {
             "prompt": self.prompt or "",
             "negative_prompt": self.negative_prompt or "",
             "seed": secrets.randbelow(2**32) if self.random_seed else drawn_seed(int(self.seed or 0)),
             "count": int(self.count),
-            "steps": int(self.steps),
-            "guidance": float(self.guidance),
+            "num_inference_steps": int(self.num_inference_steps),
+            "guidance_scale": float(self.guidance_scale),
             "sampler": self.sampler or AUTO,
             "width_px": int(self.width_px) if self.width_px else None,
             "height_px": int(self.height_px) if self.height_px else None,

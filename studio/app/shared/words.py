@@ -25,8 +25,8 @@ SHARED: Mapping[str, tuple[str, str]] = {
     "shared.save": ("Save", "儲存"),
     "shared.prompt": ("Prompt", "提示詞"),
     "shared.seed": ("Seed", "種子"),
-    "shared.steps": ("Steps", "步數"),
-    "shared.guidance": ("Guidance", "引導強度"),
+    "shared.num_inference_steps": ("Steps", "步數"),
+    "shared.guidance_scale": ("Guidance", "引導強度"),
     "shared.advanced": ("More settings", "更多設定"),
 }
 

@@ -13,15 +13,15 @@ from trainers.paths import path_of
 from trainers.wording import count_of, listed
 
 _BLENDING = ("blend", "setting", "part_weight", "blocks", "seed", "dtype", "file")
-_SEARCH = ("prompts", "seeds", "goal", "judge", "steps", "guidance", "negative_prompt")
+_SEARCH = ("prompts", "seeds", "goal", "judge", "num_inference_steps", "guidance_scale", "negative_prompt")
 _FLAGS = {"prompts": "prompt"}
 _DEFAULTS = {
     "layers": False,
     "seeds": "0",
     "goal": "",
     "judge": "auto",
-    "steps": 20,
-    "guidance": 5.0,
+    "num_inference_steps": 20,
+    "guidance_scale": 5.0,
     "negative_prompt": "",
 }
 """Of options that are always there: other values are someone's wish."""

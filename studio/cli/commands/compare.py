@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from pipelines.metrics import Metric, metrics
-from studio.cli.command import Command, add_base, add_library, add_sampling, library_of
+from studio.cli.command import Command, add_base, add_library, add_old_name, add_sampling, library_of
 from studio.proposals import proposed
 from studio.report import Terminal
 from trainers.errors import UserError
@@ -21,8 +21,8 @@ _LISTS = {
     "rank": "ranks",
     "step": "checkpoints",
     "base": "bases",
-    "guidance": "guidances",
-    "steps": "step-counts",
+    "guidance_scale": "guidance-scales",
+    "num_inference_steps": "step-counts",
     "sampler": "samplers",
 }
 """Axis -> the option that gives its values with commas."""
@@ -74,8 +74,13 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     axes.add_argument("--methods", metavar="A,B", help="fill {method} in the adapters' names")
     axes.add_argument("--ranks", metavar="4,8,full", help="fill {rank} in the names, or cut the adapters to a rank")
     axes.add_argument("--checkpoints", metavar="50,100,final", help="steps of the runs that made the adapters")
-    axes.add_argument("--guidances", metavar="3,5,7", help="strengths of guidance, instead of --guidance")
-    axes.add_argument("--step-counts", metavar="10,20", help="numbers of sampling steps, instead of --steps")
+    scales = axes.add_argument(
+        "--guidance-scales", metavar="3,5,7", help="strengths of guidance, instead of --guidance-scale"
+    )
+    add_old_name(parser, scales, "--guidances")
+    axes.add_argument(
+        "--step-counts", metavar="10,20", help="numbers of sampling steps, instead of --num-inference-steps"
+    )
     axes.add_argument("--samplers", metavar="ddim,euler", help="samplers, instead of --sampler")
     axes.add_argument("--bases", metavar="A,B", help="bases, instead of --base")
     parser.add_argument("--rows", default="prompt,seed", help="axes along the rows (default prompt,seed)")
@@ -129,8 +134,8 @@ def _run(options: argparse.Namespace) -> None:
         rows=options.rows.split(","),
         columns=options.columns.split(","),
         pages=options.pages.split(",") if options.pages else (),
-        steps=options.steps,
-        guidance=options.guidance,
+        num_inference_steps=options.num_inference_steps,
+        guidance_scale=options.guidance_scale,
         sampler=options.sampler,
         negative_prompt=options.negative_prompt,
         base=options.base,

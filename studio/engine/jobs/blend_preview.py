@@ -18,7 +18,8 @@ _KEPT = 200
 
 
 def _run(workbench: Workbench, arguments: Mapping[str, Any]) -> Iterator[Event]:
-    """Arguments: recipe, prompt, seed, steps, guidance, base (empty: the one on the adapters' cards), device,
+    """Arguments: recipe, prompt, seed, num_inference_steps,
+    guidance_scale, base (empty: the one on the adapters' cards), device,
     precision, parents (draw these and the base instead of the blend).
 
     Yields ``{"event": "picture", "path", "label"}``; the label is an adapter's name, ``base``, or ``blend``.
@@ -29,8 +30,8 @@ def _run(workbench: Workbench, arguments: Mapping[str, Any]) -> Iterator[Event]:
     common: dict[str, Any] = {
         "prompt": str(arguments["prompt"]),
         "seed": drawn_seed(int(arguments.get("seed") or 0)),
-        "steps": int(arguments.get("steps") or 8),
-        "guidance": float(arguments.get("guidance", 5.0)),
+        "num_inference_steps": int(arguments.get("num_inference_steps") or 8),
+        "guidance_scale": float(arguments.get("guidance_scale", 5.0)),
     }
     if arguments.get("parents"):
         requests = {name: PictureRequest(**common, weights={name: 1.0}) for name in names}

@@ -13,7 +13,8 @@ from trainers.seeds import drawn_seed
 
 
 def _run(workbench: Workbench, arguments: Mapping[str, Any]) -> Iterator[Event]:
-    """Arguments: recipe, name (of the search), trials, prompts, seeds, steps, guidance, goals (style or ``prompt`` ->
+    """Arguments: recipe, name (of the search), trials, prompts, seeds, num_inference_steps,
+    guidance_scale, goals (style or ``prompt`` ->
     wanted share), base, judge, device, precision.
 
     Yields ``{"event": "trial", "number", "weights", "scores", "score"}`` for each, and a result with the best.
@@ -42,8 +43,8 @@ def _run(workbench: Workbench, arguments: Mapping[str, Any]) -> Iterator[Event]:
         goals,
         prompts,
         seeds,
-        int(arguments.get("steps") or 20),
-        float(arguments.get("guidance", 5.0)),
+        int(arguments.get("num_inference_steps") or 20),
+        float(arguments.get("guidance_scale", 5.0)),
         count,
     )
     judge = workbench.judge(str(arguments.get("judge") or "auto"), base, device)

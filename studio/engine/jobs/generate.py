@@ -14,9 +14,9 @@ from trainers.seeds import drawn_seed
 
 
 def _run(workbench: Workbench, arguments: Mapping[str, Any]) -> Iterator[Event]:
-    """Arguments: prompt, weights (adapter -> weight), recipe, negative_prompt, seed, count, steps, guidance, sampler,
-    width_px, height_px, base, device, precision, beside_base (also draw each picture without adapters), merge (add
-    the adapters into the base's weights while drawing).
+    """Arguments: prompt, weights (adapter -> weight), recipe, negative_prompt, seed, count, num_inference_steps,
+    guidance_scale, sampler, width_px, height_px, base, device, precision, beside_base (also draw each picture without
+    adapters), merge (add the adapters into the base's weights while drawing).
 
     Yields ``{"event": "picture", "path", "seed", "plain"}``; `plain` says that it is the base's; and before them
     ``{"event": "merging_pays", "count"}`` where `merge` would be quicker and was not asked for.
@@ -26,8 +26,8 @@ def _run(workbench: Workbench, arguments: Mapping[str, Any]) -> Iterator[Event]:
     common: dict[str, Any] = {
         "prompt": str(arguments["prompt"]),
         "negative_prompt": str(arguments.get("negative_prompt") or ""),
-        "steps": int(arguments.get("steps", 20)),
-        "guidance": float(arguments.get("guidance", 5.0)),
+        "num_inference_steps": int(arguments.get("num_inference_steps", 20)),
+        "guidance_scale": float(arguments.get("guidance_scale", 5.0)),
         "sampler": str(arguments.get("sampler") or AUTO),
         "width_px": arguments.get("width_px"),
         "height_px": arguments.get("height_px"),

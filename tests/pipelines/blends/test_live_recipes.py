@@ -154,7 +154,9 @@ def test_what_changes_with_the_step_is_drawn_live_and_has_no_file(base: LoadedBa
     recipes = LiveRecipes(base, adapters)
     steady = plain_recipe({"one": 1.0, "two": 1.0})
     with attached(base, {}) as attachments:
-        requests = [PictureRequest("a boat", steps=4, recipe=chosen) for chosen in (recipe, steady, recipe)]
+        requests = [
+            PictureRequest("a boat", num_inference_steps=4, recipe=chosen) for chosen in (recipe, steady, recipe)
+        ]
         pictures = dict(generate(attachments, requests, recipes=recipes, batch_size=1))
     assert pictures[0].tobytes() == pictures[2].tobytes()
     assert pictures[0].tobytes() != pictures[1].tobytes()

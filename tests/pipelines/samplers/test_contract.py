@@ -47,7 +47,7 @@ def toy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 
 def drawn(base: PictureBase, *, steps: int, sampler: str = AUTO, told: list[int] | None = None) -> np.ndarray:
-    request = PictureRequest("a boat", steps=steps, guidance=1.0, sampler=sampler)
+    request = PictureRequest("a boat", num_inference_steps=steps, guidance_scale=1.0, sampler=sampler)
     with attached(base, {}) as attachments:
         ((_, picture),) = generate(attachments, [request], on_step=lambda done, total: (told or []).append(done))
     return np.asarray(picture).astype(float)

@@ -65,14 +65,18 @@ def test_a_grid_is_costed_drawn_scored_and_voted_on(drawing: RunningApp, page: P
 def test_the_endpoint_compares(drawing: RunningApp, tmp_path: Path) -> None:
     client = Client(drawing.url, verbose=False, download_files=str(tmp_path))
     try:
-        common = {"prompts": ["a boat"], "weights": [1], "seeds": [0], "steps": 1}
+        common = {"prompts": ["a boat"], "weights": [1], "seeds": [0], "num_inference_steps": 1}
         files, means = client.predict(
-            adapters=["one", "two"], **common, more={"guidance": [1, 3]}, pages=["guidance"], api_name="/compare"
+            adapters=["one", "two"],
+            **common,
+            more={"guidance_scale": [1, 3]},
+            pages=["guidance_scale"],
+            api_name="/compare",
         )
         names = [Path(file).name for file in files]
         assert names == ["grid-1.png", "grid-2.png", "grid.csv", "grid-means.csv", "grid.html"]
         assert [line[0] for line in means[1:]] == [
-            f"{look} guidance {guidance}".strip() for guidance in (1, 3) for look in ("base", "one", "two")
+            f"{look} guidance {guidance_scale}".strip() for guidance_scale in (1, 3) for look in ("base", "one", "two")
         ]
         with pytest.raises(Exception, match="nothing to compare"):
             client.predict(adapters=[], **common, api_name="/compare")

@@ -34,8 +34,8 @@ def _wanted(**changed: object) -> Wanted:
         "seed": 3,
         "random_seed": False,
         "count": 2,
-        "steps": 4,
-        "guidance": 5,
+        "num_inference_steps": 4,
+        "guidance_scale": 5,
         "sampler": "auto",
         "width_px": None,
         "height_px": None,
@@ -76,7 +76,10 @@ def test_a_form_becomes_the_jobs_arguments() -> None:
 
 def test_all_problems_of_a_form_are_told_at_once() -> None:
     wrong = _wanted(
-        seed=None, steps=None, count=65, adapters=[("one", 1), ("one", 2), ("two", None), ("x", float("inf"))]
+        seed=None,
+        num_inference_steps=None,
+        count=65,
+        adapters=[("one", 1), ("one", 2), ("two", None), ("x", float("inf"))],
     )
     with pytest.raises(UserError) as caught:
         wrong.arguments()

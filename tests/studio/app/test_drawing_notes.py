@@ -62,7 +62,7 @@ def test_the_job_offers_merging_where_it_pays_and_can_be_done(
 ) -> None:
     write_adapter(library.adapters_folder / "narrow", random_adapter(base, "narrow", method="pfeiffer"))
     bench = Workbench(library, lambda event: None, lambda: None)
-    common = {"prompt": "a boat", "base": str(tiny_base), "device": "cpu", "steps": 1}
+    common = {"prompt": "a boat", "base": str(tiny_base), "device": "cpu", "num_inference_steps": 1}
     for offered, weights, count, merge in (
         (True, {"one": 0.5, "narrow": 0.0}, 4, False),
         (False, {"one": 0.5}, 3, False),

@@ -67,10 +67,10 @@ def test_weighted_adapters_are_drawn_beside_the_base_and_the_form_outlives_a_rel
     assert changed is not None
     assert plain["adapters"] == {}
     assert changed["adapters"] == {"one": 3.5, "two": -0.5}
-    assert {key: plain[key] for key in ("prompt", "seed", "steps")} == {
+    assert {key: plain[key] for key in ("prompt", "seed", "num_inference_steps")} == {
         "prompt": "a red boat, sea",
         "seed": 0,
-        "steps": 2,
+        "num_inference_steps": 2,
     }
 
     page.get_by_role("button", name="Put them into the prompt").click()
@@ -98,7 +98,7 @@ def test_cancel_stops_a_drawing_and_the_next_one_works(drawing: RunningApp, page
 def test_a_cancelled_drawing_does_not_go_on(drawing: RunningApp) -> None:
     engine = Engine(drawing.folder)
     try:
-        ticket = engine.submit("generate", {"prompt": "a boat", "steps": 200})
+        ticket = engine.submit("generate", {"prompt": "a boat", "num_inference_steps": 200})
         late = 0
         last = ""
         for event in engine.follow(ticket):
@@ -109,7 +109,7 @@ def test_a_cancelled_drawing_does_not_go_on(drawing: RunningApp) -> None:
                     engine.cancel(ticket)
         assert last == "cancelled"
         assert late <= 3
-        again = list(engine.run("generate", {"prompt": "a boat", "steps": 1}))
+        again = list(engine.run("generate", {"prompt": "a boat", "num_inference_steps": 1}))
         assert [event["event"] for event in again][-2:] == ["picture", "done"]
     finally:
         engine.close()
@@ -162,7 +162,13 @@ def test_settings_come_back_from_pictures_and_go_to_compare(drawing: RunningApp,
 def test_the_endpoint_draws(drawing: RunningApp, tmp_path: Path) -> None:
     client = Client(drawing.url, verbose=False, download_files=str(tmp_path))
     try:
-        asked = {"prompt": "a boat", "adapters": {"one": 0.8, "two": -1.5}, "seed": 5, "steps": 2, "guidance": 3.0}
+        asked = {
+            "prompt": "a boat",
+            "adapters": {"one": 0.8, "two": -1.5},
+            "seed": 5,
+            "num_inference_steps": 2,
+            "guidance_scale": 3.0,
+        }
         files = client.predict(**asked, beside_base=True, api_name="/generate")
         settings = [json.loads(Image.open(file).text["adapter-studio"]) for file in files]
         assert [found["adapters"] for found in settings] == [{"one": 0.8, "two": -1.5}, {}]

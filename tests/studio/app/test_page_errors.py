@@ -96,7 +96,19 @@ def test_tables_of_a_comparison_have_heads_in_words_and_intervals_beside_their_m
 
 def test_every_column_of_a_comparison_has_a_head_in_words() -> None:
     say = partial(Words(HEADS).say, None)
-    written = ["page", "row", "column", "look", *LOOK_AXES, "base", "prompt", "seed", "steps", "guidance", "adapters"]
+    written = [
+        "page",
+        "row",
+        "column",
+        "look",
+        *LOOK_AXES,
+        "base",
+        "prompt",
+        "seed",
+        "num_inference_steps",
+        "guidance_scale",
+        "adapters",
+    ]
     written += [
         "blend",
         "subject",

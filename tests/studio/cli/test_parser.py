@@ -88,7 +88,7 @@ def test_values_that_begin_with_a_minus_sign_are_values() -> None:
     read = _parser().parse_args
     assert read(["compare", "--prompt", "x", "--weights", "-0.5,0,1"]).weights == "-0.5,0,1"
     assert read(["compare", "--prompt", "x", "--seeds", "-1,-1"]).seeds == "-1,-1"
-    assert read(["generate", "x", "--seed", "-1", "--guidance", "-.5"]).guidance == -0.5
+    assert read(["generate", "x", "--seed", "-1", "--guidance", "-.5"]).guidance_scale == -0.5
 
 
 def test_a_command_that_loads_says_so_at_once_and_not_on_standard_output(tmp_path: Path) -> None:

@@ -1,0 +1,75 @@
+"""Settings that were written under the names of before: configs, flags and pictures still mean the same."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from PIL import Image
+
+from pipelines.picture_file import OWN_KEY, png_bytes, read_settings
+from pipelines.picture_settings import read_picture_settings
+from studio.cli.main import _parser
+from trainers.config import parse_config, read_config
+from trainers.errors import UserError
+from trainers.old_names import SAMPLING, TRAINING, with_new_names
+
+_WRITTEN = {
+    "data": "my-pictures",
+    "name": "ink",
+    "accumulation": 4,
+    "maximum_gradient_norm": 0.5,
+    "optimiser": "sgd",
+    "schedule": "linear",
+}
+
+
+def test_a_config_of_before_is_the_config_of_now(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(_WRITTEN))
+    config = parse_config(read_config(path))
+    now = (config.gradient_accumulation_steps, config.max_grad_norm, config.optimizer, config.lr_scheduler)
+    assert now == (4, 0.5, "sgd", "linear")
+    assert parse_config(_WRITTEN) == config
+    assert not TRAINING.keys() & config.model_dump().keys()
+
+
+@pytest.mark.parametrize("old", TRAINING)
+def test_both_names_at_once_are_an_error(old: str, tmp_path: Path) -> None:
+    values = {**_WRITTEN, TRAINING[old]: parse_config(_WRITTEN).model_dump()[TRAINING[old]]}
+    said = f"{old} is the old name of {TRAINING[old]}; both are given"
+    with pytest.raises(UserError, match=said):
+        parse_config(values)
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(values))
+    with pytest.raises(UserError, match=said):
+        read_config(path)
+
+
+def test_flags_of_before_are_taken_and_not_offered(capsys: pytest.CaptureFixture[str]) -> None:
+    read = _parser().parse_args(["generate", "a boat", "--steps", "7", "--guidance", "2.5"])
+    assert (read.num_inference_steps, read.guidance_scale) == (7, 2.5)
+    assert _parser().parse_args(["generate", "a boat"]).num_inference_steps == 20
+    read = _parser().parse_args(["train", "--optimiser", "sgd", "--accumulation", "2", "--maximum-gradient-norm", "3"])
+    assert (read.optimizer, read.gradient_accumulation_steps, read.max_grad_norm) == ("sgd", "2", "3")
+    with pytest.raises(SystemExit):
+        _parser().parse_args(["train", "--help"])
+    offered = capsys.readouterr().out
+    assert "--gradient-accumulation-steps" in offered
+    assert not [old for old in TRAINING if f"--{old.replace('_', '-')} " in offered]
+
+
+def test_a_picture_of_before_is_read(tmp_path: Path) -> None:
+    written = {"prompt": "a boat", "seed": 3, "steps": 12, "guidance": 7.5, "adapters": {"ink": 0.5}}
+    path = tmp_path / "boat.png"
+    path.write_bytes(png_bytes(Image.new("RGB", (8, 8)), {OWN_KEY: json.dumps(written)}))
+    now = {"prompt": "a boat", "seed": 3, "num_inference_steps": 12, "guidance_scale": 7.5, "adapters": {"ink": 0.5}}
+    assert read_settings(path) == now
+    assert read_picture_settings(path).values == now
+
+
+def test_no_new_name_is_an_old_one() -> None:
+    for table in (TRAINING, SAMPLING):
+        assert not set(table) & set(table.values())
+        assert len(set(table.values())) == len(table)
+    assert with_new_names({"seed": 1}, TRAINING) == ({"seed": 1}, [])
