@@ -133,7 +133,7 @@ class Bench:
             share=trainable / total,
             file_bytes=size,
             seconds=seconds,
-            learning_rates={part: config.step_size(part) for part in config.parts},
+            learning_rates={part: config.learning_rate_of(part) for part in config.parts},
         )
 
     def _train(self, config: RunConfig, base: LoadedBase, target: Path) -> tuple[Training, list[float], float]:

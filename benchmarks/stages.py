@@ -71,7 +71,7 @@ class Bench:
         rows = prompts_of(read_texts(TEXTS / "preferences", HELD_OUT).rows)[: self.prompts]
         weights = {adapter: 1.0} if adapter else {}
         requests = [
-            TextRequest(messages=row.messages, seed=number, weights=weights, temperature=1.0, maximum_tokens=48)
+            TextRequest(messages=row.messages, seed=number, weights=weights, temperature=1.0, max_new_tokens=48)
             for number, row in enumerate(rows)
         ]
         with open_text_session(self.library, "pocket-lm", list(weights), Quiet(), device=self.device) as session:
@@ -105,9 +105,9 @@ def dpo(bench: Bench) -> dict[str, Any]:
 
 def grpo(bench: Bench) -> dict[str, Any]:
     """Train on rewards of the model's own answers: short and right."""
-    settings = {"rewards": [f"short_answer={_WORDS}", "facts"], "group_size": 8, "maximum_tokens": 24, "beta": 0.01}
+    settings = {"rewards": [f"short_answer={_WORDS}", "facts"], "group_size": 8, "max_new_tokens": 24, "beta": 0.01}
     found = bench.train(
-        "grpo", TEXTS / "preferences", "grpo", 60, 1e-3, batch_size=6, stage_settings=settings, sample_tokens=24
+        "grpo", TEXTS / "preferences", "grpo", 60, 1e-3, batch_size=6, stage_settings=settings, sample_max_new_tokens=24
     )
     return _moved(bench, "grpo", f"at most {_WORDS} words", short, found["seconds"])
 
@@ -159,7 +159,7 @@ def _label(bench: Bench, name: str, rows: Sequence[TextRow], reward: str) -> int
     """Let a reward choose between the base's own answers; return the number of pairs."""
     with open_text_session(bench.library, "pocket-lm", [], Quiet(), device=bench.device) as session:
         judge = judge_by_reward(build_rewards(parse_rewards([reward]), session.attachments.base))  # type: ignore[arg-type]
-        found = label_pairs(session, rows, judge, weights={}, answers=4, maximum_tokens=32)
+        found = label_pairs(session, rows, judge, weights={}, answers=4, max_new_tokens=32)
     write_pairs(bench.folder / f"{name}.jsonl", found)
     return len(found.pairs)
 

@@ -177,7 +177,7 @@ class Bench:
         lines = [line for voice in voices for line in self._lines[voice][: questions or measured_rows]]
         recipe, recipes = live or (None, None)
         asked = [
-            TextRequest(line["messages"][0]["content"], weights=weights, recipe=recipe, maximum_tokens=_ANSWER_TOKENS)
+            TextRequest(line["messages"][0]["content"], weights=weights, recipe=recipe, max_new_tokens=_ANSWER_TOKENS)
             for line in lines
         ]
         found = dict(generate_texts(attachments, asked, recipes=recipes, batch_size=len(asked)))
@@ -227,7 +227,7 @@ class Bench:
         }
         config = parse_config(values, TextConfig)
         own = config.parts[PART]
-        scaled = own.model_copy(update={"learning_rate": config.step_size(PART) * cell.rate_factor})
+        scaled = own.model_copy(update={"learning_rate": config.learning_rate_of(PART) * cell.rate_factor})
         return config.model_copy(update={"parts": {PART: scaled}}).checked()
 
     def _built_on(self, cell: Cell, base: TextBase, folder: Path) -> list[str]:
@@ -258,7 +258,7 @@ def _figures(training: Training, losses: Sequence[float], seconds: tuple[float, 
         cpu_seconds=seconds[1],
         steps=config.steps,
         batch_size=config.batch_size,
-        rate=config.step_size(PART),
+        rate=config.learning_rate_of(PART),
     )
 
 

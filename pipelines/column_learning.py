@@ -16,7 +16,7 @@ from pipelines.live import WeightSwitch
 from trainers.errors import UserError
 from trainers.parts import DENOISER, kind_of
 from trainers.precision import arithmetic_of
-from trainers.roles import Conditioning
+from trainers.protocols import Conditioning
 
 Columns = dict[Address, dict[str, Tensor]]
 

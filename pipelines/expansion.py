@@ -36,7 +36,7 @@ def expand_prompt(
     if not asked:
         raise UserError(f"There is nothing to expand in the prompt {wish!r}. Say in a few words what to draw.")
     question = asked if asked[-1] in ".!?" else _ASKED.format(wish=asked)
-    request = TextRequest(question, weights=weights or {}, maximum_tokens=_LONGEST)
+    request = TextRequest(question, weights=weights or {}, max_new_tokens=_LONGEST)
     ((_, answer),) = generate_texts(attachments, [request])
     prompt = " ".join(answer.text.split())
     if not prompt or answer.ended == "length":

@@ -145,7 +145,7 @@ def _answers(
 def _beams(base: TextBase, prompt: list[int], request: TextRequest) -> Iterator[Piece]:
     """Search beams by transformers' own search; yields the one whole text."""
     numbers = torch.tensor([prompt], device=base.device)
-    room = min(request.maximum_tokens, base.context_tokens - len(prompt))
+    room = min(request.max_new_tokens, base.context_tokens - len(prompt))
     with torch.no_grad():
         found = base.model.generate(
             numbers,

@@ -43,7 +43,7 @@ class Writer:
             self._numbers.append(token)
             self.count += 1
             self._held += self._fresh()
-            if self.count >= self._request.maximum_tokens:
+            if self.count >= self._request.max_new_tokens:
                 ended = "length"
         if ended:
             self._held += self._fresh(all_of_it=True)

@@ -35,7 +35,7 @@ class TextRequest:
     """0 always takes the likeliest token."""
     top_p: float = 1.0
     """Only the likeliest tokens that together have this probability are drawn from."""
-    maximum_tokens: int = 256
+    max_new_tokens: int = 256
     stop: tuple[str, ...] = ()
     """Texts that end the answer; they are not part of it."""
     beams: int = 1
@@ -46,7 +46,7 @@ class TextRequest:
         object.__setattr__(self, "seed", drawn_seed(self.seed))
         for name, low, high in (
             ("temperature", 0, 100),
-            ("maximum_tokens", 1, 1 << 20),
+            ("max_new_tokens", 1, 1 << 20),
             ("seed", 0, 2**63 - 1),
             ("beams", 1, 64),
         ):

@@ -20,14 +20,14 @@ STAGES: Mapping[str, Mapping[str, Any]] = {
     "dpo": {},
     "reward": {},
     "classify": {},
-    "grpo": {"rewards": ["short_answer=3"], "group_size": 2, "maximum_tokens": 4},
+    "grpo": {"rewards": ["short_answer=3"], "group_size": 2, "max_new_tokens": 4},
 }
 
 
-def forecast_problems(kind: str, folder: Path, **values: Any) -> Sequence[str]:
-    """Forecast a run of four steps; return the problems that were found, after looking at what was measured."""
+def preflight_problems(kind: str, folder: Path, **values: Any) -> Sequence[str]:
+    """Preflight a run of four steps; return the problems that were found, after looking at what was measured."""
     config = run_kinds()[kind].parse({"kind": kind, "name": "foreseen", "steps": 4, "batch_size": 2, **values})
-    found = run_kinds()[kind].forecast(config, Library(folder / "library"))
+    found = run_kinds()[kind].preflight(config, Library(folder / "library"))
     assert found.problems or "for 4 steps" in found.facts["time"]
     return found.problems
 
@@ -72,11 +72,11 @@ def text_story(base: Path, folder: Path, *, device: str, precision: str) -> None
     given = {"base": str(base), "device": device, "precision": precision}
     for stage, settings in STAGES.items():
         data = rows_for(stage, folder)
-        problems = forecast_problems("text", folder, **given, data=data, stage=stage, stage_settings=settings)
+        problems = preflight_problems("text", folder, **given, data=data, stage=stage, stage_settings=settings)
         assert not problems, f"{stage}: {problems}"
         train("text", folder, stage, **given, data=data, validation=data, stage=stage, stage_settings=settings)
     options = ["--library", str(folder / "library"), "--base", str(base), "--device", device, "--precision", precision]
     assert main(["text", "compare", "--adapter", "sft", "--data", str(folder / "sft.jsonl"), *options]) == 0
-    assert main(["text", "chat", "--adapter", "dpo", "--prompt", "a", "--maximum-tokens", "3", *options]) == 0
+    assert main(["text", "chat", "--adapter", "dpo", "--prompt", "a", "--max-new-tokens", "3", *options]) == 0
     assert main(["text", "score", "--adapter", "reward", "--prompt", "a", "--answer", "b", *options]) == 0
     assert main(["text", "classify", "--adapter", "classify", "number 1", *options]) == 0

@@ -50,7 +50,7 @@ class PartConfig(_Frozen):
         method = find_method(self.method)
         return method.settings.model_validate({**method.recommendation(part).settings, **self.settings})
 
-    def step_size(self, part: str, base: str) -> float:
+    def learning_rate_of(self, part: str, base: str) -> float:
         """Return the learning rate, the method's recommendation where none is set."""
         if self.learning_rate is not None:
             return self.learning_rate
@@ -100,9 +100,9 @@ class TrainingConfig(_Frozen):
         (), max_length=16, description="Prompts of the samples; empty takes some of the data's."
     )
 
-    def step_size(self, part: str) -> float:
+    def learning_rate_of(self, part: str) -> float:
         """Return the learning rate of a part."""
-        return self.parts[part].step_size(part, self.base)
+        return self.parts[part].learning_rate_of(part, self.base)
 
     def on(self, base_parts: Iterable[str]) -> Self:
         """Return the config with the part ``denoiser`` called as a base with these parts calls it.
@@ -300,7 +300,7 @@ def _checked_parts(plans: Mapping[str, PartConfig], base: str) -> tuple[dict[str
             settings = plan.method_settings(part)
             parts[part] = PartConfig(
                 method=plan.method,
-                learning_rate=plan.step_size(part, base),
+                learning_rate=plan.learning_rate_of(part, base),
                 settings=settings.model_dump(mode="json"),
             )
         except UserError as error:

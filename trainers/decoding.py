@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from trainers.roles import LanguageModel
+from trainers.protocols import LanguageModel
 
 
 def decode_rows(
@@ -56,7 +56,7 @@ def sample_rows(
     generator: torch.Generator,
     *,
     temperature: float,
-    maximum_tokens: int,
+    max_new_tokens: int,
 ) -> list[tuple[int, ...]]:
     """Return an answer for every prompt, drawn on the CPU in float64; one that ended has its end token.
 
@@ -85,7 +85,7 @@ def sample_rows(
                 ended[row] = True
             elif not ended[row]:
                 answers[row].append(token)
-                ended[row] = token in stops or len(answers[row]) >= maximum_tokens
+                ended[row] = token in stops or len(answers[row]) >= max_new_tokens
         if all(ended):
             break
     return [tuple(answer) for answer in answers]

@@ -18,7 +18,7 @@ from trainers.errors import UserError
 if TYPE_CHECKING:
     from trainers.data.chat import Encoded
     from trainers.data.token_batches import TokenBatch
-    from trainers.roles import LanguageModel
+    from trainers.protocols import LanguageModel
 
 HEAD_NAME = "head.safetensors"
 

@@ -24,7 +24,7 @@ from trainers.methods import Course, Fresh, Learner, find_method
 from trainers.optimization import build_optimizer, learning_rate_factor
 from trainers.precision import LossScale, arithmetic_of, is_unrepeatable, repeatable
 from trainers.processes import ALONE, Processes
-from trainers.roles import Learnable, Task
+from trainers.protocols import Learnable, Task
 from trainers.tuners import peft_bridge as bridge
 
 ADAPTER = "trained"
@@ -102,7 +102,7 @@ def begin(config: TrainingConfig, task: Task, processes: Processes = ALONE) -> T
     rated = {part: _rated(config, role, part) for part in config.parts}
     for part, head in task.heads.items():
         # A head has a step size of its own, which does not follow the method's.
-        factor = head.learning_rate / config.step_size(part)
+        factor = head.learning_rate / config.learning_rate_of(part)
         rated[part] = {**rated[part], factor: [*rated[part].get(factor, []), *head.parameters()]}
     optimizer = build_optimizer(config, rated)
     task.prepare()
@@ -127,7 +127,7 @@ def attach_part(
     peft_config = method.peft_config(checked, resolve)
     attached = bridge.attach(role.parts[part], peft_config, ADAPTER, what=part)
     if method.prepare is not None:
-        numbers = partial(role.word_numbers, part)
+        numbers = partial(role.token_ids, part)
         method.prepare(Fresh(role.parts[part], ADAPTER, checked, resolve, numbers))
     return attached, peft_config
 

@@ -64,7 +64,7 @@ class Fresh:
     settings: Any
     """The method's checked settings."""
     resolve: ResolveTargets
-    word_numbers: Callable[[str], Sequence[int]]
+    token_ids: Callable[[str], Sequence[int]]
     """A text -> its words' numbers in the part's vocabulary; a part that reads no text raises a `UserError`."""
 
 

@@ -10,9 +10,16 @@ TRAINING: Mapping[str, str] = {
     "accumulation": "gradient_accumulation_steps",
     "maximum_gradient_norm": "max_grad_norm",
     "optimiser": "optimizer",
+    "sample_tokens": "sample_max_new_tokens",
     "schedule": "lr_scheduler",
 }
 """Of the settings of a training."""
+
+STAGE: Mapping[str, str] = {"maximum_tokens": "max_new_tokens"}
+"""Of the settings of a stage."""
+
+CAPTIONING: Mapping[str, str] = {"most_tokens": "max_new_tokens"}
+"""Of the settings of a captioning."""
 
 SAMPLING: Mapping[str, str] = {"guidance": "guidance_scale", "steps": "num_inference_steps"}
 """Of the settings of a picture, as they travel in its PNG, and of a comparison's axes."""

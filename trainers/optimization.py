@@ -20,7 +20,7 @@ def build_optimizer(
     groups = [
         {
             "params": list(own),
-            "lr": config.step_size(part) * factor,
+            "lr": config.learning_rate_of(part) * factor,
             "name": part,
             "main": factor == (1.0 if 1.0 in rated else min(rated)),
         }

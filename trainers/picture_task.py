@@ -10,13 +10,13 @@ from trainers.data.latents import Latents
 from trainers.data.order import data_order
 from trainers.errors import UserError
 from trainers.loss_weightings import find_loss_weighting
-from trainers.objectives.denoise import denoise
+from trainers.losses.denoise import denoise
 from trainers.parts import TEXT_ENCODER, kind_of
-from trainers.roles import Conditioning, Denoiser, QuietTask
+from trainers.protocols import Conditioning, Denoiser, QuietTask
 
 
 class PictureTask(QuietTask):
-    """The task of a run on pictures; see `trainers.roles.Task`."""
+    """The task of a run on pictures; see `trainers.protocols.Task`."""
 
     def __init__(self, config: RunConfig, role: Denoiser, latents: Latents) -> None:
         """Check the captions, and the loss weighting.

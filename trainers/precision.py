@@ -1,4 +1,4 @@
-"""The arithmetic of a step: whatever takes a gradient through a base does it in here, a run, a forecast or a blend."""
+"""The arithmetic of a step: whatever takes a gradient through a base does it in here, a run, a preflight or a blend."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from trainers.roles import Learnable
+from trainers.protocols import Learnable
 
 _FIRST_SCALE = 2.0**14
 _GOOD_STEPS = 200
@@ -19,7 +19,7 @@ HALVES = (torch.bfloat16, torch.float16)
 def arithmetic_of(role: Learnable) -> AbstractContextManager[object]:
     """Return the block in which a base meets float32 inputs and adapters: autocast to its own format, if that is half.
 
-    It follows the base alone, so a forecast, a search or a measure cannot choose another than the run.
+    It follows the base alone, so a preflight, a search or a measure cannot choose another than the run.
     """
     return torch.autocast(role.device.type, dtype=role.dtype, enabled=role.dtype in HALVES)
 

@@ -8,7 +8,7 @@ from torch import nn
 from trainers.config import TrainingConfig
 from trainers.errors import UserError, raise_problems
 from trainers.methods import find_method
-from trainers.roles import Learnable
+from trainers.protocols import Learnable
 
 _KINDS = ("all-linear", "attention", "feed_forward", "convolution", "norm")
 

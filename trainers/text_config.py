@@ -60,7 +60,7 @@ class TextConfig(TrainingConfig):
     trust_remote_code: bool = Field(
         False, description="Run Python code that the base brings. Only for bases that you trust."
     )
-    sample_tokens: int = Field(64, ge=1, le=4096, description="Longest answer of a sample, in tokens.")
+    sample_max_new_tokens: int = Field(64, ge=1, le=4096, description="Longest answer of a sample, in tokens.")
 
     def length_for(self, context_tokens: int) -> int:
         """Return the longest example in tokens on a base that reads so many.

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 class LoadedCaptioner(Protocol):
     """A captioning model in memory."""
 
-    def describe(self, pictures: Sequence[Image.Image], *, beginning: str = "", most_tokens: int = 40) -> list[str]:
+    def describe(self, pictures: Sequence[Image.Image], *, beginning: str = "", max_new_tokens: int = 40) -> list[str]:
         """Return a caption for each picture, on one line; it may be empty when the model has nothing to say.
 
         The same picture must get the same caption.
 
         Args:
             beginning: words that every caption begins with and the model goes on from, such as ``a drawing of``.
-            most_tokens: where a caption is cut, in tokens of the model.
+            max_new_tokens: where a caption is cut, in tokens of the model.
         """
         ...
 

@@ -59,7 +59,7 @@ class LoadedBlip:
                 ) from error
         self._model.requires_grad_(False).eval().to(self.device)
 
-    def describe(self, pictures: Sequence[Image.Image], *, beginning: str = "", most_tokens: int = 40) -> list[str]:
+    def describe(self, pictures: Sequence[Image.Image], *, beginning: str = "", max_new_tokens: int = 40) -> list[str]:
         import torch
 
         from pipelines.bases import quiet_libraries
@@ -71,7 +71,7 @@ class LoadedBlip:
             given = {"input_ids": tokens.input_ids, "attention_mask": tokens.attention_mask}
         with quiet_libraries(), torch.no_grad():
             ids = self._model.generate(
-                pixel_values=pixels, max_new_tokens=most_tokens, num_beams=1, do_sample=False, **given
+                pixel_values=pixels, max_new_tokens=max_new_tokens, num_beams=1, do_sample=False, **given
             )
         return [" ".join(text.split()) for text in self._tokenizer.batch_decode(ids, skip_special_tokens=True)]
 

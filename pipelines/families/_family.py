@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pipelines.samplers import AUTO
 from trainers.parts import PartKind, kind_of
-from trainers.roles import Conditioning, Denoiser, LanguageModel, Learnable
+from trainers.protocols import Conditioning, Denoiser, LanguageModel, Learnable
 
 if TYPE_CHECKING:  # families are listed where torch is not wanted
     import torch

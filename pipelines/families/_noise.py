@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class NoiseProcess(Protocol):
-    """What `trainers.roles.Denoiser` says of noise; a family's base hands its questions on."""
+    """What `trainers.protocols.Denoiser` says of noise; a family's base hands its questions on."""
 
     @property
     def prediction(self) -> str: ...

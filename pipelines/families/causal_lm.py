@@ -94,7 +94,7 @@ class CausalLanguageModel:
 
         return DynamicCache(config=self.model.config)
 
-    def word_numbers(self, part: str, text: str) -> list[int]:
+    def token_ids(self, part: str, text: str) -> list[int]:
         return list(self.tokenizer(text, add_special_tokens=False, verbose=False).input_ids)
 
 

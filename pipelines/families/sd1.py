@@ -23,7 +23,7 @@ from pipelines.families._words import tokenise, unseen_text
 from pipelines.fingerprint import fingerprint_of_folder
 from pipelines.samplers import AUTO
 from trainers.errors import UserError
-from trainers.roles import Conditioning
+from trainers.protocols import Conditioning
 
 if TYPE_CHECKING:
     import torch
@@ -37,7 +37,7 @@ _PARTS = (
 
 
 class StableDiffusion1(StableDiffusion):
-    """A loaded base of this family; see `PictureBase` and `trainers.roles.Denoiser` for what the methods promise."""
+    """A loaded base of this family; `PictureBase` and `trainers.protocols.Denoiser` say what its methods promise."""
 
     family = "sd1"
 
@@ -83,7 +83,7 @@ class StableDiffusion1(StableDiffusion):
         ids = tokenise(self.tokenizer, self.text_encoder, captions)
         return {"encoder_hidden_states": self.text_encoder(ids.to(self.device))[0]}
 
-    def word_numbers(self, part: str, text: str) -> list[int]:
+    def token_ids(self, part: str, text: str) -> list[int]:
         if part != "text_encoder":
             raise UserError(f"The {part} reads no words; a method that begins with a word fits text encoders alone.")
         return list(self.tokenizer(text, add_special_tokens=False).input_ids)

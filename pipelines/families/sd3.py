@@ -20,7 +20,7 @@ from pipelines.families._words import tokenise, unseen_text
 from pipelines.fingerprint import fingerprint_of_folder
 from pipelines.samplers import AUTO
 from trainers.errors import UserError
-from trainers.roles import Conditioning
+from trainers.protocols import Conditioning
 
 if TYPE_CHECKING:
     import torch
@@ -63,7 +63,7 @@ _PARTS = (
 
 
 class StableDiffusion3(LatentModel):
-    """A loaded base of this family; see `PictureBase` and `trainers.roles.Denoiser` for what the methods promise."""
+    """A loaded base of this family; `PictureBase` and `trainers.protocols.Denoiser` say what its methods promise."""
 
     family = "sd3"
     process: RectifiedFlow
@@ -143,7 +143,7 @@ class StableDiffusion3(LatentModel):
         ids = tokenise(self.tokenizers[_T5], self.text_encoders[_T5], captions, _T5_TOKENS).to(self.device)
         return self.text_encoders[_T5](ids)[0].to(like.dtype)
 
-    def word_numbers(self, part: str, text: str) -> list[int]:
+    def token_ids(self, part: str, text: str) -> list[int]:
         if part not in self.tokenizers:
             raise UserError(f"The {part} reads no words; a method that begins with a word fits text encoders alone.")
         return list(self.tokenizers[part](text, add_special_tokens=False).input_ids)

@@ -24,7 +24,7 @@ from pipelines.families._words import tokenise, unseen_text
 from pipelines.fingerprint import fingerprint_of_folder
 from pipelines.samplers import AUTO
 from trainers.errors import UserError
-from trainers.roles import Conditioning
+from trainers.protocols import Conditioning
 
 if TYPE_CHECKING:
     import torch
@@ -40,7 +40,7 @@ _PIPELINE = "StableDiffusionXLPipeline"
 
 
 class StableDiffusionXL(StableDiffusion):
-    """A loaded base of this family; see `PictureBase` and `trainers.roles.Denoiser` for what the methods promise."""
+    """A loaded base of this family; `PictureBase` and `trainers.protocols.Denoiser` say what its methods promise."""
 
     family = "sdxl"
 
@@ -101,7 +101,7 @@ class StableDiffusionXL(StableDiffusion):
             words, whole = [rows * given[:, None, None] for rows in words], whole * given[:, None]
         return {"encoder_hidden_states": torch.cat(words, dim=-1), "text_embeds": whole}
 
-    def word_numbers(self, part: str, text: str) -> list[int]:
+    def token_ids(self, part: str, text: str) -> list[int]:
         if part not in self.tokenizers:
             raise UserError(f"The {part} reads no words; a method that begins with a word fits text encoders alone.")
         return list(self.tokenizers[part](text, add_special_tokens=False).input_ids)

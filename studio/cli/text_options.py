@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Iterable
 
-from studio.cli.command import add_library
+from studio.cli.command import add_library, add_old_name
 
 
 def add_text_base(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +31,10 @@ def add_writing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--temperature", type=float, default=0.0, help="0 (default) takes the likeliest token")
     parser.add_argument("--top-p", type=float, default=1.0, help="draw from the likeliest of this probability only")
     parser.add_argument("--seed", type=int, default=0, help="seed of the drawing (default 0; -1 draws one)")
-    parser.add_argument("--maximum-tokens", type=int, default=256, help="longest answer in tokens (default 256)")
+    longest = parser.add_argument(
+        "--max-new-tokens", type=int, default=256, help="longest answer in tokens (default 256)"
+    )
+    add_old_name(parser, longest, "--maximum-tokens")
     parser.add_argument("--stop", action="append", default=[], metavar="TEXT", help="end at this text; repeatable")
     parser.add_argument("--system", default="", metavar="TEXT", help="what stands before the chat")
     parser.add_argument("--plain", action="store_true", help="go on with the prompt itself, without the chat template")

@@ -201,7 +201,7 @@ def open_library(folder: str | None) -> Library:
 
 
 def adapter_size_bytes(folder: Path) -> int:
-    """Return the bytes of an adapter's tensor files, as they were forecast: without previews, card and references."""
+    """Return the bytes of an adapter's tensor files, as Preflight says it: without previews, card and references."""
     return sum(path.stat().st_size for path in folder.glob("*/*.safetensors"))
 
 

@@ -71,7 +71,7 @@ def judge_by_model(base: TextBase, rubric: str) -> Judge:
         if len(numbers) >= base.context_tokens:
             raise UserError(
                 f"{first.where}: the rubric with both answers has {len(numbers)} tokens, and the judge {base.name!r} "
-                f"reads {base.context_tokens}. Shorten the rubric, or lower --maximum-tokens."
+                f"reads {base.context_tokens}. Shorten the rubric, or lower --max-new-tokens."
             )
         logits = base.model(input_ids=torch.tensor([numbers], device=base.device)).logits[0, -1].float()
         return float(logits[letters[0]] - logits[letters[1]])
@@ -90,7 +90,7 @@ def label_pairs(
     weights: Mapping[str, float],
     answers: int = 2,
     temperature: float = 1.0,
-    maximum_tokens: int = 64,
+    max_new_tokens: int = 64,
     seed: int = 0,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Labelled:
@@ -116,7 +116,7 @@ def label_pairs(
             seed=mixed_seed(seed, "label", number, again),
             weights=weights,
             temperature=temperature,
-            maximum_tokens=maximum_tokens,
+            max_new_tokens=max_new_tokens,
         )
         for number, row in enumerate(rows)
         for again in range(answers)

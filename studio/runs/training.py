@@ -214,7 +214,7 @@ def say_parts(journal: Journal, training: Training) -> None:
         journal.say(
             f"{part}: {method.name} on {count_of(len(found.matched), 'layer')}, "
             f"{count_of(found.trainable, 'trainable parameter')} ({found.trainable / found.total:.2%} of "
-            f"{found.total:,}){beside}, learning rate {config.step_size(part):g}"
+            f"{found.total:,}){beside}, learning rate {config.learning_rate_of(part):g}"
         )
     size_bytes = parts_size_bytes(trained_parts(training))
     most = f"at most (its {' and '.join(dict.fromkeys(shrinking))} may end smaller) " if shrinking else ""

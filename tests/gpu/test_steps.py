@@ -74,7 +74,7 @@ def _use(base: LoadedBase, training: Training) -> None:
     """Sample with the trained adapter live, as a run does on its way."""
     live = Attachments(base, slots={"it": ADAPTER}, parts={"it": tuple(training.config.parts)})
     if PART in base.parts:
-        ((_, answer),) = generate_texts(live, [TextRequest("num", plain=True, weights={"it": 1.0}, maximum_tokens=3)])
+        ((_, answer),) = generate_texts(live, [TextRequest("num", plain=True, weights={"it": 1.0}, max_new_tokens=3)])
         assert answer.ended in ("end", "length")
     else:
         ((_, picture),) = generate(live, [PictureRequest("a <new> one", weights={"it": 1.0}, num_inference_steps=2)])

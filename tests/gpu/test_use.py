@@ -63,7 +63,7 @@ def test_a_run_on_texts_resumes_bit_equal_and_answers(
     assert resumed == whole
     options: dict[str, Any] = {"device": DEVICE, "precision": precision}
     with open_text_session(Library(tmp_path / "whole"), values["base"], ["it"], Quiet(), **options) as session:
-        request = TextRequest("num", plain=True, weights={"it": 1.0}, maximum_tokens=4)
+        request = TextRequest("num", plain=True, weights={"it": 1.0}, max_new_tokens=4)
         ((_, answer),) = generate_texts(session.attachments, [request])
     assert answer.ended in ("end", "length")
 

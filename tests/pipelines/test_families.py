@@ -142,7 +142,7 @@ class TestEveryTextFamily:
         with torch.no_grad():
             logits = text_base.model(input_ids=numbers).logits
         assert logits.shape == (*numbers.shape, text_base.widths["vocabulary"])
-        assert text_base.tokenizer.decode(text_base.word_numbers("language_model", "a red boat")) == "a red boat"
+        assert text_base.tokenizer.decode(text_base.token_ids("language_model", "a red boat")) == "a red boat"
 
     def test_all_linear_is_every_matrix_but_the_head(self, text_base: TextBase) -> None:
         found = set(text_base.targets("language_model", ["all-linear"]))

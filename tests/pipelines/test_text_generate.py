@@ -58,7 +58,7 @@ def test_cache_left_padding_and_streaming_give_the_tokens_of_the_slow_way(text_b
         weights = {"a": 0.8}
         expected = [text_of(text_base, slow(attachments, prompt, weights)) for prompt in PROMPTS]
         plain = [text_of(text_base, slow(attachments, prompt, {})) for prompt in PROMPTS]
-        requests = [TextRequest(prompt, weights=weights, maximum_tokens=LENGTH) for prompt in PROMPTS]
+        requests = [TextRequest(prompt, weights=weights, max_new_tokens=LENGTH) for prompt in PROMPTS]
         batched = dict(generate_texts(attachments, requests))
         streamed = ["".join(piece.text for piece in stream_text(attachments, request)) for request in requests]
     assert [batched[number].text for number in range(3)] == streamed == expected
@@ -68,7 +68,7 @@ def test_cache_left_padding_and_streaming_give_the_tokens_of_the_slow_way(text_b
 @pytest.mark.parametrize("method", ["lora", "prompt_tuning", "p_tuning_v2"])
 def test_beams_are_those_without_a_cache(text_base: TextBase, method: str) -> None:
     with attached(text_base, {"a": adapter(text_base, "a", method)}) as attachments:
-        request = TextRequest("hi", weights={"a": 1.0}, maximum_tokens=LENGTH, beams=3)
+        request = TextRequest("hi", weights={"a": 1.0}, max_new_tokens=LENGTH, beams=3)
         (piece,) = stream_text(attachments, request)
         attachments.set_weights({"a": 1.0})
         numbers = text_base.tokenizer.apply_chat_template(
@@ -91,7 +91,7 @@ def test_rows_of_a_batch_may_use_different_adapters(text_base: TextBase, kinds: 
     mixes: list[dict[str, float]] = [{}, {"a": 1.0}, {"b": 0.7}, {"a": 0.5, "b": -0.5}]
     with attached(text_base, made) as attachments:
         assert attachments.can_weigh_rows({"a", "b"}) == (kinds == ("lora", "lora"))
-        requests = [TextRequest("hi", weights=mix, maximum_tokens=LENGTH) for mix in mixes]
+        requests = [TextRequest("hi", weights=mix, max_new_tokens=LENGTH) for mix in mixes]
         found = dict(generate_texts(attachments, requests))
         expected = [text_of(text_base, slow(attachments, "hi", mix)) for mix in mixes]
         assert [found[number].text for number in range(4)] == expected
@@ -121,18 +121,18 @@ def test_a_recipe_acts_as_the_sum_of_its_weights(text_base: TextBase) -> None:
     live = LiveRecipes(text_base, made)
     with attached(text_base, made) as attachments:
         by_recipe = dict(
-            generate_texts(attachments, [TextRequest("hi", recipe=recipe, maximum_tokens=8)], recipes=live)
+            generate_texts(attachments, [TextRequest("hi", recipe=recipe, max_new_tokens=8)], recipes=live)
         )
         by_weight = dict(
-            generate_texts(attachments, [TextRequest("hi", weights={"a": 0.4, "b": 0.6}, maximum_tokens=8)])
+            generate_texts(attachments, [TextRequest("hi", weights={"a": 0.4, "b": 0.6}, max_new_tokens=8)])
         )
-        plain = dict(generate_texts(attachments, [TextRequest("hi", maximum_tokens=8)]))
+        plain = dict(generate_texts(attachments, [TextRequest("hi", max_new_tokens=8)]))
     assert by_recipe[0].text == by_weight[0].text != plain[0].text
 
 
 def test_equal_seeds_draw_equal_texts_in_any_batch(text_base: TextBase) -> None:
     attachments = Attachments(text_base)
-    requests = [TextRequest(PROMPTS[n % 3], seed=n, temperature=1.0, top_p=0.9, maximum_tokens=6) for n in range(5)]
+    requests = [TextRequest(PROMPTS[n % 3], seed=n, temperature=1.0, top_p=0.9, max_new_tokens=6) for n in range(5)]
     together = dict(generate_texts(attachments, requests, batch_size=5))
     by_two = dict(generate_texts(attachments, requests, batch_size=2))
     streamed = ["".join(piece.text for piece in stream_text(attachments, request)) for request in requests]
@@ -174,9 +174,9 @@ def test_pieces_are_whole_characters_and_stop_texts_are_never_shown(text_base: T
 
 def test_a_text_ends_at_its_limits(text_base: TextBase) -> None:
     attachments = Attachments(text_base)
-    answer = dict(generate_texts(attachments, [TextRequest("hi", maximum_tokens=3)]))[0]
+    answer = dict(generate_texts(attachments, [TextRequest("hi", max_new_tokens=3)]))[0]
     assert (answer.tokens, answer.ended) == (3, "length")
-    full = TextRequest("x" * (text_base.context_tokens - 8), maximum_tokens=100)
+    full = TextRequest("x" * (text_base.context_tokens - 8), max_new_tokens=100)
     answer = dict(generate_texts(attachments, [full]))[0]
     assert answer.ended == "length"
     assert answer.tokens <= 6
@@ -201,7 +201,7 @@ def test_closing_a_stream_takes_the_adapters_off(text_base: TextBase) -> None:
     [
         ({"temperature": -1}, "temperature -1"),
         ({"top_p": 0}, "top_p 0"),
-        ({"maximum_tokens": 0}, "maximum_tokens 0"),
+        ({"max_new_tokens": 0}, "max_new_tokens 0"),
         ({"beams": 3, "temperature": 1}, "temperature 1 must be 0"),
         ({"weights": {"a": math.nan}}, "weight nan"),
         ({"prompt": ""}, "prompt is empty"),

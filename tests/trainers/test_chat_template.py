@@ -261,7 +261,7 @@ def test_a_stream_holds_no_half_character_and_loses_no_space(
     numbers: Sequence[int] = own(text, add_special_tokens=False).input_ids
     base = copy.copy(shared_text_base)
     base.tokenizer, base.stop_numbers = own, (own.eos_token_id,)
-    writer = Writer(base, TextRequest("x", maximum_tokens=999))
+    writer = Writer(base, TextRequest("x", max_new_tokens=999))
     pieces = [piece.text for number in (*numbers, None) for piece in writer.take(number)]
     assert "".join(pieces) == own.decode(numbers, clean_up_tokenization_spaces=False)
     assert sum(piece.count("�") for piece in pieces) == text.count("�")

@@ -29,7 +29,7 @@ def test_recommendations_are_written_out() -> None:
     assert config.parts["denoiser"].settings["targets"] == ["attention", "feed_forward"]
     assert config.parts["text_encoder"].settings["rank"] == 8
     own = parse_config({**NEEDED, "parts": {"unet": {"learning_rate": 0.5, "settings": {"rank": 3}}}})
-    assert own.step_size("unet") == 0.5
+    assert own.learning_rate_of("unet") == 0.5
     assert own.parts["unet"].settings["rank"] == 3
     assert set(own.parts) == {"unet"}
 
@@ -49,7 +49,7 @@ def test_the_pocket_language_model_takes_larger_steps_unless_told_otherwise() ->
     assert pocket.parts["language_model"].learning_rate == recommended.pocket_rate
     assert other.parts["language_model"].learning_rate == recommended.learning_rate == 2e-4
     own = parse_config({**chats, "parts": {"language_model": {"learning_rate": 0.5}}}, TextConfig)
-    assert own.step_size("language_model") == 0.5
+    assert own.learning_rate_of("language_model") == 0.5
     without = methods()["bitfit"].recommended["denoiser"]
     assert without.rate_on_pocket() == without.learning_rate
 

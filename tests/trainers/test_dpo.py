@@ -17,7 +17,7 @@ from trainers.config import parse_config
 from trainers.data.texts import TextRow
 from trainers.errors import UserError
 from trainers.loop import ADAPTER, Training, begin, restore, snapshot, train, trained_parts
-from trainers.objectives.preference import preference
+from trainers.losses.preference import preference
 from trainers.stages import make_task
 from trainers.text_config import TextConfig
 from trainers.tuners import peft_bridge as bridge

@@ -23,7 +23,7 @@ from trainers.data.texts import TextRow
 from trainers.decoding import sample_rows
 from trainers.errors import UserError
 from trainers.loop import ADAPTER, Training, begin, restore, snapshot, train, trained_parts
-from trainers.objectives.group_policy import group_advantages, group_policy
+from trainers.losses.group_policy import group_advantages, group_policy
 from trainers.rewards import Answered, build_rewards, parse_rewards, rewards
 from trainers.stages import make_task, stage_settings
 from trainers.stages.grpo import GrpoSettings
@@ -51,7 +51,7 @@ def start(text_base: TextBase) -> Iterator[Start]:
         clean()
         parts = {"language_model": {"method": method, "learning_rate": rate}}
         usual = {"data": "d", "name": "n", "steps": 4, "batch_size": 2, "warmup_steps": 0, "stage": "grpo"}
-        own = {"group_size": 4, "maximum_tokens": 6, "rewards": "short_answer=2"}
+        own = {"group_size": 4, "max_new_tokens": 6, "rewards": "short_answer=2"}
         values["stage_settings"] = {**own, **values.get("stage_settings", {})}
         config = parse_config({**usual, "parts": parts, **values}, TextConfig)
         begun.append(begin(config, make_task(config, text_base, rows)))
@@ -107,14 +107,14 @@ def test_advantages_are_relative_to_the_group(values: list[float], scaled: bool)
 
 def test_sampling_follows_the_model_and_no_row_disturbs_another(text_base: TextBase) -> None:
     prompts = [[0, 3, 40, 4], [0, 3, 41, 42, 43, 4]]
-    greedy = sample_rows(text_base, prompts, torch.Generator(), temperature=0, maximum_tokens=5)
+    greedy = sample_rows(text_base, prompts, torch.Generator(), temperature=0, max_new_tokens=5)
     for prompt, answer in zip(prompts, greedy, strict=True):
         numbers = list(prompt)
         for token in answer:
             with torch.no_grad():
                 assert int(text_base.model(input_ids=torch.tensor([numbers])).logits[0, -1].argmax()) == token
             numbers.append(token)
-    many = sample_rows(text_base, prompts[:1] * 3000, torch.Generator().manual_seed(1), temperature=2, maximum_tokens=1)
+    many = sample_rows(text_base, prompts[:1] * 3000, torch.Generator().manual_seed(1), temperature=2, max_new_tokens=1)
     with torch.no_grad():
         shares = (text_base.model(input_ids=torch.tensor(prompts[:1])).logits[0, -1].double() / 2).softmax(0).numpy()
     counts = np.bincount([answer[0] for answer in many], minlength=len(shares)) / 3000

@@ -23,8 +23,8 @@ from trainers.data.token_batches import pad_right
 from trainers.errors import UserError
 from trainers.heads import HEAD_NAME, Head, head_from, head_outputs, last_states
 from trainers.loop import ADAPTER, Training, begin, restore, snapshot, train, trained_parts
-from trainers.objectives.classes import class_losses
-from trainers.objectives.reward import bradley_terry
+from trainers.losses.classes import class_losses
+from trainers.losses.reward import bradley_terry
 from trainers.stages import make_task
 from trainers.stages.classify import class_table
 from trainers.tensor_files import write_tensors

@@ -16,7 +16,7 @@ from trainers.data.latents import Latents
 from trainers.errors import UserError
 from trainers.loop import ADAPTER, Training, begin, restore, snapshot, train, trained_parts
 from trainers.loss_weightings import find_loss_weighting
-from trainers.objectives.denoise import denoise
+from trainers.losses.denoise import denoise
 from trainers.optimizers import optimizers
 from trainers.picture_task import PictureTask
 from trainers.tuners import peft_bridge as bridge

@@ -19,7 +19,7 @@ from trainers.data.order import data_order, mixed_seed
 from trainers.data.pictures import open_picture, picture_pixels, read_folder
 from trainers.errors import UserError
 from trainers.loss_weightings import Weigh, find_loss_weighting
-from trainers.objectives.denoise import denoise
+from trainers.losses.denoise import denoise
 from trainers.optimization import build_optimizer, learning_rate_factor
 
 

@@ -10,9 +10,12 @@ from PIL import Image
 from pipelines.picture_file import OWN_KEY, png_bytes, read_settings
 from pipelines.picture_settings import read_picture_settings
 from studio.cli.main import _parser
+from studio.runs.kinds import run_kinds
 from trainers.config import parse_config, read_config
 from trainers.errors import UserError
 from trainers.old_names import SAMPLING, TRAINING, with_new_names
+from trainers.stages import stage_settings
+from trainers.text_config import TextConfig
 
 _WRITTEN = {
     "data": "my-pictures",
@@ -36,7 +39,7 @@ def test_a_config_of_before_is_the_config_of_now(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("old", TRAINING)
 def test_both_names_at_once_are_an_error(old: str, tmp_path: Path) -> None:
-    values = {**_WRITTEN, TRAINING[old]: parse_config(_WRITTEN).model_dump()[TRAINING[old]]}
+    values = {**_WRITTEN, old: 1, TRAINING[old]: 1}
     said = f"{old} is the old name of {TRAINING[old]}; both are given"
     with pytest.raises(UserError, match=said):
         parse_config(values)
@@ -46,9 +49,21 @@ def test_both_names_at_once_are_an_error(old: str, tmp_path: Path) -> None:
         read_config(path)
 
 
+def test_stages_and_captioning_take_theirs_too() -> None:
+    given = {"data": "rows.jsonl", "name": "ink", "base": "pocket-lm", "stage": "grpo", "sample_tokens": 9}
+    config = parse_config({**given, "stage_settings": {"maximum_tokens": 7}}, TextConfig)
+    assert config.sample_max_new_tokens == 9
+    assert stage_settings(config).max_new_tokens == 7  # type: ignore[attr-defined]
+    with pytest.raises(UserError, match="maximum_tokens is the old name of max_new_tokens"):
+        stage_settings(config.model_copy(update={"stage_settings": {"maximum_tokens": 7, "max_new_tokens": 7}}))
+    kept = run_kinds()["captions"].parse({"kind": "captions", "name": "x", "data": "d", "model": "m", "most_tokens": 8})
+    assert kept.max_new_tokens == 8
+
+
 def test_flags_of_before_are_taken_and_not_offered(capsys: pytest.CaptureFixture[str]) -> None:
     read = _parser().parse_args(["generate", "a boat", "--steps", "7", "--guidance", "2.5"])
     assert (read.num_inference_steps, read.guidance_scale) == (7, 2.5)
+    assert _parser().parse_args(["text", "chat", "--maximum-tokens", "5"]).max_new_tokens == 5
     assert _parser().parse_args(["generate", "a boat"]).num_inference_steps == 20
     read = _parser().parse_args(["train", "--optimiser", "sgd", "--accumulation", "2", "--maximum-gradient-norm", "3"])
     assert (read.optimizer, read.gradient_accumulation_steps, read.max_grad_norm) == ("sgd", "2", "3")

@@ -20,7 +20,7 @@ from trainers.data.texts import TextRow
 from trainers.data.token_batches import IGNORED, pack_rows, packs, pad_right
 from trainers.errors import UserError
 from trainers.loop import ADAPTER, Training, begin, restore, snapshot, train, trained_parts
-from trainers.objectives.next_token import next_token, token_losses
+from trainers.losses.next_token import next_token, token_losses
 from trainers.registry import discover
 from trainers.stages import make_task, stage_names, stages
 from trainers.text_config import TextConfig

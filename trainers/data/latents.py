@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from trainers.data.pictures import Picture, open_picture, picture_pixels
-from trainers.roles import Denoiser
+from trainers.protocols import Denoiser
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Weigh = Callable[["Tensor", str], "Tensor"]
 """(SNR of every level [b] in float64, 0 at pure noise, infinite without any; what the model predicts) -> weights [b].
 
-The prediction is ``epsilon``, ``v_prediction`` or ``flow``, see `trainers.roles.Denoiser.prediction`.
+The prediction is ``epsilon``, ``v_prediction`` or ``flow``, see `trainers.protocols.Denoiser.prediction`.
 """
 
 

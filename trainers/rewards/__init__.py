@@ -13,7 +13,7 @@ from trainers.registry import discover
 from trainers.rewards._reward import Answered, Rate, Reward
 
 if TYPE_CHECKING:
-    from trainers.roles import LanguageModel
+    from trainers.protocols import LanguageModel
 
 __all__ = ["Answered", "Rate", "Reward", "WeightedReward", "build_rewards", "parse_rewards", "reward_words", "rewards"]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from trainers.data.texts import Message
 
 if TYPE_CHECKING:
-    from trainers.roles import LanguageModel
+    from trainers.protocols import LanguageModel
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from trainers.rewards._reward import Answered, Rate, Reward
 
 if TYPE_CHECKING:
-    from trainers.roles import LanguageModel
+    from trainers.protocols import LanguageModel
 
 
 def _build(argument: str, role: "LanguageModel | None") -> Rate:

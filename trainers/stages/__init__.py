@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from trainers.errors import problem_sentence, raise_problems, unknown
+from trainers.old_names import STAGE, with_new_names
 from trainers.registry import discover
 from trainers.stages._stage import VALIDATION, Fold, Stage, StageSettings, TextTask
 
 if TYPE_CHECKING:
     from trainers.data.texts import TextRow
-    from trainers.roles import LanguageModel
+    from trainers.protocols import LanguageModel
     from trainers.text_config import TextConfig
 
 __all__ = [
@@ -70,8 +71,10 @@ def stage_settings(config: "TextConfig") -> StageSettings:
         UserError: listing every problem.
     """
     stage = find_stage(config.stage)
+    given, twice = with_new_names(config.stage_settings, STAGE)
+    raise_problems(f"The settings of the stage {stage.name!r} cannot be used:", twice)
     try:
-        return stage.settings.model_validate(config.stage_settings)
+        return stage.settings.model_validate(given)
     except ValidationError as error:
         known = stage.settings.model_fields
         problems = [problem_sentence(dict(item), known) for item in error.errors()]

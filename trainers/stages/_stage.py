@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from trainers.card import HeadCard
-from trainers.roles import QuietTask, Task
+from trainers.protocols import QuietTask, Task
 
 if TYPE_CHECKING:  # the names of the stages are read where torch is not wanted
     from trainers.data.chat import Encoded
     from trainers.data.texts import TextRow
     from trainers.heads import Head
-    from trainers.roles import LanguageModel
+    from trainers.protocols import LanguageModel
     from trainers.text_config import TextConfig
 
 

@@ -13,7 +13,7 @@ from trainers.data.chat import ChatEncoder, Encoded, Encodings, encode_rows
 from trainers.data.pairs import refuse_packing
 from trainers.data.texts import TextRow
 from trainers.errors import UserError
-from trainers.roles import LanguageModel
+from trainers.protocols import LanguageModel
 from trainers.stages._stage import VALIDATION, Fold, HeadedTask, Stage, StageSettings
 from trainers.text_config import PART, TextConfig
 from trainers.wording import count_of, listed
@@ -87,7 +87,7 @@ class ClassifyTask(HeadedTask):
         from trainers.data.order import data_order
         from trainers.data.token_batches import pad_right
         from trainers.heads import last_states
-        from trainers.objectives.classes import class_losses
+        from trainers.losses.classes import class_losses
 
         size = self.config.batch_size
         order = data_order(len(self.examples), batch_number * size, size, self.config.seed)
@@ -117,7 +117,7 @@ class ClassifyTask(HeadedTask):
         return self._encode(rows, cut_long=True).notes(self._max_length)
 
     def validate(self, rows: Sequence[TextRow]) -> Mapping[str, float]:
-        from trainers.objectives.classes import class_losses
+        from trainers.losses.classes import class_losses
 
         scores, wanted = self._scores(rows), self._numbers(rows)
         accuracy = float((scores.argmax(1) == wanted).double().mean())

@@ -10,7 +10,7 @@ from pydantic import Field
 from trainers.data.chat import ChatEncoder, Encoded, Encodings
 from trainers.data.pairs import MARKS, Pair, encode_pairs, refuse_packing
 from trainers.data.texts import TextRow
-from trainers.roles import LanguageModel
+from trainers.protocols import LanguageModel
 from trainers.stages._stage import Stage, StageSettings, WritingTask, without_gradients
 from trainers.text_config import TextConfig
 
@@ -99,7 +99,7 @@ class PreferenceTask(WritingTask):
     def _likelihoods(self, pairs: Sequence[Pair]) -> Tensor:
         """Return log p of every answer, [pairs, 2]: chosen, rejected."""
         from trainers.data.token_batches import pad_right
-        from trainers.objectives.next_token import text_log_likelihoods
+        from trainers.losses.next_token import text_log_likelihoods
 
         batch = pad_right([one for pair in pairs for one in pair], self.role.tokenizer.pad_token_id)
         batch = batch.to(self.role.device)
@@ -117,7 +117,7 @@ class PreferenceTask(WritingTask):
             return torch.cat([self._likelihoods(pairs[start : start + _REFERENCE_PAIRS]) for start in starts])
 
     def _loss(self, pairs: Sequence[Pair], reference: Tensor) -> Tensor:
-        from trainers.objectives.preference import preference
+        from trainers.losses.preference import preference
 
         chosen, rejected = self._likelihoods(pairs).unbind(1)
         options: dict[str, Any] = self.settings.model_dump()

@@ -15,9 +15,9 @@ from trainers.data.prompts import prompts_of
 from trainers.data.texts import TextRow
 from trainers.errors import UserError
 from trainers.paths import path_of
+from trainers.protocols import LanguageModel
 from trainers.registry import Naming
 from trainers.rewards import Answered, Rate, Reward, WeightedReward, build_rewards, parse_rewards, reward_words
-from trainers.roles import LanguageModel
 from trainers.stages._stage import VALIDATION, Stage, StageSettings, WritingTask, without_gradients
 from trainers.text_config import TextConfig
 from trainers.wording import count_of
@@ -41,7 +41,7 @@ class GrpoSettings(StageSettings):
         description="What is rewarded; a weight follows a colon, and several are joined by + on a command line.",
     )
     group_size: int = Field(8, ge=2, le=256, description="Answers to each prompt, which are compared with each other.")
-    maximum_tokens: int = Field(48, ge=1, le=4096, description="Longest answer in tokens.")
+    max_new_tokens: int = Field(48, ge=1, le=4096, description="Longest answer in tokens.")
     temperature: float = Field(1.0, gt=0, le=5, description="Of the sampling; lower values try less.")
     beta: float = Field(0.04, ge=0, le=10, description="How strongly the model is held to the base; 0 for not at all.")
     clip: float = Field(
@@ -132,7 +132,7 @@ class GroupPolicyTask(WritingTask):
 
     def loss(self, batch_number: int, generator: torch.Generator) -> Tensor:
         from trainers.data.token_batches import IGNORED
-        from trainers.objectives.group_policy import group_policy
+        from trainers.losses.group_policy import group_policy
 
         written = self._written(batch_number, generator)
         batch, settings = self._batch(written.rows), self.settings
@@ -150,7 +150,7 @@ class GroupPolicyTask(WritingTask):
         return {
             "prompts": f"{len(self._prompts)}, {max(self.lengths)} tokens at most",
             "rewards": " + ".join(f"{one.weight:g} × {one.reward.title}" for one in self._rewards),
-            "answers": f"{size} × {settings.group_size} per batch, up to {settings.maximum_tokens} tokens each",
+            "answers": f"{size} × {settings.group_size} per batch, up to {settings.max_new_tokens} tokens each",
             "reference": f"the base with the adapter off, beta {settings.beta:g}",
         }
 
@@ -220,7 +220,7 @@ class GroupPolicyTask(WritingTask):
         import torch
 
         from trainers.data.order import data_order
-        from trainers.objectives.group_policy import group_advantages
+        from trainers.losses.group_policy import group_advantages
         from trainers.tuners.live_weights import without_adapters
 
         order = data_order(len(self._rows), first, self.config.batch_size, self.config.seed)
@@ -260,7 +260,7 @@ class GroupPolicyTask(WritingTask):
                 prompts,
                 generator,
                 temperature=settings.temperature,
-                maximum_tokens=settings.maximum_tokens,
+                max_new_tokens=settings.max_new_tokens,
             )
         finally:
             model.train(learning)
@@ -284,7 +284,7 @@ class GroupPolicyTask(WritingTask):
 
     def _log_likelihoods(self, batch: TokenBatch) -> Tensor:
         """Return log p of every token of the answers [n], at the temperature that they are sampled at."""
-        from trainers.objectives.next_token import token_losses
+        from trainers.losses.next_token import token_losses
 
         logits = self.role.model(**batch.arguments(), use_cache=False).logits
         return -token_losses(logits / self.settings.temperature, batch.labels)
@@ -295,7 +295,7 @@ class GroupPolicyTask(WritingTask):
         Raises:
             UserError: there are others, and they may not be left out; or there is nothing else.
         """
-        room = self._max_length - self.settings.maximum_tokens
+        room = self._max_length - self.settings.max_new_tokens
         longer = [(row, prompt) for row, prompt in found if len(prompt) > room]
         if longer and (not self.config.cut_long or len(longer) == len(found)):
             row, longest = max(longer, key=lambda one: len(one[1]))
@@ -303,7 +303,7 @@ class GroupPolicyTask(WritingTask):
                 f"{len(longer)} of {count_of(len(found), 'prompt')} {'is' if len(longer) == 1 else 'are'} longer than "
                 f"{room} tokens, the longest has "
                 f"{len(longest)} ({row.where}); {self._max_length} are read with the answer's "
-                f"{self.settings.maximum_tokens}. Shorten them, lower maximum_tokens, raise --max-length, or give "
+                f"{self.settings.max_new_tokens}. Shorten them, lower max_new_tokens, raise --max-length, or give "
                 "--cut-long to leave them out."
             )
         fitting = [(row, prompt) for row, prompt in found if len(prompt) <= room]

@@ -11,7 +11,7 @@ from trainers.card import HeadCard
 from trainers.data.chat import ChatEncoder, Encoded, Encodings
 from trainers.data.pairs import MARKS, Pair, encode_answer, encode_pairs, refuse_packing
 from trainers.data.texts import TextRow
-from trainers.roles import LanguageModel
+from trainers.protocols import LanguageModel
 from trainers.stages._stage import VALIDATION, HeadedTask, Stage, StageSettings
 from trainers.text_config import PART, TextConfig
 
@@ -58,7 +58,7 @@ class RewardTask(HeadedTask):
         from trainers.data.order import data_order
         from trainers.data.token_batches import pad_right
         from trainers.heads import last_states
-        from trainers.objectives.reward import bradley_terry
+        from trainers.losses.reward import bradley_terry
 
         size = self.config.batch_size
         order = data_order(len(self._pairs), batch_number * size, size, self.config.seed)
@@ -83,7 +83,7 @@ class RewardTask(HeadedTask):
 
     def validate(self, rows: Sequence[TextRow]) -> Mapping[str, float]:
         from trainers.heads import head_outputs
-        from trainers.objectives.reward import bradley_terry
+        from trainers.losses.reward import bradley_terry
 
         pairs, _ = self._encode(rows, cut_long=True)
         texts = [one for pair in pairs for one in pair]

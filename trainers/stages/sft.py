@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from trainers.data.chat import ChatEncoder, Encoded, Encodings, encode_rows
 from trainers.data.texts import TextRow
-from trainers.roles import LanguageModel
+from trainers.protocols import LanguageModel
 from trainers.stages._stage import Stage, StageSettings, WritingTask, without_gradients
 from trainers.text_config import TextConfig
 from trainers.wording import count_of
@@ -51,7 +51,7 @@ class SupervisedTask(WritingTask):
         return float(sum(one.trained_count for unit in self._chosen(batch_number) for one in unit))
 
     def loss(self, batch_number: int, generator: torch.Generator) -> Tensor:
-        from trainers.objectives.next_token import next_token
+        from trainers.losses.next_token import next_token
 
         batch = self._batch(self._chosen(batch_number))
         return next_token(self._logits(batch), batch.labels)
@@ -102,7 +102,7 @@ class SupervisedTask(WritingTask):
     @without_gradients
     def validation_loss(self, rows: Sequence[TextRow]) -> float:
         from trainers.data.token_batches import pad_right
-        from trainers.objectives.next_token import token_losses
+        from trainers.losses.next_token import token_losses
 
         encoded = self._encode(rows, cut_long=True).rows
         total, count = 0.0, 0

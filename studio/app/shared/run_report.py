@@ -20,18 +20,18 @@ def problems_html(text: str, title: str = "") -> str:
     )
 
 
-def forecast_html(forecast: Mapping[str, Any], ready: str, not_ready: str, notes: str) -> str:
-    """Return a forecast as a table of facts with its problems and notes.
+def preflight_html(preflight: Mapping[str, Any], ready: str, not_ready: str, notes: str) -> str:
+    """Return a preflight as a table of facts with its problems and notes.
 
     Args:
         ready, not_ready: the sentence over a run that can start, and over one that cannot.
         notes: the heading of the notes.
     """
-    parts = [problems_html("\n  - ".join([not_ready, *forecast["problems"]]))] if forecast["problems"] else []
-    parts += [] if forecast["problems"] else [f'<p role="status">{escape(ready)}</p>']
+    parts = [problems_html("\n  - ".join([not_ready, *preflight["problems"]]))] if preflight["problems"] else []
+    parts += [] if preflight["problems"] else [f'<p role="status">{escape(ready)}</p>']
     rows = "".join(
         f"<tr><th scope='row'>{escape(label)}</th><td>{escape(fact)}</td></tr>"
-        for label, fact in forecast["facts"].items()
+        for label, fact in preflight["facts"].items()
     )
     parts += [f"<table class='studio-facts'><tbody>{rows}</tbody></table>"] if rows else []
-    return "".join([*parts, notes_html(notes, forecast["notes"])])
+    return "".join([*parts, notes_html(notes, preflight["notes"])])

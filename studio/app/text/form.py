@@ -16,7 +16,7 @@ from trainers.seeds import drawn_seed
 from trainers.text_config import POCKET_LANGUAGE
 
 _FIELDS = (
-    *("prompt", "base", "shown", "seed", "new_seed", "temperature", "top_p", "maximum_tokens", "system", "stops"),
+    *("prompt", "base", "shown", "seed", "new_seed", "temperature", "top_p", "max_new_tokens", "system", "stops"),
     "plain",
 )
 _SEEDS = 2**31
@@ -52,7 +52,7 @@ class TextForm:
             self.top_p = gr.Number(
                 1.0, label=words("text.top_p"), info=words("text.top_p_info"), step=0.05, min_width=130
             )
-            self.maximum_tokens = gr.Number(128, label=words("text.maximum_tokens"), precision=0, min_width=130)
+            self.max_new_tokens = gr.Number(128, label=words("text.max_new_tokens"), precision=0, min_width=130)
         with gr.Accordion(words("shared.advanced"), open=False):
             self.system = gr.Textbox("", label=words("text.system"), lines=2)
             self.stops = gr.Textbox("", label=words("text.stops"), lines=2)
@@ -97,7 +97,7 @@ class TextForm:
             "seed": secrets.randbelow(_SEEDS) if values["new_seed"] else drawn_seed(int(values["seed"] or 0)),
             "temperature": values["temperature"] or 0.0,
             "top_p": 1.0 if values["top_p"] is None else values["top_p"],
-            "maximum_tokens": values["maximum_tokens"] or 0,
+            "max_new_tokens": values["max_new_tokens"] or 0,
             "stop": [line for line in str(values["stops"] or "").splitlines() if line],
             "plain": bool(values["plain"]),
         }

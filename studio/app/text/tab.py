@@ -84,7 +84,7 @@ def _api(desk: Desk) -> None:
         adapters: dict | None = None,
         seed: int = 0,
         temperature: float = 0.0,
-        maximum_tokens: int = 256,
+        max_new_tokens: int = 256,
         base: str = POCKET_LANGUAGE,
     ) -> str:
         """Answer a chat.
@@ -97,7 +97,7 @@ def _api(desk: Desk) -> None:
             the answer.
         """
         asked = {"messages": messages, "weights": adapters or {}}
-        values = {"seed": seed, "temperature": temperature, "maximum_tokens": maximum_tokens, "base": base}
+        values = {"seed": seed, "temperature": temperature, "max_new_tokens": max_new_tokens, "base": base}
         with told():
             events = desk.engine.run("text_chat", {"columns": [asked], **values, **device_and_precision(desk)})
             return "".join(event["text"] for event in events if event["event"] == "piece")

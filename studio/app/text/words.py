@@ -35,7 +35,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "text.temperature_info": ("0 takes the likeliest token", "0 一律取最可能的詞元"),
     "text.top_p": ("Top-p", "Top-p"),
     "text.top_p_info": ("Only the likeliest of this probability", "只從機率合計達此值的詞元中抽取"),
-    "text.maximum_tokens": ("Longest answer in tokens", "回答最長詞元數"),
+    "text.max_new_tokens": ("Longest answer in tokens", "回答最長詞元數"),
     "text.system": ("System message", "系統訊息"),
     "text.stops": ("Stop texts, one a line", "停止文字，每行一個"),
     "text.plain": ("Go on with the text itself, without the chat template", "不套用對話範本，直接接續文字"),

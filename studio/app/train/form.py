@@ -252,8 +252,9 @@ class Form:
 
     def _translated(self, name: str) -> tuple[str, str]:
         """Return label and help where the table has them, those of this kind of run before those of all."""
-        known = CHINESE.get(f"{self.kind.name}.{name}", CHINESE.get(name, ("", "")))
-        return known if self.chinese else (ENGLISH.get(name, ""), "")
+        own = f"{self.kind.name}.{name}"
+        known = CHINESE.get(own, CHINESE.get(name, ("", "")))
+        return known if self.chinese else (ENGLISH.get(own, ENGLISH.get(name, "")), "")
 
 
 def with_method(settings: Settings, part: str, method: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import gradio as gr
 from studio.app.shared.desk import Desk, told
 from studio.app.shared.named_inputs import Changes, named
 from studio.app.shared.progress_line import progress_line
-from studio.app.shared.run_report import forecast_html
+from studio.app.shared.run_report import preflight_html
 from studio.app.train.form import Form
 from studio.app.train.run_api import queue_run
 
@@ -55,14 +55,14 @@ class Report:
         say = partial(self._desk.words.say, request)
         yield {"said": f'<p role="status">{say("train.preflight")}</p>', "passed": None}
         with told():
-            for event in self._desk.engine.run("forecast", {"settings": dict(settings)}):
+            for event in self._desk.engine.run("preflight", {"settings": dict(settings)}):
                 if event["event"] == "waiting" and event["ahead"]:
                     waiting = say("shared.waiting", ahead=event["ahead"])
                     yield {"said": f'<p role="status">{waiting}</p>', "passed": None}
                 elif event["event"] == "result":
                     texts = [say(f"train.{key}") for key in ("ready", "not_ready", "notes")]
                     passed = None if event["problems"] else settings
-                    yield {"said": forecast_html(event, *texts), "passed": passed}
+                    yield {"said": preflight_html(event, *texts), "passed": passed}
 
 
 def _named(name: str) -> dict[str, Any]:

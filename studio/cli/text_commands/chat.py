@@ -92,7 +92,7 @@ def _answer(
         weights=weights,
         temperature=options.temperature,
         top_p=options.top_p,
-        maximum_tokens=options.maximum_tokens,
+        max_new_tokens=options.max_new_tokens,
         stop=tuple(options.stop),
         beams=options.beams,
     )

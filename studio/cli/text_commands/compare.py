@@ -70,7 +70,7 @@ def _requests(options: argparse.Namespace) -> list[Any]:
             seed=options.seed,
             temperature=options.temperature,
             top_p=options.top_p,
-            maximum_tokens=options.maximum_tokens,
+            max_new_tokens=options.max_new_tokens,
             stop=tuple(options.stop),
         )
         for prompt in options.prompts

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from studio.cli.command import Command, library_of
+from studio.cli.command import Command, add_old_name, library_of
 from studio.cli.text_options import add_text_base, say_notes
 from studio.library.library import parse_adapters
 from studio.proposals import proposed
@@ -33,7 +33,10 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--answers", type=int, default=2, help="answers to each prompt (default 2)")
     parser.add_argument("--temperature", type=float, default=1.0, help="of the sampling (default 1)")
-    parser.add_argument("--maximum-tokens", type=int, default=64, help="longest answer in tokens (default 64)")
+    longest = parser.add_argument(
+        "--max-new-tokens", type=int, default=64, help="longest answer in tokens (default 64)"
+    )
+    add_old_name(parser, longest, "--maximum-tokens")
     parser.add_argument("--rows", type=int, metavar="N", help="the first N prompts only")
     parser.add_argument("--seed", type=int, default=0, help="seed of the sampling (default 0; -1 draws one)")
     add_text_base(parser)
@@ -86,7 +89,7 @@ def _run(options: argparse.Namespace) -> None:
             weights=weights,
             answers=options.answers,
             temperature=options.temperature,
-            maximum_tokens=options.maximum_tokens,
+            max_new_tokens=options.max_new_tokens,
             seed=options.seed,
             on_progress=lambda done, total: report.progress("answering", done, total),
         )

@@ -17,7 +17,7 @@ _ROLES = ("system", "user", "assistant")
 
 def _run(workbench: Workbench, arguments: Mapping[str, Any]) -> Iterator[Event]:
     """Arguments: columns (each with weights: adapter -> weight, and messages: the chat so far), seed, temperature,
-    top_p, maximum_tokens, stop (texts), plain (go on with the last message without the chat template), base, device,
+    top_p, max_new_tokens, stop (texts), plain (go on with the last message without the chat template), base, device,
     precision.
 
     Yields ``{"event": "piece", "column", "text", "tokens", "ended", "seconds"}``; `ended` is empty until the column's
@@ -57,7 +57,7 @@ def _request(column: Mapping[str, Any], arguments: Mapping[str, Any]) -> TextReq
         weights={str(name): float(weight) for name, weight in (column.get("weights") or {}).items()},
         temperature=float(arguments.get("temperature") or 0.0),
         top_p=float(arguments.get("top_p") or 1.0),
-        maximum_tokens=int(arguments.get("maximum_tokens") or 256),
+        max_new_tokens=int(arguments.get("max_new_tokens") or 256),
         stop=tuple(str(text) for text in arguments.get("stop") or () if text),
     )
 

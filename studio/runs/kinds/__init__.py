@@ -5,11 +5,11 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from studio.runs.kinds._run_kind import Forecast, RunKind
+from studio.runs.kinds._run_kind import Preflight, RunKind
 from trainers.errors import UserError
 from trainers.registry import discover
 
-__all__ = ["Forecast", "RunKind", "kind_of", "run_kinds"]
+__all__ = ["Preflight", "RunKind", "kind_of", "run_kinds"]
 
 
 @functools.cache

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Forecast:
+class Preflight:
     """What is known of a run before it starts."""
 
     facts: Mapping[str, str] = field(default_factory=dict)
@@ -38,7 +38,7 @@ class RunKind:
     """Plain values -> checked settings; raises UserError listing every problem."""
     prepare: Callable[[Any, "Library"], Any]
     """Settings as they are kept in the run's folder: every path absolute, every name of an adapter resolved."""
-    forecast: Callable[[Any, "Library"], Forecast]
+    preflight: Callable[[Any, "Library"], Preflight]
     """What is told before it starts; loads what it must, so it is called where loading may take a while."""
     work: Callable[["Run", "Journal", "Control"], Path | None]
     """Do what is left; return the result's folder, or None when it was stopped before its end."""

@@ -25,7 +25,7 @@ ZEBRA = """
 from pipelines.captioners import Captioner
 
 class Stripes:
-    def describe(self, pictures, *, beginning="", most_tokens=40):
+    def describe(self, pictures, *, beginning="", max_new_tokens=40):
         return [f"{beginning} {picture.width} stripes".strip() for picture in pictures]
 
 CAPTIONER = Captioner("zebra", "ZebraModel", "nobody", "a folder with a ZebraModel",
@@ -65,7 +65,7 @@ def test_a_run_captions_with_a_dropped_file(zebra: Path, tmp_path: Path, chosen:
     kind = run_kinds()["captions"]
     settings = {"kind": "captions", "name": "says", "data": str(data), "model": str(zebra), "captioner": chosen}
     config = kind.parse({**settings, "device": "cpu"})
-    assert kind.forecast(config, Library(tmp_path / "library")).facts["captioner"] == "zebra"
+    assert kind.preflight(config, Library(tmp_path / "library")).facts["captioner"] == "zebra"
     execute(create_run(Library(tmp_path / "library"), config), Quiet())
     assert all(caption.text.endswith("stripes") for caption in captions_of(data).values())
 
@@ -75,8 +75,8 @@ def test_blip_is_recognised_and_says_the_same_again(tmp_path: Path) -> None:
     assert find_model(model)[0].name == "blip"
     captioner = load_captioner(model, device="cpu")
     pictures = [Image.new("RGB", (32, 32), (80 * number, 20, 60)) for number in range(2)]
-    said = captioner.describe(pictures, beginning="a red", most_tokens=6)
-    assert said == captioner.describe(pictures, beginning="a red", most_tokens=6)
+    said = captioner.describe(pictures, beginning="a red", max_new_tokens=6)
+    assert said == captioner.describe(pictures, beginning="a red", max_new_tokens=6)
     assert all(text.startswith("a red") and "\n" not in text for text in said)
 
 

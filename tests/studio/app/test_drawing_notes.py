@@ -16,7 +16,7 @@ from studio.cli.main import main
 from studio.engine.jobs.generate import JOB
 from studio.engine.workbench import Workbench
 from studio.library.library import Library
-from studio.runs.kinds.images.preflight import forecast_pictures
+from studio.runs.kinds.images.preflight import preflight_images
 from tests.support import random_adapter
 from trainers.adapter import write_adapter
 from trainers.config import parse_config
@@ -89,7 +89,7 @@ def test_training_says_it_of_captions_and_sample_prompts(
         "Note: in the sample prompt 'a [boat]', [boat] is read with its",
     ]
     settings = {"data": str(pictures), "name": "x", "base": str(tiny_base), "device": "cpu", "steps": 1}
-    notes = forecast_pictures(parse_config({**settings, "sample_prompts": ["a [boat]"]}), library).notes
+    notes = preflight_images(parse_config({**settings, "sample_prompts": ["a [boat]"]}), library).notes
     assert [any(note.startswith(text) for note in notes) for text in wanted] == [True, True]
     assert main([*train, "--sample-prompt", "a [boat]", "--judge", "none"]) == 0
     said = capsys.readouterr().out

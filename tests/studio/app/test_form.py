@@ -11,7 +11,7 @@ import pytest
 
 import studio.runs.kinds
 from pipelines.families import known_parts
-from studio.app.shared.run_report import forecast_html, problems_html
+from studio.app.shared.run_report import preflight_html, problems_html
 from studio.app.train.form import Form, with_method
 from studio.operations import catalogue as all_choices
 from studio.runs.kinds import kind_of, run_kinds
@@ -19,7 +19,7 @@ from studio.runs.kinds import kind_of, run_kinds
 KIND = """
 from typing import Literal
 from pydantic import BaseModel, Field
-from studio.runs.kinds import Forecast, RunKind
+from studio.runs.kinds import Preflight, RunKind
 
 
 class Poem(BaseModel):
@@ -34,7 +34,7 @@ class Poem(BaseModel):
 
 
 RUN_KIND = RunKind(
-    "poems", "Poems", Poem, Poem.model_validate, lambda c, l: c, lambda c, l: Forecast(), lambda r, j, c: None,
+    "poems", "Poems", Poem, Poem.model_validate, lambda c, l: c, lambda c, l: Preflight(), lambda r, j, c: None,
     front=("name", "verses"),
 )
 """
@@ -196,6 +196,6 @@ def test_a_kind_dropped_into_the_folder_has_a_form(catalogue: Mapping[str, Any])
 def test_what_is_told_is_escaped() -> None:
     assert "<img" not in problems_html("It is wrong:\n  - <img src=x>\n  - two")
     assert problems_html("It is wrong:\n  - a\n  - b").count("<li>") == 2
-    forecast = {"facts": {"<b>": "<i>"}, "problems": ["<u>"], "notes": ["<s>"]}
-    told = forecast_html(forecast, "ready", "not ready", "notes")
+    preflight = {"facts": {"<b>": "<i>"}, "problems": ["<u>"], "notes": ["<s>"]}
+    told = preflight_html(preflight, "ready", "not ready", "notes")
     assert not any(tag in told for tag in ("<b>", "<i>", "<u>", "<s>"))

@@ -175,7 +175,7 @@ def _show(tab: Locator, path: Path, content: str) -> None:
 def test_the_endpoint_answers(writing: RunningApp, tmp_path: Path) -> None:
     client = Client(writing.url, verbose=False, download_files=str(tmp_path))
     try:
-        asked = {"messages": [{"role": "user", "content": "Who are you?"}], "maximum_tokens": 6, "api_name": "/chat"}
+        asked = {"messages": [{"role": "user", "content": "Who are you?"}], "max_new_tokens": 6, "api_name": "/chat"}
         plain = client.predict(**asked)
         changed = client.predict(**asked, adapters={"one": 1.0}, seed=2, temperature=0.5)
         assert plain == client.predict(**asked)

@@ -95,7 +95,7 @@ def test_all_columns_are_written_at_once_and_are_those_of_single_requests(
         "text_chat",
         columns=columns,
         base=str(tiny_language),
-        maximum_tokens=8,
+        max_new_tokens=8,
         temperature=0.9,
         seed=4,
     )
@@ -106,7 +106,7 @@ def test_all_columns_are_written_at_once_and_are_those_of_single_requests(
     with attached(text_base, {name: library.read(name) for name in ("one", "two")}) as attachments:
         for column, text in zip(columns, said, strict=True):
             request = TextRequest(
-                messages=tuple(HI), weights=column["weights"], maximum_tokens=8, temperature=0.9, seed=4
+                messages=tuple(HI), weights=column["weights"], max_new_tokens=8, temperature=0.9, seed=4
             )  # type: ignore[arg-type]
             assert text == "".join(piece.text for piece in stream_text(attachments, request))
     assert len(set(said)) == 3
@@ -115,12 +115,12 @@ def test_all_columns_are_written_at_once_and_are_those_of_single_requests(
 def test_a_chat_that_is_taken_back_leaves_the_adapters_off(library: Library, tiny_language: Path) -> None:
     bench = bench_on(library)
     arguments = {"columns": [{"weights": {"one": 1.0}, "messages": HI}], "base": str(tiny_language), "device": "cpu"}
-    first = work(bench, "text_chat", **{**arguments, "columns": [{"weights": {}, "messages": HI}], "maximum_tokens": 6})
-    events = engine_jobs()["text_chat"].run(bench, {**arguments, "maximum_tokens": 200})
+    first = work(bench, "text_chat", **{**arguments, "columns": [{"weights": {}, "messages": HI}], "max_new_tokens": 6})
+    events = engine_jobs()["text_chat"].run(bench, {**arguments, "max_new_tokens": 200})
     assert next(events)["column"] == 0
     with pytest.raises(Cancelled):
         events.throw(Cancelled())  # type: ignore[attr-defined]
-    again = work(bench, "text_chat", **{**arguments, "columns": [{"weights": {}, "messages": HI}], "maximum_tokens": 6})
+    again = work(bench, "text_chat", **{**arguments, "columns": [{"weights": {}, "messages": HI}], "max_new_tokens": 6})
     assert [event["text"] for event in again] == [event["text"] for event in first]
 
 

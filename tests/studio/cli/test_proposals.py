@@ -48,7 +48,7 @@ def test_a_trained_voice_is_tried_by_the_line_that_is_printed(
 ) -> None:
     (tmp_path / "texts.jsonl").write_text('{"text": "one two three"}\n' * 4)
     train = ["text", "train", "--base", str(tiny_language), "--data", "texts.jsonl", "--name", NAME, "--steps", "1"]
-    assert main([*train, "--sample-tokens", "4", "--library", str(elsewhere)]) == 0
+    assert main([*train, "--sample-max-new-tokens", "4", "--library", str(elsewhere)]) == 0
     run_proposed(capsys.readouterr().out, "Try it: ")
 
 

@@ -50,7 +50,8 @@ def settings(base: Path, texts: Path, **values: Any) -> TextConfig:
     plan = {"language_model": {"learning_rate": 1e-2}}
     usual = {"base": str(base), "data": str(texts), "name": "voice", "device": "cpu", "batch_size": 2, "parts": plan}
     return parse_config(
-        {**usual, "steps": 4, "sample_every": 2, "sample_tokens": 6, "checkpoint_every": 1, **values}, TextConfig
+        {**usual, "steps": 4, "sample_every": 2, "sample_max_new_tokens": 6, "checkpoint_every": 1, **values},
+        TextConfig,
     )
 
 
@@ -116,7 +117,7 @@ def test_from_texts_to_a_blend_of_two_voices(
     tiny_language: Path, texts: Path, place: Library, capsys: pytest.CaptureFixture[str]
 ) -> None:
     train = ["text", "train", "--base", str(tiny_language), "--data", str(texts), "--device", "cpu", "--steps", "2"]
-    common = [*train, "--sample-tokens", "4", "--learning-rate", "1e-2"]
+    common = [*train, "--sample-max-new-tokens", "4", "--learning-rate", "1e-2"]
     assert main([*common, "--name", "one"]) == 0
     said = capsys.readouterr().out
     assert "6 rows of chats (messages) in train.jsonl" in said
@@ -127,13 +128,13 @@ def test_from_texts_to_a_blend_of_two_voices(
     assert "6 rows in" in capsys.readouterr().out
 
     base = ["--base", str(tiny_language), "--device", "cpu"]
-    chat = ["text", "chat", *base, "--maximum-tokens", "5", "--prompt", "hi"]
+    chat = ["text", "chat", *base, "--max-new-tokens", "5", "--prompt", "hi"]
     assert main([*chat, "--adapter", "one:0.7", "--adapter", "two:0.5"]) == 0
     found = capsys.readouterr()
     assert "one: attached to 14 layers of language_model" in found.out
     assert "5 tokens" in found.err
 
-    compare = ["text", "compare", *base, "--maximum-tokens", "5", "--prompt", "hi", "--adapter", "one"]
+    compare = ["text", "compare", *base, "--max-new-tokens", "5", "--prompt", "hi", "--adapter", "one"]
     assert main([*compare, "--adapter", "two", "--blend", "one:0.5+two:0.5", "--data", str(texts), "--markdown"]) == 0
     table = [line.split("|")[1:-1] for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
     assert [cell.strip() for cell in table[0]] == ["", "base", "one", "two", "one:0.5+two:0.5"]
@@ -246,12 +247,12 @@ def test_histograms_hold_every_row_once() -> None:
 
 def test_what_is_forecast_is_what_happens(tiny_language: Path, texts: Path, place: Library) -> None:
     config = settings(tiny_language, texts)
-    forecast = kind_of({"kind": "text"}).forecast(config, place)
-    assert not forecast.problems
-    assert "14 layers, 16,384 trainable" in forecast.facts["language_model"]
-    assert forecast.facts["passes"] == "1.3 per row"
+    preflight = kind_of({"kind": "text"}).preflight(config, place)
+    assert not preflight.problems
+    assert "14 layers, 16,384 trainable" in preflight.facts["language_model"]
+    assert preflight.facts["passes"] == "1.3 per row"
     wrong = config.model_copy(update={"data": str(texts / "nowhere"), "base": "nowhere"})
-    assert len(kind_of({"kind": "text"}).forecast(wrong, place).problems) == 2
+    assert len(kind_of({"kind": "text"}).preflight(wrong, place).problems) == 2
 
 
 def test_a_run_knows_its_kind(tiny_language: Path, texts: Path, place: Library) -> None:

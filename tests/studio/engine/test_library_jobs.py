@@ -37,9 +37,9 @@ def test_the_size_of_an_adapter_is_the_one_that_is_forecast(library: Library) ->
     folder = library.adapters_folder / "one"
     (folder / "previews").mkdir(exist_ok=True)
     (folder / "previews" / "large.png").write_bytes(bytes(100_000))
-    forecast = parts_size_bytes(read_adapter(folder).parts)
+    preflight = parts_size_bytes(read_adapter(folder).parts)
     (entry,) = [entry for entry in entries_of(library) if entry.name == "one"]
-    assert entry.size_bytes == adapter_size_bytes(folder) == forecast > 0
+    assert entry.size_bytes == adapter_size_bytes(folder) == preflight > 0
 
 
 def test_export_examine_and_import_agree(library: Library, tiny_base: Path, base: LoadedBase, tmp_path: Path) -> None:

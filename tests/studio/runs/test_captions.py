@@ -111,8 +111,8 @@ def test_a_captioning_needs_no_adapter_name(
 def test_a_forecast_tells_all_problems(tmp_path: Path, model: Path) -> None:
     kind, library = run_kinds()["captions"], Library(tmp_path / "library")
     good = {"kind": "captions", "name": "x", "data": str(draw_pictures(tmp_path / "data", 3)), "model": str(model)}
-    found = kind.forecast(kind.parse(good), library)
+    found = kind.preflight(kind.parse(good), library)
     assert found.facts["pictures"] == "3"
     assert found.facts["to be captioned"] == "0"
     assert not found.problems
-    assert len(kind.forecast(kind.parse({**good, "data": str(tmp_path / "no"), "model": "no"}), library).problems) == 2
+    assert len(kind.preflight(kind.parse({**good, "data": str(tmp_path / "no"), "model": "no"}), library).problems) == 2

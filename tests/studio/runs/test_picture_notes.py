@@ -19,7 +19,7 @@ from studio.library.library import Library
 from studio.report import Quiet
 from studio.runs.kinds import run_kinds
 from studio.runs.kinds.images.long_captions import long_caption_notes, surely_long_notes
-from studio.runs.kinds.images.preflight import forecast_pictures
+from studio.runs.kinds.images.preflight import preflight_images
 from studio.runs.kinds.text.work import read_training_texts
 from studio.runs.run import Run, create_run, execute
 from tests.support import draw_pictures, write_tiny_captioner
@@ -77,7 +77,7 @@ def test_the_same_is_said_in_the_terminal_in_preflight_and_in_the_data_tab(
         "'ink boat'",
     ):
         assert part in "\n".join(expected)
-    found = forecast_pictures(config(tiny_base, root), library)
+    found = preflight_images(config(tiny_base, root), library)
     assert not found.problems
     assert found.notes[:-1] == list(expected)
     assert found.facts["repeats"] == "1_sky 2 pictures × 1, 3_ink boat 2 pictures × 3"
@@ -202,7 +202,7 @@ def test_a_captioning_takes_the_name_of_a_folder_for_no_caption(library: Library
     kind = run_kinds()["captions"]
     values = {"kind": "captions", "name": "says", "data": str(root), "device": "cpu"}
     settings = kind.parse({**values, "model": str(write_tiny_captioner(tmp_path / "model")), "beginning": "a red"})
-    found = kind.forecast(settings, library)
+    found = kind.preflight(settings, library)
     assert found.facts["to be captioned"] == "1"
     assert "more/ holds 1 picture that is not read." in found.notes
     run = create_run(library, settings)

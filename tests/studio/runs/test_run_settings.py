@@ -17,7 +17,7 @@ from studio.library.library import Library
 from studio.operations.catalogue import catalogue
 from studio.resources import example_datasets
 from studio.runs.kinds import kind_of, run_kinds
-from studio.runs.kinds.images.preflight import forecast_pictures
+from studio.runs.kinds.images.preflight import preflight_images
 from studio.runs.presets import applied, presets
 from studio.runs.views import views_of
 from studio.settings_schema import label_of, plain, shapes_of, shown
@@ -111,18 +111,18 @@ def test_the_catalogue_has_everything_and_loads_no_model_library() -> None:
 def test_the_forecast_measures_a_step_and_tells_all_problems(tiny_base: Path, pictures: Path, tmp_path: Path) -> None:
     library = Library(tmp_path / "library")
     settings = {"base": str(tiny_base), "data": str(pictures), "name": "style", "device": "cpu", "batch_size": 2}
-    forecast = forecast_pictures(parse_config({**settings, "steps": 1000}), library)
-    assert not forecast.problems
-    assert "for 1,000 steps of" in forecast.facts["time"]
-    assert "at the peak of a step" in forecast.facts["memory"]
-    assert "for checkpoints and adapter" in forecast.facts["disk"]
+    preflight = preflight_images(parse_config({**settings, "steps": 1000}), library)
+    assert not preflight.problems
+    assert "for 1,000 steps of" in preflight.facts["time"]
+    assert "at the peak of a step" in preflight.facts["memory"]
+    assert "for checkpoints and adapter" in preflight.facts["disk"]
     assert not library.folder.exists()
     wrong = {**settings, "data": str(tmp_path / "gone"), "parts": {"unet": {"settings": {"targets": ["no_such"]}}}}
-    problems = forecast_pictures(parse_config(wrong), library).problems
+    problems = preflight_images(parse_config(wrong), library).problems
     assert len(problems) == 2
     assert "gone" in problems[0]
     assert "no_such" in problems[1]
-    full = forecast_pictures(parse_config({**settings, "keep_checkpoints": 1000}), library)
+    full = preflight_images(parse_config({**settings, "keep_checkpoints": 1000}), library)
     assert not full.problems  # toy checkpoints fit any disk
 
 

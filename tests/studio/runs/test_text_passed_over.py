@@ -48,7 +48,7 @@ def test_long_rows_are_no_prompts_of_samples_and_the_chosen_are_said(
 ) -> None:
     base = ["--base", str(tiny_language), "--device", "cpu"]
     training = ["text", "train", *base, "--data", str(data), "--steps", "1", "--name", "x", "--cut-long"]
-    assert main([*training, "--sample-tokens", "2"]) == 0
+    assert main([*training, "--sample-max-new-tokens", "2"]) == 0
     said = capsys.readouterr().out
     assert "sample prompts: train.jsonl line 3, train.jsonl line 4" in said
     notes = [line.removeprefix("Note: ") for line in said.splitlines() if line.startswith("Note: ")]
@@ -70,7 +70,7 @@ def test_even_a_whole_chat_that_is_cut_asks_no_more_than_the_base_reads(
 ) -> None:
     base = ["--base", str(tiny_language), "--device", "cpu"]
     training = ["text", "train", *base, "--data", str(data), "--steps", "1", "--name", "x", "--cut-long"]
-    assert main([*training, "--sample-tokens", "2", "--no-assistant-only"]) == 0
+    assert main([*training, "--sample-max-new-tokens", "2", "--no-assistant-only"]) == 0
     assert "sample prompts: train.jsonl line 3, train.jsonl line 4" in capsys.readouterr().out
 
 
@@ -78,8 +78,8 @@ def test_forecast_preview_and_page_tell_the_same(
     tiny_language: Path, data: Path, place: Library, capsys: pytest.CaptureFixture[str]
 ) -> None:
     values: dict[str, Any] = {"base": str(tiny_language), "data": str(data), "device": "cpu", "cut_long": True}
-    forecast = kind_of({"kind": "text"}).forecast(parse_config({**values, "name": "x"}, TextConfig), place)
-    assert not forecast.problems
+    preflight = kind_of({"kind": "text"}).preflight(parse_config({**values, "name": "x"}, TextConfig), place)
+    assert not preflight.problems
     preview = ["text", "preview", "--base", str(tiny_language), "--device", "cpu", "--data", str(data)]
     assert main(preview) == 0
     said = capsys.readouterr().out
@@ -88,7 +88,7 @@ def test_forecast_preview_and_page_tell_the_same(
     measured = {"data": str(data), "columns": [{"title": "base", "weights": {}}], "base": str(tiny_language)}
     (found,) = PERPLEXITY.run(bench, measured)
     for told in (KEYS, COLUMNS, "Passed over: rows with nothing to learn from: 1 (train.jsonl line 2)."):
-        assert told in forecast.notes
+        assert told in preflight.notes
         assert f"Note: {told}\n" in said
         assert told in event["notes"]
         assert told.replace("train.jsonl", "held_out.jsonl") in found["notes"]
@@ -101,12 +101,12 @@ def test_prompts_that_leave_no_room_are_left_out_of_sampling_where_rows_may_be_c
     tiny_language: Path, data: Path, place: Library
 ) -> None:
     values: dict[str, Any] = {"base": str(tiny_language), "data": str(data), "device": "cpu", "stage": "grpo"}
-    values |= {"name": "x", "batch_size": 1, "stage_settings": {"group_size": 2, "maximum_tokens": 4}}
-    forecast = kind_of({"kind": "text"}).forecast(parse_config(values, TextConfig), place)
-    assert "give --cut-long to leave them out" in forecast.problems[0]
-    forecast = kind_of({"kind": "text"}).forecast(parse_config({**values, "cut_long": True}, TextConfig), place)
-    assert forecast.problems == []
-    assert "Passed over: prompts that leave no room for an answer: 1 (train.jsonl line 1)." in forecast.notes
+    values |= {"name": "x", "batch_size": 1, "stage_settings": {"group_size": 2, "max_new_tokens": 4}}
+    preflight = kind_of({"kind": "text"}).preflight(parse_config(values, TextConfig), place)
+    assert "give --cut-long to leave them out" in preflight.problems[0]
+    preflight = kind_of({"kind": "text"}).preflight(parse_config({**values, "cut_long": True}, TextConfig), place)
+    assert preflight.problems == []
+    assert "Passed over: prompts that leave no room for an answer: 1 (train.jsonl line 1)." in preflight.notes
     assert "held_out.jsonl: Passed over: prompts that leave no room for an answer: 1 (held_out.jsonl line 1)." in (
-        forecast.notes
+        preflight.notes
     )

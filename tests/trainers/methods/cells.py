@@ -37,7 +37,7 @@ class Model:
     forward: Callable[[nn.Module], Tensor]
     folder: Path
     """Where adapters that a method builds on can be written; each model has its own."""
-    word_numbers: Callable[[str], list[int]] = lambda text: []
+    token_ids: Callable[[str], list[int]] = lambda text: []
 
 
 def part_of(model: str) -> str:
@@ -85,7 +85,7 @@ def own_model(name: str, folder: Path) -> Model:
             lambda wanted: base.targets(name, wanted),
             lambda _: _only(text(["a <new> boat", "sea"])),
             own,
-            lambda words: base.word_numbers(name, words),
+            lambda words: base.token_ids(name, words),
         )
     noisy = torch.randn(2, 4, 8, 8, generator=generator)
     context = torch.randn(2, 7, 32, generator=generator)
@@ -126,7 +126,7 @@ def attach(method: Method, model: Model, adapter: str = "a", seed: int = 0, **ch
         bridge.detach(model.module, adapter)
         raise
     if method.prepare is not None:
-        method.prepare(Fresh(model.module, adapter, settings, model.resolve, model.word_numbers))
+        method.prepare(Fresh(model.module, adapter, settings, model.resolve, model.token_ids))
     return config
 
 

@@ -112,7 +112,7 @@ def test_it_begins_with_known_words(tiny_base: Path) -> None:
     model = cells.own_model("text_encoder", tiny_base)
     module: Any = model.module
     table = module.embeddings.token_embedding.weight
-    numbers = model.word_numbers("ab")
+    numbers = model.token_ids("ab")
     assert len(numbers) == 2
     cells.attach(METHOD, model, vectors=3, start="ab")
     for name, value in bridge.adapter_parameters(model.module, "a").items():
@@ -123,7 +123,7 @@ def test_it_begins_with_known_words(tiny_base: Path) -> None:
 
 def test_a_unet_reads_no_words(base: LoadedBase) -> None:
     with pytest.raises(UserError, match="unet reads no words"):
-        base.word_numbers("unet", "boat")
+        base.token_ids("unet", "boat")
 
 
 def test_a_word_that_no_caption_holds_is_refused(base: LoadedBase) -> None:

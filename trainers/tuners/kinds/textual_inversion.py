@@ -27,7 +27,7 @@ def begin(fresh: Fresh) -> None:
     text, count = fresh.settings.start, fresh.settings.vectors
     if not text:
         return
-    numbers = fresh.word_numbers(text)
+    numbers = fresh.token_ids(text)
     if not 0 < len(numbers) <= count:
         raise UserError(
             f"Textual inversion cannot begin with {text!r}: that is {count_of(len(numbers), 'token')}, and vectors is "

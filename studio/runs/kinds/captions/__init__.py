@@ -9,10 +9,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pipelines.captioners import AUTO, captioner_choices, find_model
 from studio.library.library import Library
 from studio.runs.control import Control
-from studio.runs.kinds._run_kind import Forecast, RunKind
+from studio.runs.kinds._run_kind import Preflight, RunKind
 from trainers.data.plain_text import plain_values
 from trainers.errors import UserError, problem_sentence, raise_problems
 from trainers.names import check_name, composed
+from trainers.old_names import CAPTIONING, with_new_names
 from trainers.paths import path_of
 from trainers.registry import OneOf
 from trainers.wording import count_of
@@ -43,13 +44,15 @@ class CaptionConfig(BaseModel):
     suffix: str = Field("", max_length=500, description="Put behind every caption as it is.")
     overwrite: bool = Field(False, description="Also replace captions that are there; else they stay as they are.")
     batch_size: int = Field(4, ge=1, le=256, description="Pictures that the model looks at together.")
-    most_tokens: int = Field(40, ge=1, le=400, description="Where a caption is cut, in tokens of the model.")
+    max_new_tokens: int = Field(40, ge=1, le=400, description="Where a caption is cut, in tokens of the model.")
 
 
 def _parse(values: Mapping[str, Any]) -> CaptionConfig:
     plain_values(values, "The captioning's settings")
+    values, twice = with_new_names(values, CAPTIONING)
+    raise_problems("The captioning's settings cannot be used:", twice)
     try:
-        config = CaptionConfig.model_validate(dict(values))
+        config = CaptionConfig.model_validate(values)
     except ValidationError as error:
         problems = [problem_sentence(dict(item), CaptionConfig.model_fields) for item in error.errors()]
         raise_problems("The captioning's settings cannot be used:", problems)
@@ -68,7 +71,7 @@ def _prepare(config: CaptionConfig, library: Library) -> CaptionConfig:
     return config.model_copy(update={"data": str(data), "model": chosen})
 
 
-def _forecast(config: CaptionConfig, library: Library) -> Forecast:
+def _preflight(config: CaptionConfig, library: Library) -> Preflight:
     from studio.library.datasets import check_writable
     from trainers.data.captions import read_captions
     from trainers.data.listing import list_folder
@@ -98,7 +101,7 @@ def _forecast(config: CaptionConfig, library: Library) -> Forecast:
         facts["model"] = f"{sum(file.stat().st_size for file in folder.glob('*.safetensors')) / 1e6:,.0f} MB"
     except UserError as error:
         problems.append(str(error))
-    return Forecast(facts, problems, notes)
+    return Preflight(facts, problems, notes)
 
 
 def _work(run: "Run", journal: "Journal", control: Control) -> Path | None:
@@ -113,7 +116,7 @@ RUN_KIND = RunKind(
     settings=CaptionConfig,
     parse=_parse,
     prepare=_prepare,
-    forecast=_forecast,
+    preflight=_preflight,
     work=_work,
     front=("name", "data", "model", "prefix", "overwrite"),
     command="caption",

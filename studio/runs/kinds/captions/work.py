@@ -85,7 +85,7 @@ def _describe(
         except UserError as error:
             problems[name] = str(error)
     said = (
-        captioner.describe(list(pictures.values()), beginning=config.beginning, most_tokens=config.most_tokens)
+        captioner.describe(list(pictures.values()), beginning=config.beginning, max_new_tokens=config.max_new_tokens)
         if pictures
         else []
     )

@@ -9,7 +9,7 @@ from pipelines.families import family_of, known_parts
 from studio.library.library import Library
 from studio.proposals import proposed
 from studio.runs.control import Control
-from studio.runs.kinds._run_kind import Forecast, RunKind
+from studio.runs.kinds._run_kind import Preflight, RunKind
 from trainers.config import PartConfig, RunConfig, parse_config
 from trainers.errors import UserError
 from trainers.methods import find_method
@@ -80,10 +80,10 @@ def _with_folders(plans: Mapping[str, PartConfig], library: Library) -> dict[str
     return parts
 
 
-def _forecast(config: RunConfig, library: Library) -> Forecast:
-    from studio.runs.kinds.images.preflight import forecast_pictures  # torch and the model libraries
+def _preflight(config: RunConfig, library: Library) -> Preflight:
+    from studio.runs.kinds.images.preflight import preflight_images  # torch and the model libraries
 
-    return forecast_pictures(config, library)
+    return preflight_images(config, library)
 
 
 def _work(run: "Run", journal: "Journal", control: Control) -> Path | None:
@@ -104,7 +104,7 @@ RUN_KIND = RunKind(
     settings=RunConfig,
     parse=_parse,
     prepare=_prepare,
-    forecast=_forecast,
+    preflight=_preflight,
     work=_work,
     front=("name", "base", "data", "trigger", "steps", "batch_size", "resolution_px", "sample_every"),
     list_parts=_parts,

@@ -8,7 +8,7 @@ from pipelines.bases import choose_device, load_picture_base
 from pipelines.families import PictureBase
 from studio.library.library import Library
 from studio.resources import free_disk_bytes
-from studio.runs.kinds._run_kind import Forecast
+from studio.runs.kinds._run_kind import Preflight
 from studio.runs.kinds.images.long_captions import long_caption_notes
 from studio.runs.kinds.images.prompts import prompt_sentences
 from studio.runs.step_cost import MemoryMeter, cost_of, size
@@ -29,7 +29,7 @@ OUT_OF_MEMORY = (
 )
 
 
-def forecast_pictures(config: RunConfig, library: Library) -> Forecast:
+def preflight_images(config: RunConfig, library: Library) -> Preflight:
     """Return what training with these settings would find; nothing is written.
 
     Problems are gathered: those of the data and those of the base and its layers are told together.
@@ -65,7 +65,7 @@ def forecast_pictures(config: RunConfig, library: Library) -> Forecast:
         problems.append(str(error))
     except (MemoryError, torch.OutOfMemoryError):
         problems.append(OUT_OF_MEMORY)
-    return Forecast(facts, problems, notes)
+    return Preflight(facts, problems, notes)
 
 
 def _begun(config: RunConfig, base: PictureBase, folder: PictureFolder) -> Training:
@@ -101,5 +101,5 @@ def part_fact(config: TrainingConfig, training: Training, part: str) -> str:
     share = found.trainable / found.total
     return (
         f"{method.title} on {count_of(len(found.matched), 'layer')}, {count_of(found.trainable, 'trainable parameter')}"
-        f" ({share:.2%} of {found.total:,}), learning rate {config.step_size(part):g}"
+        f" ({share:.2%} of {found.total:,}), learning rate {config.learning_rate_of(part):g}"
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from studio.library.library import Library
 from studio.proposals import proposed
 from studio.runs.control import Control
-from studio.runs.kinds._run_kind import Forecast, RunKind
+from studio.runs.kinds._run_kind import Preflight, RunKind
 from studio.runs.kinds.images import prepare_training
 from trainers.config import parse_config
 from trainers.paths import path_of
@@ -32,10 +32,10 @@ def _prepare(config: TextConfig, library: Library) -> TextConfig:
     return kept.model_copy(update={"validation": str(path_of(kept.validation).resolve())})
 
 
-def _forecast(config: TextConfig, library: Library) -> Forecast:
-    from studio.runs.kinds.text.preflight import forecast_text  # torch and the model libraries
+def _preflight(config: TextConfig, library: Library) -> Preflight:
+    from studio.runs.kinds.text.preflight import preflight_text  # torch and the model libraries
 
-    return forecast_text(config, library)
+    return preflight_text(config, library)
 
 
 def _work(run: "Run", journal: "Journal", control: Control) -> Path | None:
@@ -63,7 +63,7 @@ RUN_KIND = RunKind(
     settings=TextConfig,
     parse=_parse,
     prepare=_prepare,
-    forecast=_forecast,
+    preflight=_preflight,
     work=_work,
     front=("name", "base", "data", "stage", "steps", "batch_size", "max_length", "sample_every"),
     list_parts=lambda: (PART,),

@@ -4,7 +4,7 @@ import torch
 
 from pipelines.bases import choose_device
 from studio.library.library import Library
-from studio.runs.kinds._run_kind import Forecast
+from studio.runs.kinds._run_kind import Preflight
 from studio.runs.kinds.images.preflight import OUT_OF_MEMORY, part_fact
 from studio.runs.kinds.text.work import TrainingTexts, held_out_notes, load_base_of, read_training_texts
 from studio.runs.step_cost import MemoryMeter, cost_of, size
@@ -16,7 +16,7 @@ from trainers.stages import make_task
 from trainers.text_config import TextConfig
 
 
-def forecast_text(config: TextConfig, library: Library) -> Forecast:
+def preflight_text(config: TextConfig, library: Library) -> Preflight:
     """Return what training with these settings would find; nothing is written.
 
     Problems are gathered: those of the data and those of the base and its layers are told together.
@@ -53,4 +53,4 @@ def forecast_text(config: TextConfig, library: Library) -> Forecast:
         problems.append(str(error))
     except (MemoryError, torch.OutOfMemoryError):
         problems.append(OUT_OF_MEMORY)
-    return Forecast(facts, problems, notes)
+    return Preflight(facts, problems, notes)

@@ -117,7 +117,7 @@ def work(run: Run, journal: Journal, control: Control) -> Path | None:
         journal.say(f"{what}: {found}")
     for note in (*texts.notes(), *task.notes, *held_out_notes(task, texts)):
         journal.say(f"Note: {note}")
-    check_unchanged(run, base, _digests(texts), ("validation", "sample_tokens", "trust_remote_code"))
+    check_unchanged(run, base, _digests(texts), ("validation", "sample_max_new_tokens", "trust_remote_code"))
     scores: dict[str, float] = {}
     if (folds := task.folds()) and control.processes.count > 1:
         raise UserError("Folds are trained on one device. Start the run with one process, or leave folds at 0.")
@@ -183,7 +183,7 @@ def _answers(
             tools=row.tools,
             plain=not row.messages,
             weights={config.name: 1.0},
-            maximum_tokens=config.sample_tokens,
+            max_new_tokens=config.sample_max_new_tokens,
         )
         for row in prompts
     ]

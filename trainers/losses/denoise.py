@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from trainers.loss_weightings import Weigh
-from trainers.roles import Conditioning, Denoiser
+from trainers.protocols import Conditioning, Denoiser
 
 
 def denoise(

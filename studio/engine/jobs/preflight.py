@@ -5,7 +5,7 @@ from typing import Any
 
 from studio.engine.job import Event, Job
 from studio.engine.workbench import Workbench
-from studio.runs.kinds import Forecast, kind_of
+from studio.runs.kinds import Preflight, kind_of
 from studio.runs.run import check_new_run
 from trainers.errors import UserError
 
@@ -18,7 +18,7 @@ def _run(workbench: Workbench, arguments: Mapping[str, Any]) -> Iterator[Event]:
     try:
         config = kind.parse(settings)
     except UserError as error:
-        yield _result(Forecast(problems=(str(error),)))
+        yield _result(Preflight(problems=(str(error),)))
         return
     taken = []
     try:
@@ -27,17 +27,17 @@ def _run(workbench: Workbench, arguments: Mapping[str, Any]) -> Iterator[Event]:
         taken.append(str(error))
     workbench.progress("measuring one step", 1, 2)
     workbench.release()  # the run's own base takes the room of the one that pictures are drawn with
-    found = kind.forecast(config, workbench.library)
-    yield _result(Forecast(found.facts, list(dict.fromkeys([*taken, *found.problems])), found.notes))
+    found = kind.preflight(config, workbench.library)
+    yield _result(Preflight(found.facts, list(dict.fromkeys([*taken, *found.problems])), found.notes))
 
 
-def _result(forecast: Forecast) -> Event:
+def _result(preflight: Preflight) -> Event:
     return {
         "event": "result",
-        "facts": dict(forecast.facts),
-        "problems": list(forecast.problems),
-        "notes": list(forecast.notes),
+        "facts": dict(preflight.facts),
+        "problems": list(preflight.problems),
+        "notes": list(preflight.notes),
     }
 
 
-JOB = Job("forecast", _run)
+JOB = Job("preflight", _run)

@@ -39,7 +39,7 @@ class Learnable(Protocol):
         """Turn kinds of layers (``attention`` …) into literal module names; other words pass through."""
         ...
 
-    def word_numbers(self, part: str, text: str) -> list[int]:
+    def token_ids(self, part: str, text: str) -> list[int]:
         """Return the numbers of a text's words in the vocabulary of a part that reads text, without start and end.
 
         Raises:
