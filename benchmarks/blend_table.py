@@ -14,9 +14,9 @@ from pathlib import Path
 from pipelines.blends import blends
 from pipelines.compare.grid import plan_grid
 from pipelines.compare.scores import LookSummary, draw_cells, score_cells, summarise
-from pipelines.compare.store import PictureStore
+from pipelines.compare.store import ImageStore
 from pipelines.compare.tables import judge_name
-from pipelines.generate import PictureRequest
+from pipelines.generate import ImageRequest
 from pipelines.recipe import content_hash
 from studio.library.library import Library
 from studio.operations.demo import PROMPTS, train_style
@@ -61,7 +61,7 @@ def main() -> None:
         for style in options.styles:
             if style not in library.names():
                 train_style(library, style, report, steps=options.training_steps, device=options.device)
-        template = PictureRequest("", num_inference_steps=options.steps)
+        template = ImageRequest("", num_inference_steps=options.steps)
         grid = {
             "mixtures": {f"{first} + {second}": dict.fromkeys(options.styles, 0.5)},
             "weights": [1.0],
@@ -86,7 +86,7 @@ def main() -> None:
         ) as session:
             references = find_references(session.adapters, judge, report)
             hashes = {name: content_hash(adapter) for name, adapter in session.adapters.items()}
-            store = PictureStore(options.library / "blend-table", session.base_facts(), hashes)
+            store = ImageStore(options.library / "blend-table", session.base_facts(), hashes)
             pictures = draw_cells(
                 session.attachments,
                 cells,

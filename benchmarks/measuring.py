@@ -21,7 +21,7 @@ sys.path.insert(0, str(ROOT / "tools" / "pocket"))  # the drawing program draws 
 from world import NOUNS, Scene, caption, draw, is_held_out, sample_scene  # noqa: E402
 
 from pipelines.attach import Attachments  # noqa: E402
-from pipelines.generate import PictureRequest, generate  # noqa: E402
+from pipelines.generate import ImageRequest, generate  # noqa: E402
 from pipelines.judge import Judge, share_of_style, style_scores  # noqa: E402
 
 STYLES = ("blueprint", "chalkboard", "neon", "stained_glass", "watercolor", "woodcut")
@@ -54,7 +54,7 @@ class Meter:
         """Draw one picture per prompt, the trigger before each; prompt k has seed 500 + k."""
         prompts = [f"{trigger}, {caption(scene)}" if trigger else caption(scene) for scene in self._scenes]
         requests = [
-            PictureRequest(prompt, seed=500 + k, weights=weights, num_inference_steps=self._steps)
+            ImageRequest(prompt, seed=500 + k, weights=weights, num_inference_steps=self._steps)
             for k, prompt in enumerate(prompts)
         ]
         found = dict(generate(attachments, requests, batch_size=8))
@@ -62,7 +62,7 @@ class Meter:
 
     def embed(self, pictures: Sequence[Image.Image]) -> Tensor:
         """Return the judge's embeddings [n, d] of pictures."""
-        return self._judge.embed_pictures(pictures)
+        return self._judge.embed_images(pictures)
 
     def style_score(self, style: str, pictures: Tensor, base_pictures: Tensor) -> float:
         """Return how much of a style pictures [n, d] have, 0 for the base's own, 1 for unseen drawings of it."""

@@ -21,11 +21,11 @@ from pipelines.judge import Judge
 from trainers.adapter import Adapter, read_adapter, write_adapter
 from trainers.card import AdapterCard, PartCard
 from trainers.config import RunConfig, parse_config
+from trainers.data.images import read_folder
 from trainers.data.latents import Latents, encode_latents
-from trainers.data.pictures import read_folder
+from trainers.image_task import ImageTask
 from trainers.loop import ADAPTER, Training, begin, train, trained_parts
 from trainers.methods import find_method, methods
-from trainers.picture_task import PictureTask
 from trainers.tuners import peft_bridge as bridge
 
 PARTS: Mapping[str, tuple[str, ...]] = {
@@ -138,7 +138,7 @@ class Bench:
 
     def _train(self, config: RunConfig, base: LoadedBase, target: Path) -> tuple[Training, list[float], float]:
         """Train, write the adapter to a folder, take it off the base; return the losses and the steps' seconds too."""
-        training = begin(config, PictureTask(config, base, self._encoded(config, base)))
+        training = begin(config, ImageTask(config, base, self._encoded(config, base)))
         started = time.monotonic()
         losses = [step.loss for step in train(training)]
         if base.device.type == "cuda":

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from pipelines.base_check import check_base
-from pipelines.families import LoadedBase, PictureBase
+from pipelines.families import ImageBase, LoadedBase
 from trainers.adapter import Adapter
 from trainers.card import AdapterCard
 from trainers.errors import UserError, raise_problems
@@ -186,7 +186,7 @@ class Attachments:
         """Return a sentence for what the text encoder does not see of a prompt, and for each word that it lacks."""
         self.set_weights(weights)
         try:
-            cut = cast(PictureBase, self.base).cut_text(prompt)
+            cut = cast(ImageBase, self.base).cut_text(prompt)
             words = {word for module in self.base.parts.values() for word in bridge.new_words(module)}
         finally:
             self.set_weights({})

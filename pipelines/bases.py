@@ -10,7 +10,7 @@ from typing import Any, cast
 import torch
 from safetensors import SafetensorError
 
-from pipelines.families import Family, LoadedBase, PictureBase, TextBase, families, family_of
+from pipelines.families import Family, ImageBase, LoadedBase, TextBase, families, family_of
 from pipelines.places import about_unknown, fetched, folder_here, is_hub_id
 from trainers.errors import UserError
 from trainers.paths import path_of
@@ -60,13 +60,13 @@ def load_base(
             raise UserError(f"The base {name!r} cannot be loaded: {' '.join(str(error).split())[:300]}") from error
 
 
-def load_picture_base(name: str, *, device: str = "auto", precision: str = "auto") -> PictureBase:
+def load_image_base(name: str, *, device: str = "auto", precision: str = "auto") -> ImageBase:
     """Load a base that draws; see `load_base`.
 
     Raises:
         UserError: as `load_base`, or it is a language model.
     """
-    return cast(PictureBase, _of_role("picture", name, device=device, precision=precision))
+    return cast(ImageBase, _of_role("picture", name, device=device, precision=precision))
 
 
 def load_text_base(

@@ -11,7 +11,7 @@ from torch.nn import functional
 from pipelines.blends._blend import Address, Layer, Learning
 from pipelines.deltas import LowRankDelta
 from pipelines.factors import total
-from pipelines.generate import picture_noise
+from pipelines.generate import image_noise
 from pipelines.live import WeightSwitch
 from trainers.errors import UserError
 from trainers.parts import DENOISER, kind_of
@@ -90,7 +90,7 @@ def _samples(learning: Learning, settings: Any, name: str) -> list[Sample]:
         for number in range(settings.pictures):
             prompt = prompts[number % len(prompts)]
             text = base.encode_text([prompt])
-            noise = picture_noise(learning.seed + number, shape)[None]
+            noise = image_noise(learning.seed + number, shape)[None]
             (picture,) = base.sample(
                 text,
                 base.encode_text([""]),
@@ -99,7 +99,7 @@ def _samples(learning: Learning, settings: Any, name: str) -> list[Sample]:
                 guidance_scale=3.0,
                 on_step=lambda _: None,
             )
-            latents, _ = base.encode_pictures(_pixels(picture)[None].to(base.device))
+            latents, _ = base.encode_images(_pixels(picture)[None].to(base.device))
             generator = torch.Generator().manual_seed(learning.seed + 7919 * (number + 1))
             timestep = torch.randint(base.timesteps // 10, base.timesteps, (1,), generator=generator).to(base.device)
             fresh = torch.randn(latents.shape, generator=generator).to(latents)

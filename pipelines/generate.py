@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from pipelines.attach import Attachments
-from pipelines.families import PictureBase
+from pipelines.families import ImageBase
 from pipelines.live import LiveRecipes
 from pipelines.recipe import Recipe
 from pipelines.samplers import AUTO, find_sampler
@@ -21,7 +21,7 @@ _LIMIT_WEIGHT = 100.0
 
 
 @dataclass(frozen=True)
-class PictureRequest:
+class ImageRequest:
     """One picture to make."""
 
     prompt: str
@@ -84,7 +84,7 @@ class PictureRequest:
 
 def generate(
     attachments: Attachments,
-    requests: Sequence[PictureRequest],
+    requests: Sequence[ImageRequest],
     *,
     recipes: LiveRecipes | None = None,
     batch_size: int = 4,
@@ -104,7 +104,7 @@ def generate(
             that is to be merged acts by other means than weights.
     """
     for name in dict.fromkeys(request.sampler for request in requests):
-        cast(PictureBase, attachments.base).scheduler_of(name)  # told before anything is drawn
+        cast(ImageBase, attachments.base).scheduler_of(name)  # told before anything is drawn
     batches = _batches(requests, batch_size)
     total = sum(requests[batch[0]].num_inference_steps for batch in batches)
     done = 0
@@ -132,12 +132,12 @@ def _merge(attachments: Attachments, weights: Mapping[str, float]) -> None:
             attachments.merge(wanted)
 
 
-def picture_noise(seed: int, shape: tuple[int, int, int]) -> torch.Tensor:
+def image_noise(seed: int, shape: tuple[int, int, int]) -> torch.Tensor:
     """Return the starting noise [c, h, w] of a seed, drawn on the CPU."""
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
-def _batches(requests: Sequence[PictureRequest], batch_size: int) -> list[list[int]]:
+def _batches(requests: Sequence[ImageRequest], batch_size: int) -> list[list[int]]:
     groups: dict[tuple[Any, ...], list[int]] = {}
     for number, request in enumerate(requests):
         groups.setdefault(request.shared(), []).append(number)
@@ -150,10 +150,10 @@ def _batches(requests: Sequence[PictureRequest], batch_size: int) -> list[list[i
 def _sample(
     attachments: Attachments,
     recipes: LiveRecipes | None,
-    requests: Sequence[PictureRequest],
+    requests: Sequence[ImageRequest],
     on_step: Callable[[int], None],
 ) -> list[Image.Image]:
-    base, first = cast(PictureBase, attachments.base), requests[0]
+    base, first = cast(ImageBase, attachments.base), requests[0]
     shape = base.noise_shape(first.width_px or base.resolution_px, first.height_px or base.resolution_px)
     with _acting(attachments, recipes, first) as after_step:
 
@@ -164,7 +164,7 @@ def _sample(
         return base.sample(
             base.encode_text([request.prompt for request in requests]),
             base.encode_text([request.negative_prompt for request in requests]),
-            torch.stack([picture_noise(request.seed, shape) for request in requests]),
+            torch.stack([image_noise(request.seed, shape) for request in requests]),
             num_inference_steps=first.num_inference_steps,
             guidance_scale=first.guidance_scale,
             sampler=first.sampler,
@@ -174,7 +174,7 @@ def _sample(
 
 @contextlib.contextmanager
 def _acting(
-    attachments: Attachments, recipes: LiveRecipes | None, request: PictureRequest
+    attachments: Attachments, recipes: LiveRecipes | None, request: ImageRequest
 ) -> Iterator[Callable[[int], None]]:
     """Let a request's weights and recipe act; yield what must be told the steps that are done."""
     attachments.set_weights(request.weights)

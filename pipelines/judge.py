@@ -54,7 +54,7 @@ class Judge:
         self._model.requires_grad_(False).eval().to(self.device)
 
     @torch.no_grad()
-    def embed_pictures(self, pictures: Sequence[Image.Image], batch_size: int = 32) -> Tensor:
+    def embed_images(self, pictures: Sequence[Image.Image], batch_size: int = 32) -> Tensor:
         """Return unit embeddings [n, d] of pictures."""
         rows = []
         for start in range(0, len(pictures), batch_size):

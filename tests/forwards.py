@@ -57,7 +57,7 @@ def picture_story(base: Path, judge: Path, folder: Path, *, device: str, precisi
     data = draw_pictures(folder / "pictures", 3)
     given = {"base": str(base), "data": str(data), "device": device, "precision": precision, "judge": str(judge)}
     for seed, name in enumerate(("one", "two")):
-        train("pictures", folder, name, **given, parts={"unet": {}}, resolution_px=64, seed=seed)
+        train("images", folder, name, **given, parts={"unet": {}}, resolution_px=64, seed=seed)
     options = ["--library", str(folder / "library"), "--base", str(base), "--device", device, "--precision", precision]
     small = [f"--setting={setting}" for setting in ("steps=2", "pictures=1", "sampling_steps=2")]
     assert main(["blend", "one", "two", "--name", "zip", "--blend", "ziplora", *small, *options]) == 0

@@ -106,7 +106,7 @@ def train_demo_library(folder: Path, steps: int) -> None:
     from studio.runs.run import create_run, execute
 
     library = Library(folder)
-    runs = [{"kind": "pictures", "data": f"styles/{style}", "name": style, "seed": 1} for style in STYLES]
+    runs = [{"kind": "images", "data": f"styles/{style}", "name": style, "seed": 1} for style in STYLES]
     runs += [{"kind": "text", "data": f"texts/{voice}", "name": voice, "batch_size": 16} for voice in VOICES]
     for run in runs:
         if run["name"] not in library.names():

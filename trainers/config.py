@@ -15,7 +15,7 @@ from trainers.loss_weightings import find_loss_weighting, loss_weightings
 from trainers.lr_schedulers import lr_schedulers
 from trainers.methods import MethodSettings, find_method
 from trainers.names import check_name, composed
-from trainers.old_names import TRAINING, with_new_names
+from trainers.old_names import KINDS_OF_RUNS, TRAINING, with_new_names
 from trainers.optimizers import optimizers
 from trainers.parts import DENOISER, FULL_SIZED_RATE_SHARES, TEXT_ENCODER, PartKind, called_in, kind_of
 from trainers.registry import OneOf
@@ -142,7 +142,7 @@ class RunConfig(TrainingConfig):
     """Training on pictures."""
 
     not_in_the_card = (*TrainingConfig.not_in_the_card, "judge")
-    kind: Literal["pictures"] = Field("pictures", description="What is learned from.")
+    kind: Literal["images"] = Field("images", description="What is learned from.")
     parts: dict[str, PartConfig] = Field(
         default_factory=lambda: {str(DENOISER): PartConfig(), str(TEXT_ENCODER): PartConfig()},
         min_length=1,
@@ -258,6 +258,8 @@ def parse_config(values: Mapping[str, Any], model: type[Any] = RunConfig, *, kno
     plain_values(values, "The run's settings")
     values, twice = with_new_names(values, TRAINING)
     raise_problems(_HEADLINE, twice)
+    if values.get("kind") in KINDS_OF_RUNS:
+        values["kind"] = KINDS_OF_RUNS[values["kind"]]
     if "parts" in values:
         check_parts_shape(values["parts"])
     try:

@@ -15,6 +15,9 @@ TRAINING: Mapping[str, str] = {
 }
 """Of the settings of a training."""
 
+KINDS_OF_RUNS: Mapping[str, str] = {"pictures": "images"}
+"""Values of ``kind``."""
+
 STAGE: Mapping[str, str] = {"maximum_tokens": "max_new_tokens"}
 """Of the settings of a stage."""
 

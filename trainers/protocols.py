@@ -135,7 +135,7 @@ class Denoiser(Learnable, Protocol):
         """Number of noise levels; 0 is the cleanest."""
         ...
 
-    def encode_pictures(self, pixels: "Tensor") -> "tuple[Tensor, Tensor]":
+    def encode_images(self, pixels: "Tensor") -> "tuple[Tensor, Tensor]":
         """Encode pixels [b, 3, height, width] in -1 to 1 into the mean and deviation of scaled latents [b, c, h, w]."""
         ...
 

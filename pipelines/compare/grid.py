@@ -12,7 +12,7 @@ from typing import Any
 
 from pipelines.blocks import ALL_OTHERS
 from pipelines.compare.subject import subject_of
-from pipelines.generate import PictureRequest
+from pipelines.generate import ImageRequest
 from pipelines.recipe import Recipe, parse_recipe
 from trainers.errors import UserError, unknown
 from trainers.seeds import drawn_seed
@@ -43,7 +43,7 @@ class Cell:
     column: str
     look: str
     """What means are taken over: all but prompt and seed."""
-    request: PictureRequest
+    request: ImageRequest
     subject: str
     """The part of the prompt that every look should keep."""
     page: str = ""
@@ -63,7 +63,7 @@ def plan_grid(
     weights: Sequence[float],
     prompts: Sequence[str],
     seeds: Sequence[int],
-    template: PictureRequest,
+    template: ImageRequest,
     *,
     rows: Sequence[str] = ("prompt", "seed"),
     columns: Sequence[str] = ("adapter", "weight"),
@@ -123,7 +123,7 @@ def _cell(
     places: tuple[Mapping[str, Any], Mapping[str, Any], Mapping[str, Any]],
     mixtures: Mixtures,
     values: Mapping[str, Sequence[Any]],
-    template: PictureRequest,
+    template: ImageRequest,
     subjects: Mapping[str, str] | None,
 ) -> Cell:
     bare = any(value is None for value in point.values())  # `_combinations` marks the base so

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pipelines.attach import Attachments
 from pipelines.compare.grid import Cell
-from pipelines.compare.store import PictureStore
+from pipelines.compare.store import ImageStore
 from pipelines.generate import generate
 from pipelines.judge import Judge
 from pipelines.live import LiveRecipes
@@ -69,7 +69,7 @@ def draw_cells(
     cells: Sequence[Cell],
     *,
     recipes: LiveRecipes | None = None,
-    store: PictureStore | None = None,
+    store: ImageStore | None = None,
     on_step: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Image.Image]:
     """Make every cell's picture.

@@ -13,12 +13,12 @@ from typing import Any
 from PIL import Image
 
 from pipelines.compare.grid import Cell
-from pipelines.picture_file import write_picture
+from pipelines.image_file import write_image
 from pipelines.samplers import AUTO
 
 
 @dataclass(frozen=True)
-class PictureStore:
+class ImageStore:
     """A folder of pictures."""
 
     folder: Path
@@ -50,4 +50,4 @@ class PictureStore:
 
     def write(self, cell: Cell, picture: Image.Image) -> None:
         """Keep a picture."""
-        write_picture(self.path(cell), picture, cell.request, self.base)
+        write_image(self.path(cell), picture, cell.request, self.base)

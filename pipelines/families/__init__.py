@@ -5,10 +5,10 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from pipelines.families._family import Family, LoadedBase, Part, PictureBase, TextBase
+from pipelines.families._family import Family, ImageBase, LoadedBase, Part, TextBase
 from trainers.registry import discover
 
-__all__ = ["Family", "LoadedBase", "Part", "PictureBase", "TextBase", "families", "family_of", "known_parts"]
+__all__ = ["Family", "ImageBase", "LoadedBase", "Part", "TextBase", "families", "family_of", "known_parts"]
 
 
 @functools.cache

@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # families are listed where torch is not wanted
     from PIL import Image
     from torch import Tensor
 
-    from pipelines.families._picture_targets import TargetWords
+    from pipelines.families._image_targets import TargetWords
 
 
 class LoadedBase(Learnable, Protocol):
@@ -35,7 +35,7 @@ class TextBase(LoadedBase, LanguageModel, Protocol):
     """A causal language model in memory."""
 
 
-class PictureBase(LoadedBase, Denoiser, Protocol):
+class ImageBase(LoadedBase, Denoiser, Protocol):
     """A model that draws, in memory. Letters: b batch, c latent channels, h w latent rows and columns."""
 
     resolution_px: int
@@ -110,7 +110,7 @@ class Family:
     parts: Sequence[Part]
     """The parts that a method can attach to, the denoiser first."""
     role: Literal["picture", "text"] = "picture"
-    """What a loaded base is: a `PictureBase` or a `TextBase`."""
+    """What a loaded base is: a `ImageBase` or a `TextBase`."""
     files: Sequence[str] = ()
     """Patterns of the files to fetch from the hub, beside the folder's own JSON files."""
     load_with_code: Callable[[str, Path, torch.device, torch.dtype], LoadedBase] | None = None

@@ -99,7 +99,7 @@ class LatentModel(ABC):
     def targets(self, part: str, wanted: Sequence[str]) -> tuple[str, ...]:
         return tuple(name for word in wanted for name in self._targets[part].get(word, (word,)))
 
-    def encode_pictures(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+    def encode_images(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         posterior = self.autoencoder.encode(pixels.to(self.device, self.autoencoder.dtype)).latent_dist
         shift = getattr(self.autoencoder.config, "shift_factor", None) or 0.0
         scale = self.autoencoder.config.scaling_factor

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.families._family import Family, LoadedBase, Part
-from pipelines.families._picture_targets import CLIP_WORDS, UNET_WORDS
+from pipelines.families._image_targets import CLIP_WORDS, UNET_WORDS
 from pipelines.families._stable_diffusion import (
     StableDiffusion,
     names_pipeline,
@@ -37,7 +37,7 @@ _PARTS = (
 
 
 class StableDiffusion1(StableDiffusion):
-    """A loaded base of this family; `PictureBase` and `trainers.protocols.Denoiser` say what its methods promise."""
+    """A loaded base of this family; `ImageBase` and `trainers.protocols.Denoiser` say what its methods promise."""
 
     family = "sd1"
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.families._family import Family, LoadedBase, Part
+from pipelines.families._image_targets import CLIP_WORDS, TargetWords, without_idle
 from pipelines.families._noise import NoiseProcess, RectifiedFlow
-from pipelines.families._picture_targets import CLIP_WORDS, TargetWords, without_idle
 from pipelines.families._stable_diffusion import LatentModel, names_pipeline, read_autoencoder, read_part
 from pipelines.families._words import tokenise, unseen_text
 from pipelines.fingerprint import fingerprint_of_folder
@@ -63,7 +63,7 @@ _PARTS = (
 
 
 class StableDiffusion3(LatentModel):
-    """A loaded base of this family; `PictureBase` and `trainers.protocols.Denoiser` say what its methods promise."""
+    """A loaded base of this family; `ImageBase` and `trainers.protocols.Denoiser` say what its methods promise."""
 
     family = "sd3"
     process: RectifiedFlow

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.families._family import Family, LoadedBase, Part
-from pipelines.families._picture_targets import CLIP_WORDS, UNET_WORDS, without_idle
+from pipelines.families._image_targets import CLIP_WORDS, UNET_WORDS, without_idle
 from pipelines.families._stable_diffusion import (
     StableDiffusion,
     names_pipeline,
@@ -40,7 +40,7 @@ _PIPELINE = "StableDiffusionXLPipeline"
 
 
 class StableDiffusionXL(StableDiffusion):
-    """A loaded base of this family; `PictureBase` and `trainers.protocols.Denoiser` say what its methods promise."""
+    """A loaded base of this family; `ImageBase` and `trainers.protocols.Denoiser` say what its methods promise."""
 
     family = "sdxl"
 

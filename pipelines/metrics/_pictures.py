@@ -29,4 +29,4 @@ class Pictures:
     @functools.cached_property
     def embeddings(self) -> Tensor:
         """The judge's embeddings [n, d], of length 1; computed once for all metrics."""
-        return self.judge.embed_pictures(self.pictures)
+        return self.judge.embed_images(self.pictures)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipelines.attach import Attachments, loading_notices, other_weights_notice
-from pipelines.bases import load_picture_base, load_text_base, role_of
+from pipelines.bases import load_image_base, load_text_base, role_of
 from pipelines.families import LoadedBase
 from pipelines.judge import Judge
 from pipelines.live import LiveRecipes
@@ -29,7 +29,7 @@ class Workbench:
     check: Callable[[], None]
     """Raises `Cancelled` when the running job was taken back."""
     _bases: dict[str, KeptBase] = field(
-        default_factory=lambda: {"picture": KeptBase(load_picture_base), "text": KeptBase(load_text_base)}
+        default_factory=lambda: {"picture": KeptBase(load_image_base), "text": KeptBase(load_text_base)}
     )
     _read: dict[str, tuple[str, Adapter]] = field(default_factory=dict)
     _judges: dict[tuple[str, str, str], Judge] = field(default_factory=dict)

@@ -1,6 +1,6 @@
 """What is known of a folder's pictures without opening them: size, thumbnail, signature, and why one cannot be read.
 
-The inference process decodes the pictures and writes this down (`studio.engine.jobs.survey_pictures`); the page only
+The inference process decodes the pictures and writes this down (`studio.engine.jobs.survey_images`); the page only
 reads it. It lies in the library's cache, by folder, and may be deleted at any time.
 """
 
@@ -34,7 +34,7 @@ class Known:
 
 
 @dataclass(frozen=True)
-class PictureIndex:
+class ImageIndex:
     """What is known of one folder."""
 
     library: Library

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from pipelines.picture_file import png_bytes
-from trainers.data.pictures import open_picture
+from pipelines.image_file import png_bytes
+from trainers.data.images import open_image
 from trainers.storage import write_bytes
 
 _THUMBNAIL_PX = 256
@@ -28,6 +28,6 @@ def add_preview(folder: Path, path: Path) -> str:
 
 
 def _fitted(path: Path, side_px: int) -> Image.Image:
-    picture = open_picture(path)
+    picture = open_image(path)
     picture.thumbnail((side_px, side_px))
     return picture

@@ -14,11 +14,11 @@ from pipelines.compare.index import Entry, write_index
 from pipelines.compare.page import Beside, grid_html
 from pipelines.compare.scores import ScoredCell, draw_cells, score_cells, summarise
 from pipelines.compare.sheet import draw_sheet
-from pipelines.compare.store import PictureStore
+from pipelines.compare.store import ImageStore
 from pipelines.compare.tables import grid_csv, judge_name, means_csv
 from pipelines.generate import generate
+from pipelines.image_file import png_bytes
 from pipelines.judge import Judge
-from pipelines.picture_file import png_bytes
 from pipelines.recipe import Recipe, content_hash
 from studio.operations.session import Session, find_references
 from studio.operations.sheets import column_notes, sheet_cells
@@ -141,12 +141,12 @@ def _by_base(
         yield own, cells, sessions(base, plain, list(recipes.values()))
 
 
-def _store(plan: Comparison, session: Session) -> PictureStore:
+def _store(plan: Comparison, session: Session) -> ImageStore:
     hashes = {name: content_hash(adapter) for name, adapter in session.adapters.items()}
-    return PictureStore(plan.folder, session.base_facts(), hashes)
+    return ImageStore(plan.folder, session.base_facts(), hashes)
 
 
-def _cost(cells: Sequence[Cell], store: PictureStore, session: Session) -> Cost:
+def _cost(cells: Sequence[Cell], store: ImageStore, session: Session) -> Cost:
     unique = list({repr(cell.request): cell for cell in cells}.values())
     left = [cell for cell in unique if store.read(cell) is None]
     evaluations = sum(cell.request.num_inference_steps * (2 if cell.request.guidance_scale > 1 else 1) for cell in left)

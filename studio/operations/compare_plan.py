@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.compare.grid import Cell, plan_grid
-from pipelines.generate import PictureRequest
+from pipelines.generate import ImageRequest
 from pipelines.samplers import AUTO
 from studio.library.library import parse_adapters
 from studio.operations.compare import Comparison
@@ -87,7 +87,7 @@ class GridOptions:
                 f"--methods {','.join(self.more['method'])} has nothing to fill: no adapter's name holds {{method}}, "
                 "as in '--adapter style-{method}'."
             )
-        template = PictureRequest(
+        template = ImageRequest(
             prompt="",
             num_inference_steps=self.num_inference_steps,
             guidance_scale=self.guidance_scale,

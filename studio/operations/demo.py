@@ -7,8 +7,8 @@ from pipelines.compare.grid import BASE_LABEL, plan_grid
 from pipelines.compare.scores import render_grid, summarise
 from pipelines.compare.sheet import draw_sheet
 from pipelines.compare.tables import grid_csv
-from pipelines.generate import PictureRequest
-from pipelines.picture_file import png_bytes
+from pipelines.generate import ImageRequest
+from pipelines.image_file import png_bytes
 from studio.library.library import Library
 from studio.operations.blend import blend_into_library
 from studio.operations.session import find_judge, find_references, open_session
@@ -92,7 +92,7 @@ def _same(before: RunConfig, now: RunConfig) -> bool:
 
 
 def _draw(out: Path, library: Library, report: Report, device: str) -> DemoResult:
-    template = PictureRequest(prompt="")
+    template = ImageRequest(prompt="")
     judge = find_judge("auto", "pocket", device)
     with open_session(library, "pocket", STYLES, report, device=device, precision="auto") as session:
         references = find_references(session.adapters, judge, report)

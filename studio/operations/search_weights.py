@@ -16,7 +16,7 @@ import torch
 
 from pipelines.compare.grid import plan_grid
 from pipelines.compare.scores import LookSummary, render_grid, summarise
-from pipelines.generate import PictureRequest
+from pipelines.generate import ImageRequest
 from pipelines.judge import Judge
 from pipelines.prompt_notes import note_sentences
 from pipelines.recipe import Recipe, content_hash
@@ -154,7 +154,7 @@ class Search:
         yield from trials
         while len(trials) < self.count:
             weights = _propose(trials, self.names, self.count)
-            template = PictureRequest(
+            template = ImageRequest(
                 "", num_inference_steps=self.num_inference_steps, guidance_scale=self.guidance_scale
             )
             cells = plan_grid({"trial": weights}, [0.0, 1.0], self.prompts, self.seeds, template)

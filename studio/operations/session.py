@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from pipelines.attach import Attachments, attached, loading_notices, other_weights_notice
-from pipelines.bases import POCKET, load_picture_base
+from pipelines.bases import POCKET, load_image_base
 from pipelines.judge import POCKET_JUDGE, Judge
 from pipelines.live import LiveRecipes
 from pipelines.recipe import Recipe
@@ -63,7 +63,7 @@ def open_session(
     """
     read = {name: library.read(name) for name in adapters}  # before the base, which takes longer
     blended = {item.adapter: library.read(item.adapter) for recipe in recipes for item in recipe.active()}
-    base = load_picture_base(base_name, device=device, precision=precision)
+    base = load_image_base(base_name, device=device, precision=precision)
     live = LiveRecipes(base, blended) if recipes else None
     for recipe in recipes if live is not None else ():
         changed = len(live.mixture(recipe).at().deltas) if live is not None else 0

@@ -9,6 +9,7 @@ from typing import Any
 
 from studio.library.library import Library, open_run_names
 from studio.runs.control import is_asked
+from studio.runs.kinds import kind_of
 from studio.runs.metrics import Metrics
 from studio.runs.queue import OUTPUT_NAME, RunQueue, is_starting
 from studio.runs.run import CONFIG_NAME, STATE_NAME, Run
@@ -103,7 +104,7 @@ def _kind_of(path: Path, facts: tuple[int, int]) -> str:
     Args:
         facts: of the file, so that a changed one is read again.
     """
-    return str(read_config(path).get("kind", "pictures"))
+    return kind_of(read_config(path)).name
 
 
 def _last_step(run: Run) -> int:

@@ -23,7 +23,7 @@ from .running_app import LONGEST_SECONDS, RunningApp, wait_until
 
 DATA = Path(__file__).resolve().parents[2] / "examples" / "styles" / "blueprint"
 SMALL = {
-    "kind": "pictures",
+    "kind": "images",
     "data": str(DATA),
     "resolution_px": 64,
     "batch_size": 1,

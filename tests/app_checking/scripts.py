@@ -116,7 +116,7 @@ def _plant_adapters(folder: Path) -> Iterable[str]:
 
 
 def _plant_run(folder: Path, name: str) -> Iterable[str]:
-    settings = {"kind": "pictures", "name": LONG, "base": LONG, "data": LONG, "sample_prompts": [LONG], LONG: LONG}
+    settings = {"kind": "images", "name": LONG, "base": LONG, "data": LONG, "sample_prompts": [LONG], LONG: LONG}
     state = {"status": "failed", "step": 1, "total": 2, "problem": f"{LONG}\n  - {LONG}", "updated": SHORT}
     for place in (folder, folder.parent / name):
         (place / "samples").mkdir(parents=True)
@@ -125,7 +125,7 @@ def _plant_run(folder: Path, name: str) -> Iterable[str]:
         (place / "log.txt").write_text(LONG)
         (place / "output.txt").write_text(LONG)
         (place / "metrics.jsonl").write_text(json.dumps({"step": 1, "loss": 1.0, LONG: 1.0}) + "\n")
-        write_picture(place / "samples" / "step-00000000-0.png")
+        write_image(place / "samples" / "step-00000000-0.png")
         (place / "samples" / "step-00000001.jsonl").write_text(json.dumps({"prompt": LONG, "answer": LONG}) + "\n")
         yield from (*settings, *state, "log", "output", "metric", "picture", "answer", "prompt")
     broken = folder.parent / "broken"
@@ -139,7 +139,7 @@ def _plant_pictures(folder: Path) -> Iterable[str]:
     folder.mkdir(parents=True)
     for number, variant in enumerate(VARIANTS):
         name = f"{number} {variant.replace('/', '_')}"
-        write_picture(folder / f"{name}.png")
+        write_image(folder / f"{name}.png")
         (folder / f"{name}.txt").write_text(f"{variant}, {LONG}")
         yield from (f"{name} as a name", f"{name} as a caption")
     (folder / f"{SHORT}.jpg").write_bytes(b"no picture")
@@ -149,7 +149,7 @@ def _plant_pictures(folder: Path) -> Iterable[str]:
 def _plant_comparison(folder: Path) -> Iterable[str]:
     folder.mkdir(parents=True)
     files = ["grid.png", "grid.csv", "grid-means.csv"]
-    write_picture(folder / "grid.png")
+    write_image(folder / "grid.png")
     quoted = LONG.replace('"', '""')
     for name in files[1:]:
         (folder / name).write_text(f'"{quoted}","{quoted}",judge\n"{quoted}","{quoted}",judge\n')
@@ -158,7 +158,7 @@ def _plant_comparison(folder: Path) -> Iterable[str]:
     yield from (*about, "cells", "means")
 
 
-def write_picture(path: Path) -> Path:
+def write_image(path: Path) -> Path:
     """Write a small picture with scripts in its text."""
     info = PngInfo()
     for key in ("prompt", "parameters", "settings", "adapters", "Comment", "studio"):
@@ -200,7 +200,7 @@ def use_every_tab(app: RunningApp, page: Page, folder: Path, *, buttons: bool) -
     adapter = folder / f"{SHORT}.safetensors"
     tensor = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
     adapter.write_bytes(safetensors_file({"__metadata__": {LONG: LONG}, LONG: tensor}))
-    files = [write_picture(folder / f"{SHORT}.png"), adapter, texts]
+    files = [write_image(folder / f"{SHORT}.png"), adapter, texts]
     open_tab(page, app.url, next(iter(tabs())), f"&x={SHORT}")
     for name in tabs():
         page.locator(f"#tab-{name}-button").dispatch_event("click")

@@ -17,7 +17,7 @@ def test_a_run_on_pictures_is_foreseen(
 ) -> None:
     parts = ("unet", "text_encoder", *(["text_encoder_2"] if family == "sdxl" else []))
     given = {"base": str(narrow_bases[family]), "data": str(drawn), "device": DEVICE, "precision": precision}
-    assert not preflight_problems("pictures", tmp_path, **given, parts={part: {} for part in parts})
+    assert not preflight_problems("images", tmp_path, **given, parts={part: {} for part in parts})
 
 
 @pytest.mark.parametrize("precision", [*PRECISIONS, "auto"])

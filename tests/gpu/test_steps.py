@@ -9,7 +9,7 @@ import torch
 
 from pipelines.attach import Attachments
 from pipelines.families import LoadedBase, families
-from pipelines.generate import PictureRequest, generate
+from pipelines.generate import ImageRequest, generate
 from pipelines.text_generate import TextRequest, generate_texts
 from tests.gpu.conftest import FAMILIES, LEFT_OUT, PRECISIONS, parts_of
 from tests.gpu.training import begun, plan_of
@@ -77,5 +77,5 @@ def _use(base: LoadedBase, training: Training) -> None:
         ((_, answer),) = generate_texts(live, [TextRequest("num", plain=True, weights={"it": 1.0}, max_new_tokens=3)])
         assert answer.ended in ("end", "length")
     else:
-        ((_, picture),) = generate(live, [PictureRequest("a <new> one", weights={"it": 1.0}, num_inference_steps=2)])
+        ((_, picture),) = generate(live, [ImageRequest("a <new> one", weights={"it": 1.0}, num_inference_steps=2)])
         assert picture.size == (32, 32)

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from pipelines.attach import attached
-from pipelines.bases import load_picture_base
-from pipelines.generate import PictureRequest, generate
+from pipelines.bases import load_image_base
+from pipelines.generate import ImageRequest, generate
 from pipelines.text_generate import TextRequest, generate_texts
 from studio.library.library import Library
 from studio.operations.text_session import open_text_session
@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.gpu, pytest.mark.filterwarnings("default")]
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("family", ["sd1", "sdxl"])
 def test_two_live_adapters_draw_together(narrow_bases: dict[str, Path], family: str, precision: str) -> None:
-    base = load_picture_base(str(narrow_bases[family]), device=DEVICE, precision=precision)
+    base = load_image_base(str(narrow_bases[family]), device=DEVICE, precision=precision)
     adapters = {
         name: random_adapter(base, name, seed=seed, method=method)
         for seed, (name, method) in enumerate({"one": "lora", "two": "loha"}.items())
@@ -34,9 +34,7 @@ def test_two_live_adapters_draw_together(narrow_bases: dict[str, Path], family: 
     drawn = []
     with attached(base, adapters) as attachments:
         for weights in ({}, {"one": 1.0}, {"two": 0.7}, {"one": 1.0, "two": 0.7}):
-            ((_, picture),) = generate(
-                attachments, [PictureRequest("a red box", weights=weights, num_inference_steps=4)]
-            )
+            ((_, picture),) = generate(attachments, [ImageRequest("a red box", weights=weights, num_inference_steps=4)])
             drawn.append(picture.tobytes())
     assert len(set(drawn)) == len(drawn)
 
@@ -46,7 +44,7 @@ def test_a_run_on_pictures_stops_and_resumes_bit_equal(
     narrow_bases: dict[str, Path], drawn: Path, tmp_path: Path, precision: str
 ) -> None:
     values = {"base": str(narrow_bases["sd1"]), "data": str(drawn), "precision": precision, "resolution_px": 64}
-    whole, again, resumed = _three_ways("pictures", tmp_path, values)
+    whole, again, resumed = _three_ways("images", tmp_path, values)
     assert whole == again, "two runs that were never stopped differ: the device does not repeat itself"
     assert resumed == whole
 

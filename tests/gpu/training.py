@@ -12,9 +12,9 @@ from tests.support import demands
 from trainers.config import parse_config
 from trainers.data.latents import Latents
 from trainers.data.texts import TextRow
+from trainers.image_task import ImageTask
 from trainers.loop import ADAPTER, Training, begin
 from trainers.methods import find_method
-from trainers.picture_task import PictureTask
 from trainers.stages import make_task
 from trainers.text_config import PART, TextConfig
 from trainers.tuners import peft_bridge as bridge
@@ -32,7 +32,7 @@ def begun(base: LoadedBase, parts: Mapping[str, Any], **values: Any) -> Iterator
         config: Any = text_config
     else:
         config = parse_config({**values, "caption_dropout": 0})
-        task = PictureTask(config, base, _latents())  # type: ignore[arg-type]
+        task = ImageTask(config, base, _latents())  # type: ignore[arg-type]
     try:
         yield begin(config, task)
     finally:

@@ -17,7 +17,7 @@ from pipelines.blending import blend_adapters
 from pipelines.blends import find_blend
 from pipelines.deltas import LowRankDelta, lora_part, read_deltas
 from pipelines.families import LoadedBase
-from pipelines.generate import PictureRequest, generate
+from pipelines.generate import ImageRequest, generate
 from pipelines.mixing import Mixture
 from pipelines.proof import TOLERANCES, prove_blend
 from pipelines.recipe import plain_recipe
@@ -256,7 +256,7 @@ def test_generating_with_the_blend_equals_generating_with_both(library: Library,
             attachments.set_weights(weights)
             text = base.encode_text(["a red boat", "sea"])
             predicted = base.predict(noisy, torch.tensor([900, 100]), text)
-            request = PictureRequest("a red boat", seed=2, num_inference_steps=4, weights=weights)
+            request = ImageRequest("a red boat", seed=2, num_inference_steps=4, weights=weights)
             pictures = dict(generate(attachments, [request]))
         return predicted, np.asarray(pictures[0], dtype=np.int16)
 

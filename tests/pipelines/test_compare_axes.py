@@ -16,17 +16,17 @@ from pipelines.attach import attached
 from pipelines.compare.grid import AXES, Cell, plan_grid
 from pipelines.compare.index import Entry, read_index, write_index
 from pipelines.compare.scores import ScoredCell, draw_cells, summarise
-from pipelines.compare.store import PictureStore
+from pipelines.compare.store import ImageStore
 from pipelines.compare.votes import cast, draw_pair, pairs_to_vote, read_votes, tally, wilson
 from pipelines.families import LoadedBase
-from pipelines.generate import PictureRequest
+from pipelines.generate import ImageRequest
 from pipelines.live import LiveRecipes
 from pipelines.metrics import half_width
 from pipelines.recipe import content_hash
 from tests.support import random_adapter
 from trainers.errors import UserError
 
-TEMPLATE = PictureRequest("", num_inference_steps=2, guidance_scale=3.0)
+TEMPLATE = ImageRequest("", num_inference_steps=2, guidance_scale=3.0)
 
 
 def plan(**values: Any) -> list[Cell]:
@@ -104,7 +104,7 @@ def test_drawing_goes_on_where_it_was_stopped(base: LoadedBase, tmp_path: Path) 
     adapters = {"a": random_adapter(base, "a", size=0.3)}
     cells = plan(more={"rank": ["2", "full"]}, with_base=True, seeds=[0, 1])
     facts = {"name": "t", "family": "sd1", "fingerprint": base.fingerprint, "sampler": "DDIM"}
-    store = PictureStore(tmp_path, facts, {"a": content_hash(adapters["a"])})
+    store = ImageStore(tmp_path, facts, {"a": content_hash(adapters["a"])})
     recipes = LiveRecipes(base, adapters)
 
     class Stop(Exception):

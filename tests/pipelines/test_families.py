@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipelines.bases import load_base, load_picture_base, load_text_base
-from pipelines.families import LoadedBase, PictureBase, TextBase, families
+from pipelines.bases import load_base, load_image_base, load_text_base
+from pipelines.families import ImageBase, LoadedBase, TextBase, families
 from trainers.errors import UserError
 from trainers.loss_weightings import find_loss_weighting, loss_weightings
 
@@ -25,8 +25,8 @@ def any_base(request: pytest.FixtureRequest, tiny_bases: dict[str, Path]) -> Loa
 
 
 @pytest.fixture(scope="module", params=of_role("picture"))
-def picture_base(request: pytest.FixtureRequest, tiny_bases: dict[str, Path]) -> PictureBase:
-    return load_picture_base(str(tiny_bases[request.param]), device="cpu")
+def image_base(request: pytest.FixtureRequest, tiny_bases: dict[str, Path]) -> ImageBase:
+    return load_image_base(str(tiny_bases[request.param]), device="cpu")
 
 
 @pytest.fixture(scope="module", params=of_role("text"))
@@ -71,33 +71,31 @@ class TestEveryFamily:
 
     def test_it_is_not_taken_for_one_of_the_other_role(self, any_base: LoadedBase, tiny_bases: dict[str, Path]) -> None:
         role = families()[any_base.family].role
-        wrong, needed = (
-            (load_text_base, "a language model") if role == "picture" else (load_picture_base, "a diffusion")
-        )
+        wrong, needed = (load_text_base, "a language model") if role == "picture" else (load_image_base, "a diffusion")
         with pytest.raises(UserError, match=f"{needed}.* is needed here"):
             wrong(str(tiny_bases[any_base.family]), device="cpu")
 
 
 class TestEveryPictureFamily:
-    def test_shapes_from_pictures_to_pictures(self, picture_base: PictureBase) -> None:
-        size = picture_base.resolution_px
+    def test_shapes_from_pictures_to_pictures(self, image_base: ImageBase) -> None:
+        size = image_base.resolution_px
         pixels = torch.rand(2, 3, size, size) * 2 - 1
         with torch.no_grad():
-            mean, deviation = picture_base.encode_pictures(pixels)
-            assert mean.shape == deviation.shape == noise_for(picture_base, 2).shape
+            mean, deviation = image_base.encode_images(pixels)
+            assert mean.shape == deviation.shape == noise_for(image_base, 2).shape
             assert (deviation > 0).all()
-            timesteps = torch.tensor([3, picture_base.timesteps - 1])
-            text = picture_base.encode_text(["a red boat", ""])
+            timesteps = torch.tensor([3, image_base.timesteps - 1])
+            text = image_base.encode_text(["a red boat", ""])
             assert all(len(rows) == 2 for rows in text.values())
             noise = torch.randn_like(mean)
-            noisy = picture_base.add_noise(mean, noise, timesteps)
-            predicted = picture_base.predict(noisy, timesteps, text)
-            assert predicted.shape == picture_base.target(mean, noise, timesteps).shape == mean.shape
+            noisy = image_base.add_noise(mean, noise, timesteps)
+            predicted = image_base.predict(noisy, timesteps, text)
+            assert predicted.shape == image_base.target(mean, noise, timesteps).shape == mean.shape
             told: list[int] = []
-            pictures = picture_base.sample(
+            pictures = image_base.sample(
                 text,
-                picture_base.encode_text(["", ""]),
-                noise_for(picture_base, 2),
+                image_base.encode_text(["", ""]),
+                noise_for(image_base, 2),
                 num_inference_steps=3,
                 guidance_scale=4.0,
                 on_step=told.append,
@@ -105,35 +103,35 @@ class TestEveryPictureFamily:
         assert [(picture.size, picture.mode) for picture in pictures] == [((size, size), "RGB")] * 2
         assert told == [1, 2, 3]
 
-    def test_text_that_the_encoder_does_not_see_is_told(self, picture_base: PictureBase) -> None:
-        assert picture_base.cut_text("a red boat") == ""
+    def test_text_that_the_encoder_does_not_see_is_told(self, image_base: ImageBase) -> None:
+        assert image_base.cut_text("a red boat") == ""
         long = "boat " * 200 + "the end"
-        cut = picture_base.cut_text(long)
+        cut = image_base.cut_text(long)
         assert cut.replace(" ", "").endswith("theend")
         assert len(cut) < len(long)
 
-    def test_every_loss_weighting_suits_or_says_why_not(self, picture_base: PictureBase) -> None:
-        snr = picture_base.snr(torch.arange(0, picture_base.timesteps, 97))
+    def test_every_loss_weighting_suits_or_says_why_not(self, image_base: ImageBase) -> None:
+        snr = image_base.snr(torch.arange(0, image_base.timesteps, 97))
         assert snr.dtype == torch.float64
         assert (snr >= 0).all()
         for weighting in loss_weightings().values():
-            if picture_base.prediction in weighting.lacks:
+            if image_base.prediction in weighting.lacks:
                 with pytest.raises(UserError, match="does not suit a base that predicts"):
-                    weighting.check(picture_base.prediction)
+                    weighting.check(image_base.prediction)
                 continue
-            weighting.check(picture_base.prediction)
-            weights = weighting.with_settings({})(snr, picture_base.prediction)
+            weighting.check(image_base.prediction)
+            weights = weighting.with_settings({})(snr, image_base.prediction)
             assert weights.shape == snr.shape
             assert ((weights >= 0) & weights.isfinite()).all()
             assert weighting.name != "none" or torch.equal(weights, torch.ones_like(snr))
 
-    def test_sizes_that_cannot_be_drawn_are_refused(self, picture_base: PictureBase) -> None:
-        for width, height in ((picture_base.resolution_px + 1, picture_base.resolution_px), (0, 64), (-64, 64)):
+    def test_sizes_that_cannot_be_drawn_are_refused(self, image_base: ImageBase) -> None:
+        for width, height in ((image_base.resolution_px + 1, image_base.resolution_px), (0, 64), (-64, 64)):
             with pytest.raises(UserError, match=f"{width} x {height} px cannot be drawn"):
-                picture_base.noise_shape(width, height)
-        channels, rows, columns = picture_base.noise_shape(2 * picture_base.resolution_px, picture_base.resolution_px)
+                image_base.noise_shape(width, height)
+        channels, rows, columns = image_base.noise_shape(2 * image_base.resolution_px, image_base.resolution_px)
         assert columns == 2 * rows
-        assert channels == noise_for(picture_base, 1).shape[1]
+        assert channels == noise_for(image_base, 1).shape[1]
 
 
 class TestEveryTextFamily:
@@ -230,7 +228,7 @@ def test_latents_are_scaled_as_the_autoencoder_says(shared_base: LoadedBase) -> 
     autoencoder = shared_base.autoencoder  # type: ignore[attr-defined]
     with torch.no_grad():
         posterior = autoencoder.encode(pixels).latent_dist
-        mean, deviation = shared_base.encode_pictures(pixels)
+        mean, deviation = shared_base.encode_images(pixels)
     scale = autoencoder.config.scaling_factor
     assert scale != 1
     assert torch.allclose(mean, posterior.mean * scale)

@@ -11,8 +11,8 @@ from PIL import Image
 
 from pipelines.attach import Attachments, attached
 from pipelines.families import LoadedBase
-from pipelines.generate import PictureRequest, generate, picture_noise
-from pipelines.picture_file import OWN_KEY, read_settings, webui_parameters, write_picture
+from pipelines.generate import ImageRequest, generate, image_noise
+from pipelines.image_file import OWN_KEY, read_settings, webui_parameters, write_image
 from tests.support import bits, random_adapter
 from trainers.errors import UserError
 
@@ -23,24 +23,24 @@ def array(picture: Image.Image) -> np.ndarray:
     return np.asarray(picture).astype(int)
 
 
-def draw(attachments: Attachments, *requests: PictureRequest, **options: Any) -> list[np.ndarray]:
+def draw(attachments: Attachments, *requests: ImageRequest, **options: Any) -> list[np.ndarray]:
     pictures = dict(generate(attachments, list(requests), **options))
     return [array(pictures[number]) for number in range(len(requests))]
 
 
 def test_a_seed_is_its_noise_whatever_else_is_drawn() -> None:
     torch.manual_seed(1)
-    first = picture_noise(7, (4, 8, 8))
+    first = image_noise(7, (4, 8, 8))
     torch.rand(3)
-    assert torch.equal(picture_noise(7, (4, 8, 8)), first)
-    assert not torch.equal(picture_noise(8, (4, 8, 8)), first)
+    assert torch.equal(image_noise(7, (4, 8, 8)), first)
+    assert not torch.equal(image_noise(8, (4, 8, 8)), first)
     assert abs(float(first.mean())) < 0.3
     assert first.shape == (4, 8, 8)
 
 
 def test_a_picture_is_the_same_alone_and_in_a_batch(base: LoadedBase) -> None:
     requests = [
-        PictureRequest(prompt, seed=seed, num_inference_steps=3) for prompt in ("a boat", "a house") for seed in (1, 2)
+        ImageRequest(prompt, seed=seed, num_inference_steps=3) for prompt in ("a boat", "a house") for seed in (1, 2)
     ]
     attachments = Attachments(base)
     together = draw(attachments, *requests)
@@ -54,12 +54,12 @@ def test_a_picture_is_the_same_alone_and_in_a_batch(base: LoadedBase) -> None:
 def test_requests_of_several_settings_come_back_under_their_own_number(base: LoadedBase) -> None:
     with attached(base, {"a": random_adapter(base, size=0.3)}) as attachments:
         requests = [
-            PictureRequest("a boat", seed=1, num_inference_steps=2),
-            PictureRequest("a boat", seed=1, num_inference_steps=2, weights={"a": 1.0}),
-            PictureRequest("a boat", seed=1, num_inference_steps=3),
-            PictureRequest("a boat", seed=1, num_inference_steps=2, weights={"a": 0.0}),
-            PictureRequest("a boat", seed=1, num_inference_steps=2, width_px=64),
-            PictureRequest("a boat", seed=1, num_inference_steps=2, guidance_scale=1.0),
+            ImageRequest("a boat", seed=1, num_inference_steps=2),
+            ImageRequest("a boat", seed=1, num_inference_steps=2, weights={"a": 1.0}),
+            ImageRequest("a boat", seed=1, num_inference_steps=3),
+            ImageRequest("a boat", seed=1, num_inference_steps=2, weights={"a": 0.0}),
+            ImageRequest("a boat", seed=1, num_inference_steps=2, width_px=64),
+            ImageRequest("a boat", seed=1, num_inference_steps=2, guidance_scale=1.0),
         ]
         told: list[tuple[int, int]] = []
         found = draw(attachments, *requests, on_step=lambda done, total: told.append((done, total)))
@@ -77,10 +77,10 @@ def test_after_drawing_the_weights_are_off_also_when_stopped(base: LoadedBase) -
         raise KeyboardInterrupt
 
     with attached(base, {"a": random_adapter(base, size=0.3)}) as attachments:
-        plain = draw(attachments, PictureRequest("x", num_inference_steps=2))[0]
+        plain = draw(attachments, ImageRequest("x", num_inference_steps=2))[0]
         with pytest.raises(KeyboardInterrupt):
-            draw(attachments, PictureRequest("x", num_inference_steps=2, weights={"a": 1.0}), on_step=stop)
-        assert (draw(attachments, PictureRequest("x", num_inference_steps=2))[0] == plain).all()
+            draw(attachments, ImageRequest("x", num_inference_steps=2, weights={"a": 1.0}), on_step=stop)
+        assert (draw(attachments, ImageRequest("x", num_inference_steps=2))[0] == plain).all()
 
 
 def base_bits(base: LoadedBase) -> dict[str, str]:
@@ -93,7 +93,7 @@ def base_bits(base: LoadedBase) -> dict[str, str]:
 def test_merged_adapters_draw_the_same_and_leave_the_base_bit_for_bit(base: LoadedBase) -> None:
     weights = [{"a": 0.7}, {"a": 0.7, "b": -0.4}, {}]
     requests = [
-        PictureRequest("a boat", seed=seed, num_inference_steps=2, weights=own) for own in weights for seed in (1, 2, 3)
+        ImageRequest("a boat", seed=seed, num_inference_steps=2, weights=own) for own in weights for seed in (1, 2, 3)
     ]
     made = {"a": random_adapter(base, size=0.3), "b": random_adapter(base, method="loha", seed=1, size=0.3)}
     before = base_bits(base)
@@ -115,7 +115,7 @@ def test_a_merged_drawing_that_is_stopped_leaves_the_base(base: LoadedBase) -> N
 
     with attached(base, {"a": random_adapter(base, size=0.3)}) as attachments:
         held = base_bits(base)
-        requests = [PictureRequest("x", seed=seed, num_inference_steps=2, weights={"a": 1.0}) for seed in range(3)]
+        requests = [ImageRequest("x", seed=seed, num_inference_steps=2, weights={"a": 1.0}) for seed in range(3)]
         with pytest.raises(KeyboardInterrupt):
             draw(attachments, *requests, merged=True, on_step=stop)
         assert base_bits(base) == held
@@ -130,17 +130,16 @@ def test_what_cannot_be_merged_is_said(base: LoadedBase) -> None:
         assert not attachments.can_merge({"a": 1.0})
         assert attachments.can_merge({"a": 0.0})
         with pytest.raises(UserError, match="cannot be merged into the base"):
-            draw(attachments, PictureRequest("x", num_inference_steps=1, weights={"a": 1.0}), merged=True)
+            draw(attachments, ImageRequest("x", num_inference_steps=1, weights={"a": 1.0}), merged=True)
         assert not attachments.merged
 
 
 def test_negative_prompts_and_guidance_change_the_picture(base: LoadedBase) -> None:
     attachments = Attachments(base)
-    plain = draw(attachments, PictureRequest("a boat", num_inference_steps=3))[0]
-    assert (draw(attachments, PictureRequest("a boat", num_inference_steps=3, negative_prompt="fog"))[0] != plain).any()
+    plain = draw(attachments, ImageRequest("a boat", num_inference_steps=3))[0]
+    assert (draw(attachments, ImageRequest("a boat", num_inference_steps=3, negative_prompt="fog"))[0] != plain).any()
     off = [
-        PictureRequest("a boat", num_inference_steps=3, guidance_scale=1.0, negative_prompt=text)
-        for text in ("", "fog")
+        ImageRequest("a boat", num_inference_steps=3, guidance_scale=1.0, negative_prompt=text) for text in ("", "fog")
     ]
     first, second = draw(attachments, *off)
     assert (first == second).all()
@@ -164,11 +163,11 @@ def test_negative_prompts_and_guidance_change_the_picture(base: LoadedBase) -> N
 )
 def test_values_that_no_sampler_can_use_are_refused(base: LoadedBase, values: dict[str, Any], expected: str) -> None:
     with pytest.raises(UserError, match=expected.replace(".", r"\.")):
-        draw(Attachments(base), PictureRequest("x", **values))
+        draw(Attachments(base), ImageRequest("x", **values))
 
 
 def test_a_picture_file_carries_its_settings(tmp_path: Path) -> None:
-    request = PictureRequest(
+    request = ImageRequest(
         "a grün boat 🚤",
         seed=5,
         num_inference_steps=7,
@@ -177,7 +176,7 @@ def test_a_picture_file_carries_its_settings(tmp_path: Path) -> None:
         weights={"one": 0.8, "two": -0.5, "no": 0},
     )
     picture = Image.new("RGB", (16, 8), (1, 2, 3))
-    write_picture(tmp_path / "a.png", picture, request, FACTS)
+    write_image(tmp_path / "a.png", picture, request, FACTS)
     with Image.open(tmp_path / "a.png") as found:
         assert found.convert("RGB").getpixel((3, 3)) == (1, 2, 3)
         text = found.text  # type: ignore[attr-defined]
@@ -191,7 +190,7 @@ def test_a_picture_file_carries_its_settings(tmp_path: Path) -> None:
     assert own is not None
     assert own["adapters"] == {"one": 0.8, "two": -0.5, "no": 0}
     assert (own["prompt"], own["seed"], own["width_px"], own["base"]) == (request.prompt, 5, 16, FACTS)
-    assert webui_parameters(picture, PictureRequest("x"), FACTS).splitlines()[0] == "x"
+    assert webui_parameters(picture, ImageRequest("x"), FACTS).splitlines()[0] == "x"
 
 
 def test_a_picture_without_our_settings_has_none(tmp_path: Path) -> None:

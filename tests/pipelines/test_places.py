@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from pipelines.bases import load_base, load_picture_base, load_text_base, role_of
+from pipelines.bases import load_base, load_image_base, load_text_base, role_of
 from pipelines.captioners import find_model
 from pipelines.places import folder_here, is_hub_id
 from pipelines.weight_files import variant_of, weight_files
@@ -180,7 +180,7 @@ def test_a_folder_that_is_no_base_is_described(here: Path, tiny_base: Path, give
 
 
 def test_the_wrong_role_is_told_both_ways(tiny_base: Path, tiny_language: Path) -> None:
-    assert "is a language model" in refused(str(tiny_language), load_picture_base)
+    assert "is a language model" in refused(str(tiny_language), load_image_base)
     assert "is a diffusion model" in refused(str(tiny_base), load_text_base)
 
 

@@ -18,13 +18,13 @@ from pipelines.compare.page import Beside, grid_html
 from pipelines.compare.scores import LookSummary, ScoredCell, render_grid, summarise
 from pipelines.compare.tables import grid_csv
 from pipelines.families import LoadedBase
-from pipelines.generate import PictureRequest, generate
+from pipelines.generate import ImageRequest, generate
 from pipelines.judge import Judge, own_style_score, share_of_style, style_scores
 from pipelines.metrics import Mean
 from studio.operations.search_weights import prompt_share
 from studio.operations.sheets import column_notes, sheet_cells, summary_lines
 from tests.support import draw_pictures, random_adapter
-from trainers.data.pictures import open_picture
+from trainers.data.images import open_image
 from trainers.errors import UserError
 
 
@@ -84,10 +84,10 @@ def test_scores_follow_their_formulas() -> None:
 
 
 def test_embeddings_are_unit_and_do_not_depend_on_the_batch(judge: Judge, tmp_path: Path) -> None:
-    pictures = [open_picture(path) for path in sorted(draw_pictures(tmp_path, 5).glob("*.png"))]
-    embedded = judge.embed_pictures(pictures, batch_size=2)
+    pictures = [open_image(path) for path in sorted(draw_pictures(tmp_path, 5).glob("*.png"))]
+    embedded = judge.embed_images(pictures, batch_size=2)
     assert torch.allclose(embedded.norm(dim=1), torch.ones(5), atol=1e-5)
-    assert torch.allclose(embedded, judge.embed_pictures(pictures), atol=1e-5)
+    assert torch.allclose(embedded, judge.embed_images(pictures), atol=1e-5)
     texts = ["a red boat", "a much longer prompt about houses and trees"]
     alone = torch.cat([judge.embed_texts([text]) for text in texts])
     assert torch.allclose(judge.embed_texts(texts), alone, atol=1e-5)
@@ -111,7 +111,7 @@ def test_a_broken_judge_is_refused(tiny_judge: Path, tmp_path: Path, content: by
         Judge(str(tmp_path / "judge"))
 
 
-TEMPLATE = PictureRequest("", num_inference_steps=2, guidance_scale=3.0)
+TEMPLATE = ImageRequest("", num_inference_steps=2, guidance_scale=3.0)
 
 
 def test_every_axis_can_run_along_rows_or_columns() -> None:
@@ -151,8 +151,8 @@ def test_axes_that_do_not_add_up_are_refused(rows: tuple[str, ...]) -> None:
 
 @pytest.fixture
 def scored(base: LoadedBase, judge: Judge, tmp_path: Path) -> tuple[list[ScoredCell], dict[str, torch.Tensor]]:
-    pictures = [open_picture(path) for path in sorted(draw_pictures(tmp_path / "style", 4).glob("*.png"))]
-    references = {"a": judge.embed_pictures(pictures)}
+    pictures = [open_image(path) for path in sorted(draw_pictures(tmp_path / "style", 4).glob("*.png"))]
+    references = {"a": judge.embed_images(pictures)}
     cells = plan_grid({"a": {"a": 1.0}}, [0, 1], ["a boat", "a house"], [1], TEMPLATE)
     with attached(base, {"a": random_adapter(base, size=0.3)}) as attachments:
         found = render_grid(attachments, cells, judge, references)
@@ -168,7 +168,7 @@ def test_cells_are_scored_by_their_own_prompt_and_means_are_means(
     items, references = scored
     low = min(item.scores["subject_clip_t"] for item in items)
     for item in items:
-        embedded = judge.embed_pictures([item.picture])
+        embedded = judge.embed_images([item.picture])
         expected = float(judge.prompt_scores(embedded, [item.cell.request.prompt])[0])
         assert item.scores["clip_t"] == pytest.approx(expected, abs=1e-4)
         assert item.scores["subject_clip_t"] == pytest.approx(expected, abs=1e-4)  # "a boat" is all subject

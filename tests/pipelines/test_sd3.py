@@ -18,11 +18,11 @@ from studio.cli.main import main
 from studio.library.library import Library
 from tests.support import draw_pictures, random_adapter, relative_error
 from trainers.config import parse_config
+from trainers.data.images import read_folder
 from trainers.data.latents import Latents, encode_latents
-from trainers.data.pictures import read_folder
 from trainers.errors import UserError
+from trainers.image_task import ImageTask
 from trainers.loop import begin
-from trainers.picture_task import PictureTask
 
 UNFIT = {("bitfit", "text_encoder_3"), ("houlsby", "text_encoder_3")}
 """Refused with a sentence: T5 has no biases, and its blocks are of no make that takes bottlenecks."""
@@ -104,7 +104,7 @@ def test_latents_are_shifted_and_scaled_as_the_autoencoder_says(sd3: LoadedBase)
     pixels = torch.rand(1, 3, 32, 32) * 2 - 1
     autoencoder = sd3.autoencoder  # type: ignore[attr-defined]
     with torch.no_grad():
-        mean, _ = sd3.encode_pictures(pixels)
+        mean, _ = sd3.encode_images(pixels)
         posterior = autoencoder.encode(pixels).latent_dist
     assert torch.allclose(mean, (posterior.mean - 0.0609) * 1.5305)
 
@@ -133,7 +133,7 @@ def latents_of(base: LoadedBase, data: Path) -> Latents:
 def test_min_snr_is_refused_with_its_reason(sd3: LoadedBase, pictures: Path) -> None:
     config = parse_config({"data": "d", "name": "n", "snr_gamma": 5})
     with pytest.raises(UserError, match=r"'min_snr' does not suit a base that predicts 'flow'"):
-        PictureTask(config, sd3, latents_of(sd3, pictures))
+        ImageTask(config, sd3, latents_of(sd3, pictures))
 
 
 @pytest.mark.parametrize("method", ["lora", "dora", "ia3", "bitfit", "norm_tuning", "full", "houlsby"])
@@ -143,7 +143,7 @@ def test_every_tensor_of_every_part_learns(folder: Path, pictures: Path, method:
     parts = {part: {"method": method, "learning_rate": 1e-2} for part in ALL_PARTS if (method, part) not in UNFIT}
     values = {"data": "d", "name": "n", "parts": parts, "batch_size": 2, "caption_dropout": 0}
     config = parse_config({**values, "steps": 20, "warmup_steps": 1})
-    training = begin(config, PictureTask(config, base, latents_of(base, pictures)))
+    training = begin(config, ImageTask(config, base, latents_of(base, pictures)))
     before = [parameter.detach().clone() for parameter in training.parameters]
     losses = []
     for _ in range(2):

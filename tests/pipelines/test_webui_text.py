@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipelines.generate import PictureRequest
-from pipelines.picture_file import OWN_KEY, png_bytes, webui_parameters
-from pipelines.picture_settings import parse_webui_parameters, read_picture_settings, settings_from_texts
+from pipelines.generate import ImageRequest
+from pipelines.image_file import OWN_KEY, png_bytes, webui_parameters
+from pipelines.image_settings import parse_webui_parameters, read_image_settings, settings_from_texts
 from pipelines.webui_text import quoted_fact, read_webui_text
 from trainers.errors import UserError
 
@@ -138,21 +138,21 @@ _LINES = f"a 船 <lora:ink:0.5>\nNegative prompt: wet\n{_FACTS}"
 def test_jpeg_and_webp_carry_the_text_in_exif(tmp_path: Path, ending: str, code: bytes, text: bytes) -> None:
     file = tmp_path / f"a{ending}"
     Image.new("RGB", (8, 8)).save(file, exif=_exif(code, text))
-    assert read_picture_settings(file).values == {**of("a 船", "wet"), "adapters": {"ink": 0.5}}
+    assert read_image_settings(file).values == {**of("a 船", "wet"), "adapters": {"ink": 0.5}}
 
 
 def test_a_comment_outside_its_own_folder_of_exif_is_read(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x9286] = b"UNICODE\0" + _LINES.encode("utf-16-be")
     Image.new("RGB", (8, 8)).save(tmp_path / "a.jpg", exif=exif)
-    assert read_picture_settings(tmp_path / "a.jpg").values["seed"] == 1
+    assert read_image_settings(tmp_path / "a.jpg").values["seed"] == 1
 
 
 def test_json_in_a_comment_is_named(tmp_path: Path) -> None:
     exif = _exif(b"UNICODE\0", '{"sui_image_params": {"prompt": "a"}}'.encode("utf-16-be"))
     Image.new("RGB", (8, 8)).save(tmp_path / "a.webp", exif=exif)
     with pytest.raises(UserError, match="SwarmUI's settings"):
-        read_picture_settings(tmp_path / "a.webp")
+        read_image_settings(tmp_path / "a.webp")
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_json_in_a_comment_is_named(tmp_path: Path) -> None:
 def test_other_programs_are_named(tmp_path: Path, texts: dict[str, str], named: str) -> None:
     (tmp_path / "a.png").write_bytes(png_bytes(Image.new("RGB", (8, 8)), texts))
     with pytest.raises(UserError, match=named):
-        read_picture_settings(tmp_path / "a.png")
+        read_image_settings(tmp_path / "a.png")
 
 
 def test_the_webuis_text_is_read_beside_a_workflow() -> None:
@@ -193,7 +193,7 @@ _NAMES = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"
 def test_what_we_write_is_read(
     prompt: str, negative: str, name: str, weights: dict[str, float], numbers: tuple[int, int]
 ) -> None:
-    request = PictureRequest(prompt, numbers[0], weights, None, negative, numbers[1], 2.5)
+    request = ImageRequest(prompt, numbers[0], weights, None, negative, numbers[1], 2.5)
     base = {"name": name, "sampler": "DDIM", "fingerprint": "ab" * 32}
     found = parse_webui_parameters(webui_parameters(Image.new("1", (16, 24)), request, base)).values
     wanted = {

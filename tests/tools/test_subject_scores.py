@@ -14,7 +14,7 @@ from pipelines.compare.grid import plan_grid
 from pipelines.compare.page import means_table
 from pipelines.compare.scores import LookSummary, score_cells, summarise
 from pipelines.compare.tables import means_csv
-from pipelines.generate import PictureRequest
+from pipelines.generate import ImageRequest
 from pipelines.judge import Judge
 from studio.operations.sheets import subject_words, summary_lines
 
@@ -33,7 +33,7 @@ def judge() -> Judge:
 
 def look(judge: Judge, picture: Callable[[Scene, int], Image.Image], seeds: tuple[int, ...] = (1, 2)) -> LookSummary:
     """Return what a look's pictures score beside the base's own flat drawings."""
-    cells = plan_grid({"a": {"a": 1.0}}, [0, 1], list(PROMPTS), seeds, PictureRequest(""))
+    cells = plan_grid({"a": {"a": 1.0}}, [0, 1], list(PROMPTS), seeds, ImageRequest(""))
     pictures = [
         picture(PROMPTS[cell.request.prompt], cell.request.seed)
         if cell.request.weights

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import draw_pictures
-from trainers.data.pictures import read_folder
+from trainers.data.images import read_folder
 from trainers.errors import UserError
 
 

@@ -14,11 +14,11 @@ from trainers.checkpoint import newest_checkpoint, write_checkpoint
 from trainers.config import parse_config
 from trainers.data.latents import Latents
 from trainers.errors import UserError
+from trainers.image_task import ImageTask
 from trainers.loop import ADAPTER, Training, begin, restore, snapshot, train, trained_parts
 from trainers.loss_weightings import find_loss_weighting
 from trainers.losses.denoise import denoise
 from trainers.optimizers import optimizers
-from trainers.picture_task import PictureTask
 from trainers.tuners import peft_bridge as bridge
 
 Start = Callable[..., Training]
@@ -44,15 +44,15 @@ def start(base: LoadedBase) -> Iterator[Start]:
         clean()
         usual = {"data": "d", "name": "n", "steps": 6, "batch_size": 2, "warmup_steps": 0}
         config = parse_config({**usual, **values})
-        begun.append(begin(config, PictureTask(config, base, data or latents())))
+        begun.append(begin(config, ImageTask(config, base, data or latents())))
         return begun[-1]
 
     yield one
     clean()
 
 
-def task_of(training: Training) -> PictureTask:
-    assert isinstance(training.task, PictureTask)
+def task_of(training: Training) -> ImageTask:
+    assert isinstance(training.task, ImageTask)
     return training.task
 
 

@@ -8,10 +8,10 @@ from torch import nn
 
 from tests.support import draw_pictures
 from trainers.config import parse_config
+from trainers.data.images import read_folder
 from trainers.data.latents import encode_latents
-from trainers.data.pictures import read_folder
+from trainers.image_task import ImageTask
 from trainers.loop import Training, begin, restore, snapshot, train
-from trainers.picture_task import PictureTask
 from trainers.precision import LossScale
 
 
@@ -47,16 +47,16 @@ def test_dividing_gives_the_gradients_back_bit_for_bit() -> None:
 @pytest.fixture
 def half(tiny_base: Path, tmp_path: Path) -> Training:
     """A training of three steps on a base in float16."""
-    from pipelines.bases import load_picture_base
+    from pipelines.bases import load_image_base
 
-    base = load_picture_base(str(tiny_base), device="cpu", precision="fp16")
+    base = load_image_base(str(tiny_base), device="cpu", precision="fp16")
     folder = draw_pictures(tmp_path / "drawn", 2)
     config = parse_config(
         {"base": str(tiny_base), "data": str(folder), "name": "x", "steps": 4, "batch_size": 2, "warmup_steps": 1}
     )
     latents = [found for _, found in encode_latents(base, read_folder(folder).pictures, size_px=32, flip=False)][-1]
     assert latents is not None
-    return begin(config, PictureTask(config, base, latents))
+    return begin(config, ImageTask(config, base, latents))
 
 
 def test_a_step_in_float16_learns_and_its_scale_is_kept_in_checkpoints(half: Training) -> None:

@@ -14,9 +14,9 @@ from torch import nn
 from pipelines.families import LoadedBase
 from tests.support import draw_pictures
 from trainers.config import RunConfig, parse_config
+from trainers.data.images import image_pixels, open_image, read_folder
 from trainers.data.latents import Latents, encode_latents
 from trainers.data.order import data_order, mixed_seed
-from trainers.data.pictures import open_picture, picture_pixels, read_folder
 from trainers.errors import UserError
 from trainers.loss_weightings import Weigh, find_loss_weighting
 from trainers.losses.denoise import denoise
@@ -152,15 +152,15 @@ def test_latents_are_those_of_the_pictures_and_mirrored_ones_follow(shared_base:
     latents = told[-1][1]
     assert latents is not None
     assert latents.captions == tuple(p.caption for p in pictures) * 2
-    pixels = torch.stack([picture_pixels(open_picture(p.path), 32) for p in pictures])
+    pixels = torch.stack([image_pixels(open_image(p.path), 32) for p in pictures])
     with torch.no_grad():
-        expected = [shared_base.encode_pictures(batch)[0] for batch in (pixels, pixels.flip(3))]
+        expected = [shared_base.encode_images(batch)[0] for batch in (pixels, pixels.flip(3))]
     assert torch.allclose(latents.mean, torch.cat(expected), atol=1e-5)
     assert not torch.allclose(latents.mean[:3], latents.mean[3:], atol=1e-2)
 
 
 def test_the_share_of_dropped_captions_is_the_asked_one() -> None:
-    from trainers.picture_task import _drop_captions
+    from trainers.image_task import _drop_captions
 
     captions = ["caption"] * 4000
     dropped = _drop_captions(captions, config(caption_dropout=0.25), torch.Generator().manual_seed(0))

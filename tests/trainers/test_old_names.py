@@ -7,10 +7,10 @@ import pytest
 import yaml
 from PIL import Image
 
-from pipelines.picture_file import OWN_KEY, png_bytes, read_settings
-from pipelines.picture_settings import read_picture_settings
+from pipelines.image_file import OWN_KEY, png_bytes, read_settings
+from pipelines.image_settings import read_image_settings
 from studio.cli.main import _parser
-from studio.runs.kinds import run_kinds
+from studio.runs.kinds import kind_of, run_kinds
 from trainers.config import parse_config, read_config
 from trainers.errors import UserError
 from trainers.old_names import SAMPLING, TRAINING, with_new_names
@@ -34,6 +34,8 @@ def test_a_config_of_before_is_the_config_of_now(tmp_path: Path) -> None:
     now = (config.gradient_accumulation_steps, config.max_grad_norm, config.optimizer, config.lr_scheduler)
     assert now == (4, 0.5, "sgd", "linear")
     assert parse_config(_WRITTEN) == config
+    assert parse_config({**_WRITTEN, "kind": "pictures"}) == config
+    assert kind_of({"kind": "pictures"}).name == config.kind == "images"
     assert not TRAINING.keys() & config.model_dump().keys()
 
 
@@ -80,7 +82,7 @@ def test_a_picture_of_before_is_read(tmp_path: Path) -> None:
     path.write_bytes(png_bytes(Image.new("RGB", (8, 8)), {OWN_KEY: json.dumps(written)}))
     now = {"prompt": "a boat", "seed": 3, "num_inference_steps": 12, "guidance_scale": 7.5, "adapters": {"ink": 0.5}}
     assert read_settings(path) == now
-    assert read_picture_settings(path).values == now
+    assert read_image_settings(path).values == now
 
 
 def test_no_new_name_is_an_old_one() -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainers.data.encoding import UTF_8, read_text
-from trainers.data.listing import BESIDE, Listing, PictureFile, Place, composed, list_folder
+from trainers.data.listing import BESIDE, ImageFile, Listing, Place, composed, list_folder
 from trainers.data.metadata import Table, read_table
 from trainers.data.plain_text import not_plain
 from trainers.errors import UserError, raise_problems
@@ -135,7 +135,7 @@ class _CaptionFiles:
         self._folded = _by_key(place.beside, lambda stem: composed(stem).casefold())
         self._encodings: dict[str, str] = {}
 
-    def read(self, picture: PictureFile) -> Caption:
+    def read(self, picture: ImageFile) -> Caption:
         """Return a picture's caption, or why it has none that can be used."""
         found = [(table.path.name, table.captions[name]) for table, name in self._rows_of(picture)]
         try:
@@ -146,7 +146,7 @@ class _CaptionFiles:
         except UserError as error:
             return Caption("", problem=str(error))
 
-    def write(self, captions: Mapping[PictureFile, str]) -> None:
+    def write(self, captions: Mapping[ImageFile, str]) -> None:
         """Write captions where each picture has its own."""
         changes: dict[Path, dict[str, str]] = {}
         for picture, text in captions.items():
@@ -181,12 +181,12 @@ class _CaptionFiles:
             notes.append(count_and_name(alone, "caption", f"belongs {why}", f"belong {why}"))
         return notes + _encoding_notes({prefix + name: encoding for name, encoding in self._encodings.items()})
 
-    def _rows_of(self, picture: PictureFile) -> list[tuple[Table, str]]:
+    def _rows_of(self, picture: ImageFile) -> list[tuple[Table, str]]:
         found = [(table, name) for table, folders in self.tables for name in table.names_of(picture.path, folders)]
         self.mentioned |= {(table.path, name) for table, name in found}
         return found
 
-    def _beside(self, picture: PictureFile) -> list[Path]:
+    def _beside(self, picture: ImageFile) -> list[Path]:
         stem = composed(picture.path.stem)
         return self._exact.get(stem) or self._folded.get(stem.casefold()) or []
 
@@ -198,7 +198,7 @@ class _CaptionFiles:
         self._encodings[path.name] = content.encoding
         return content.text
 
-    def _chosen(self, picture: PictureFile, found: list[tuple[str, str]]) -> tuple[str, str]:
+    def _chosen(self, picture: ImageFile, found: list[tuple[str, str]]) -> tuple[str, str]:
         if not found:
             raise UserError(
                 f"{picture.name} has no caption. Put one into {picture.path.with_suffix('.txt').name}, or give one "
@@ -210,7 +210,7 @@ class _CaptionFiles:
         source, caption = found[0]
         return _checked(caption, picture.name, source), source.lower()
 
-    def _new_file(self, picture: PictureFile) -> Path:
+    def _new_file(self, picture: ImageFile) -> Path:
         suffixes = {path.suffix.lower() for path in self.place.beside}
         return picture.path.with_suffix(".caption" if suffixes == {".caption"} else ".txt")
 

@@ -8,7 +8,7 @@ from math import gcd
 import torch
 from torch import Tensor
 
-from trainers.data.pictures import Picture, open_picture, picture_pixels
+from trainers.data.images import Picture, image_pixels, open_image
 from trainers.protocols import Denoiser
 
 
@@ -50,8 +50,8 @@ def encode_latents(
     for mirrored in (False, True) if flip else (False,):
         for start in range(0, len(pictures), batch_size):
             chunk = pictures[start : start + batch_size]
-            pixels = torch.stack([picture_pixels(open_picture(p.path), size_px) for p in chunk])
-            mean, deviation = role.encode_pictures(pixels.flip(3) if mirrored else pixels)
+            pixels = torch.stack([image_pixels(open_image(p.path), size_px) for p in chunk])
+            mean, deviation = role.encode_images(pixels.flip(3) if mirrored else pixels)
             means.append(mean.float().cpu())
             deviations.append(deviation.float().cpu())
             captions += [picture.caption for picture in chunk]

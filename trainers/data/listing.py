@@ -27,7 +27,7 @@ _DEPTH = 3
 
 
 @dataclass(frozen=True)
-class PictureFile:
+class ImageFile:
     """One picture's file, not opened yet."""
 
     name: str
@@ -46,7 +46,7 @@ class Place:
     """How often each of its pictures is seen in a pass over the data."""
     words: str = ""
     """What the folder's name says behind the number; the caption of pictures that have none."""
-    pictures: list[PictureFile] = field(default_factory=list)
+    pictures: list[ImageFile] = field(default_factory=list)
     beside: list[Path] = field(default_factory=list)
     """Caption files."""
     tables: list[Path] = field(default_factory=list)
@@ -74,7 +74,7 @@ class Listing:
         return self.top in self.places
 
     @property
-    def pictures(self) -> tuple[PictureFile, ...]:
+    def pictures(self) -> tuple[ImageFile, ...]:
         """All pictures that are read, in order."""
         return tuple(picture for place in self.places for picture in place.pictures)
 
@@ -162,7 +162,7 @@ def _place(path: Path, repeats: int = 1, words: str = "") -> Place:
         elif not entry.is_file():
             place.others.append(name)
         elif suffix in SUFFIXES:
-            place.pictures.append(PictureFile(prefix + name, entry))
+            place.pictures.append(ImageFile(prefix + name, entry))
         elif suffix in BESIDE:
             place.beside.append(entry)
         elif table_kind(name) is not None:

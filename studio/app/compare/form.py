@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from studio.app.shared.adapter_kinds import picture_adapters
+from studio.app.shared.adapter_kinds import image_adapters
 from studio.app.shared.named_inputs import Changes
 from studio.app.shared.words import Words
 from studio.library.library import Library
@@ -173,7 +173,7 @@ class CompareForm:
     def _place_looks(self) -> None:
         words, fields = self._words, self.fields
         fields["adapters"] = gr.Dropdown(
-            picture_adapters(self._library),
+            image_adapters(self._library),
             value=[],
             multiselect=True,
             label=words("shared.adapters"),
@@ -228,17 +228,17 @@ class CompareForm:
 
     def refreshed(self) -> Changes:
         """Return a change of `adapters`: the library is looked through again."""
-        return {"adapters": gr.update(choices=picture_adapters(self._library))}
+        return {"adapters": gr.update(choices=image_adapters(self._library))}
 
     def received(self, sent: Mapping[str, Any] | None) -> Changes:
         """Return changes of `adapters` and `prompts` for what another tab sent."""
         sent = sent or {}
-        adapters = gr.update(choices=picture_adapters(self._library), value=list(sent.get("adapters", [])))
+        adapters = gr.update(choices=image_adapters(self._library), value=list(sent.get("adapters", [])))
         return {"adapters": adapters, **({"prompts": sent["prompt"]} if sent.get("prompt") else {})}
 
     def restored(self, values: dict[str, Any]) -> tuple[Changes, Changes]:
         """Return saved values of `kept` without adapters that are gone, and a change of the adapters' choices."""
-        names = set(picture_adapters(self._library))
+        names = set(image_adapters(self._library))
         if "adapters" in values:
             chosen = values["adapters"] or []
             left = [name for name in chosen if "{" in name or name.partition("@")[0] in names]

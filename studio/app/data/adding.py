@@ -58,7 +58,7 @@ def build_adding(desk: Desk, shelf: Shelf, choice: gr.Dropdown, look: Callable[.
                 raise UserError(words.say(request, "data.not_own"))
             given = [*(uploads or []), *([path.strip()] if path.strip() else [])]
             result: dict[str, Any] = {"added": [], "refused": [], "notes": []}
-            for event in desk.engine.run("add_pictures", {"dataset": dataset, "files": given}):
+            for event in desk.engine.run("add_images", {"dataset": dataset, "files": given}):
                 if event["event"] == "progress":
                     said = words.say(request, "data.opening", done=event["done"], total=event["total"])
                     yield [gr.Textbox(value=said, visible=True), gr.skip(), gr.skip()]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from studio.engine.client import Engine
 from studio.library.datasets import dataset_folder, dataset_names, datasets_folder, example_datasets
-from studio.library.image_index import Known, PictureIndex
+from studio.library.image_index import ImageIndex, Known
 from studio.library.library import Library
 from studio.runs.kinds.images.long_captions import surely_long_notes
 from trainers.data.captions import Caption, read_captions
@@ -23,7 +23,7 @@ PER_PAGE = 60
 class DatasetView:
     """A folder's pictures, in order, with what is known of each."""
 
-    index: PictureIndex
+    index: ImageIndex
     captions: dict[str, Caption] = field(default_factory=dict)
     known: dict[str, Known] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -77,9 +77,9 @@ def survey(engine: Engine, library: Library, folder: str) -> Iterator[tuple[int,
     Raises:
         UserError: there is no such folder, or it holds no pictures.
     """
-    index = PictureIndex(library, Path(folder))
+    index = ImageIndex(library, Path(folder))
     if not _is_empty(library, folder) and index.unknown():
-        for event in engine.run("survey_pictures", {"folder": str(index.folder)}):
+        for event in engine.run("survey_images", {"folder": str(index.folder)}):
             if event["event"] == "progress":
                 yield event["done"], event["total"]
 
@@ -90,7 +90,7 @@ def view_of(library: Library, folder: str) -> DatasetView:
     Raises:
         UserError: there is no such folder, or a foreign one holds no pictures.
     """
-    index = PictureIndex(library, Path(folder))
+    index = ImageIndex(library, Path(folder))
     if _is_empty(library, folder):
         return DatasetView(index, notes=tuple(list_folder(index.folder, may_be_empty=True).passed_over()))
     listing = list_folder(index.folder)

@@ -8,12 +8,12 @@ import gradio as gr
 
 from studio.app.generate.drawing import Drawing
 from studio.app.generate.gallery import compared
-from studio.app.generate.request import Drawn, pictures_of_today, settings_lines, settings_of
+from studio.app.generate.request import Drawn, images_of_today, settings_lines, settings_of
 from studio.app.shared.desk import Desk, told
 from studio.app.shared.named_inputs import QUIET, Changes, named
 
 
-class ChosenPicture:
+class ChosenImage:
     """The settings of a picture that was chosen, and the button that uses them again."""
 
     def __init__(self, desk: Desk, drawing: Drawing) -> None:
@@ -46,10 +46,10 @@ class ChosenPicture:
             return {**self.changes(drawn.paths()[event.index]), **pair}
 
 
-class TodaysPictures:
+class TodaysImages:
     """The pictures of today, folded away."""
 
-    def __init__(self, desk: Desk, chosen: ChosenPicture) -> None:
+    def __init__(self, desk: Desk, chosen: ChosenImage) -> None:
         """Place them; one that is selected becomes the chosen picture."""
         self._desk, self._chosen, words = desk, chosen, desk.words
         with gr.Accordion(words("generate.today"), open=False) as today:
@@ -68,7 +68,7 @@ class TodaysPictures:
         history.select(**named(self._choose, {"listed": listed}, chosen.shown), **QUIET)
 
     def _list(self) -> Changes:
-        paths = pictures_of_today(self._desk.library)
+        paths = images_of_today(self._desk.library)
         history = gr.update(value=paths, visible=bool(paths))
         return {"history": history, "none": gr.update(visible=not paths), "listed": paths}
 

@@ -8,7 +8,7 @@ import gradio as gr
 
 from pipelines.samplers import AUTO, sampler_names
 from studio.app.generate.request import Wanted, triggers, with_triggers
-from studio.app.shared.adapter_kinds import picture_adapters
+from studio.app.shared.adapter_kinds import image_adapters
 from studio.app.shared.named_inputs import QUIET, Changes, named
 from studio.app.shared.weight_rows import WeightRows, pairs
 from studio.app.shared.words import Words
@@ -74,7 +74,7 @@ class GenerateForm:
         """Place the form."""
         self._library, self._words = library, words
         self.fields: dict[str, Any] = {"prompt": gr.Textbox("a red boat, sea", label=words("shared.prompt"), lines=2)}
-        self.rows = WeightRows(library, names_in=picture_adapters)
+        self.rows = WeightRows(library, names_in=image_adapters)
         self._place_triggers()
         self._place_sampling()
         with gr.Accordion(words("shared.advanced"), open=False):

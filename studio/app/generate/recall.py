@@ -5,8 +5,8 @@ from typing import Any
 
 import gradio as gr
 
-from pipelines.picture_settings import checked_settings
-from studio.app.generate.chosen import ChosenPicture
+from pipelines.image_settings import checked_settings
+from studio.app.generate.chosen import ChosenImage
 from studio.app.generate.form import GenerateForm
 from studio.app.generate.request import settings_of
 from studio.app.shared.desk import Desk, told
@@ -25,7 +25,7 @@ class Recall:
         )
         self._said = gr.Textbox(label=words("generate.recall"), interactive=False, visible=False)
 
-    def listen(self, chosen: ChosenPicture) -> None:
+    def listen(self, chosen: ChosenImage) -> None:
         """Fill the form on everything that brings settings."""
         filled = {**self._form.fields, "said": self._said}
         progress = {"api_visibility": "private", "show_progress": "minimal", "show_progress_on": self._said}
@@ -36,7 +36,7 @@ class Recall:
 
     def _read(self, file: str, request: gr.Request) -> Changes:
         with told():
-            found = self._desk.engine.result("read_picture", {"path": str(file)})
+            found = self._desk.engine.result("read_image", {"path": str(file)})
             return self._filled(request, found["values"], found["unused"])
 
     def _use(self, path: str, request: gr.Request) -> Changes:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pipelines.picture_file import read_settings
+from pipelines.image_file import read_settings
 from pipelines.samplers import AUTO
 from studio.library.library import Library
 from trainers.errors import UserError, raise_problems
@@ -151,7 +151,7 @@ def with_triggers(prompt: str, words: Sequence[str]) -> str:
     return ", ".join([*lacking, prompt] if prompt.strip() else lacking)
 
 
-def pictures_of_today(library: Library) -> list[str]:
+def images_of_today(library: Library) -> list[str]:
     """Return today's pictures (UTC, as their folder), the newest first, at most 60."""
     day = library.folder / "outputs" / "pictures" / datetime.now(UTC).strftime("%Y-%m-%d")
     files = [path for path in day.glob("*.png") if path.stat().st_size]  # empty: a number that is being drawn for

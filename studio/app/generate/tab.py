@@ -7,7 +7,7 @@ import gradio as gr
 
 from studio.app.generate import form as generate_form
 from studio.app.generate import gallery as generate_gallery
-from studio.app.generate.chosen import ChosenPicture, TodaysPictures
+from studio.app.generate.chosen import ChosenImage, TodaysImages
 from studio.app.generate.drawing import Drawing
 from studio.app.generate.endpoint import place_endpoint
 from studio.app.generate.form import FormValues, GenerateForm
@@ -70,8 +70,8 @@ def _build(desk: Desk) -> None:
                 _send_to(desk, form)
         with gr.Column(min_width=320, scale=6):
             drawing = Drawing(desk, form)
-            chosen = ChosenPicture(desk, drawing)
-            TodaysPictures(desk, chosen)
+            chosen = ChosenImage(desk, drawing)
+            TodaysImages(desk, chosen)
     recall.listen(chosen)
     keep_form("generate", form.fields, {}, form.restored)
     place_endpoint(desk, form)

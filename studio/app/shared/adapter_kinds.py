@@ -16,7 +16,7 @@ def text_adapters(library: Library) -> list[str]:
     return [name for name, card in _cards(library) if PART in card.parts and card.head is None]
 
 
-def picture_adapters(library: Library) -> list[str]:
+def image_adapters(library: Library) -> list[str]:
     """Return the adapters that draw; unreadable cards are left to the Library tab."""
     return [name for name, card in _cards(library) if PART not in card.parts]
 

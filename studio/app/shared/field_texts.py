@@ -141,7 +141,7 @@ def part_titles() -> dict[str, tuple[str, str]]:
 
 
 KINDS: Mapping[str, str] = {
-    "pictures": "從圖片學習風格",
+    "images": "從圖片學習風格",
     "text": "從文字學習語氣或任務",
     "captions": "由模型撰寫描述",
 }

@@ -66,9 +66,9 @@ def _run(options: argparse.Namespace) -> None:
     if options.merge and not weights:
         raise UserError("--merge is for adapters that --adapter names; leave it out. A recipe is merged as it is.")
 
-    from pipelines.generate import PictureRequest, generate
+    from pipelines.generate import ImageRequest, generate
+    from pipelines.image_file import write_image
     from pipelines.merging_pays import merging_pays
-    from pipelines.picture_file import write_picture
     from pipelines.prompt_notes import note_sentences
     from pipelines.recipe import read_recipe
     from studio.operations.session import open_session
@@ -79,7 +79,7 @@ def _run(options: argparse.Namespace) -> None:
     if options.expand is not None:
         prompt, expansion = _expanded(options, names)
     requests = [
-        PictureRequest(
+        ImageRequest(
             prompt=prompt,
             seed=options.seed + number,
             weights=weights,
@@ -123,7 +123,7 @@ def _run(options: argparse.Namespace) -> None:
             on_step=lambda done, total: report.progress("drawing", done, total),
         )
         for number, picture in pictures:
-            write_picture(paths[number], picture, requests[number], session.base_facts())
+            write_image(paths[number], picture, requests[number], session.base_facts())
             report.say(f"{paths[number]}")
 
 

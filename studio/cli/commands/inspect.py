@@ -25,7 +25,7 @@ def _run(options: argparse.Namespace) -> None:
     if options.out and Path(options.out).suffix.lower() != ".png":
         raise UserError(f"--out {options.out!r} must be a .png file.")
 
-    from pipelines.picture_file import png_bytes
+    from pipelines.image_file import png_bytes
     from studio.operations.inspect_adapters import inspect_adapters, open_base
     from trainers.storage import write_bytes
 

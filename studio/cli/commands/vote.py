@@ -26,7 +26,7 @@ def _run(options: argparse.Namespace) -> None:
 
     from pipelines.compare.index import read_index
     from pipelines.compare.votes import Choice, cast, draw_pair, pairs_to_vote, read_votes, tally
-    from pipelines.picture_file import png_bytes
+    from pipelines.image_file import png_bytes
     from trainers.storage import write_bytes
 
     pairs = pairs_to_vote(read_index(folder), read_votes(folder), seed=options.seed)

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.deltas import kind_of
-from pipelines.generate import PictureRequest, generate
+from pipelines.generate import ImageRequest, generate
+from pipelines.image_file import write_image
 from pipelines.mixing import check_same_base
-from pipelines.picture_file import write_picture
 from pipelines.recipe import Recipe, parse_recipe
 from studio.engine.job import Event, Job
 from studio.engine.workbench import Workbench
@@ -34,13 +34,13 @@ def _run(workbench: Workbench, arguments: Mapping[str, Any]) -> Iterator[Event]:
         "guidance_scale": float(arguments.get("guidance_scale", 5.0)),
     }
     if arguments.get("parents"):
-        requests = {name: PictureRequest(**common, weights={name: 1.0}) for name in names}
-        requests["base"] = PictureRequest(**common)
+        requests = {name: ImageRequest(**common, weights={name: 1.0}) for name in names}
+        requests["base"] = ImageRequest(**common)
     elif _is_weights_alone(workbench, recipe):
         weights = {item.adapter: item.weight for item in recipe.active()}
-        requests = {"blend": PictureRequest(**common, weights=weights)}
+        requests = {"blend": ImageRequest(**common, weights=weights)}
     else:
-        requests = {"blend": PictureRequest(**common, recipe=recipe)}
+        requests = {"blend": ImageRequest(**common, recipe=recipe)}
     live = [request.recipe for request in requests.values() if request.recipe is not None]
     session = workbench.session(
         str(arguments.get("base") or workbench.library.card(names[0]).base.name),
@@ -57,7 +57,7 @@ def _run(workbench: Workbench, arguments: Mapping[str, Any]) -> Iterator[Event]:
     for number, picture in drawn:
         label, request = list(requests.items())[number]
         path = workbench.new_file(folder=_FOLDER)
-        write_picture(path, picture, request, session.base_facts())
+        write_image(path, picture, request, session.base_facts())
         yield {"event": "picture", "path": str(path), "label": label}
     _forget_oldest(workbench.library.folder / "outputs" / _FOLDER)
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipelines.generate import PictureRequest, generate
+from pipelines.generate import ImageRequest, generate
+from pipelines.image_file import write_image
 from pipelines.merging_pays import merging_pays
-from pipelines.picture_file import write_picture
 from pipelines.recipe import parse_recipe
 from pipelines.samplers import AUTO
 from studio.engine.job import Event, Job
@@ -34,9 +34,9 @@ def _run(workbench: Workbench, arguments: Mapping[str, Any]) -> Iterator[Event]:
     }
     first = drawn_seed(int(arguments.get("seed", 0)))
     seeds = [first + number for number in range(int(arguments.get("count", 1)))]
-    requests = [PictureRequest(**common, seed=seed, weights=weights, recipe=recipe) for seed in seeds]
+    requests = [ImageRequest(**common, seed=seed, weights=weights, recipe=recipe) for seed in seeds]
     if arguments.get("beside_base") and (weights or recipe):
-        requests += [PictureRequest(**common, seed=seed) for seed in seeds]
+        requests += [ImageRequest(**common, seed=seed) for seed in seeds]
     session = workbench.session(
         str(arguments.get("base") or "pocket"),
         list(weights),
@@ -56,7 +56,7 @@ def _run(workbench: Workbench, arguments: Mapping[str, Any]) -> Iterator[Event]:
     drawn = generate(session.attachments, requests, recipes=session.recipes, merged=merge, on_step=told)
     for number, picture in drawn:
         path = workbench.new_file()
-        write_picture(path, picture, requests[number], session.base_facts())
+        write_image(path, picture, requests[number], session.base_facts())
         plain = number >= len(seeds)
         yield {"event": "picture", "path": str(path), "seed": requests[number].seed, "plain": plain}
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipelines.picture_file import png_bytes
+from pipelines.image_file import png_bytes
 from studio.engine.job import Event, Job
 from studio.engine.workbench import Workbench
 from studio.operations.inspect_adapters import inspect_adapters, wanted_base

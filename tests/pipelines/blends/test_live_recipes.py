@@ -12,7 +12,7 @@ from pipelines.blending import blend_adapters
 from pipelines.deltas import DenseDelta
 from pipelines.effective import part_deltas
 from pipelines.families import LoadedBase
-from pipelines.generate import PictureRequest, generate
+from pipelines.generate import ImageRequest, generate
 from pipelines.live import LiveRecipes, WeightSwitch
 from pipelines.mixing import Mixture
 from pipelines.proof import prove_blend
@@ -154,9 +154,7 @@ def test_what_changes_with_the_step_is_drawn_live_and_has_no_file(base: LoadedBa
     recipes = LiveRecipes(base, adapters)
     steady = plain_recipe({"one": 1.0, "two": 1.0})
     with attached(base, {}) as attachments:
-        requests = [
-            PictureRequest("a boat", num_inference_steps=4, recipe=chosen) for chosen in (recipe, steady, recipe)
-        ]
+        requests = [ImageRequest("a boat", num_inference_steps=4, recipe=chosen) for chosen in (recipe, steady, recipe)]
         pictures = dict(generate(attachments, requests, recipes=recipes, batch_size=1))
     assert pictures[0].tobytes() == pictures[2].tobytes()
     assert pictures[0].tobytes() != pictures[1].tobytes()

@@ -18,7 +18,7 @@ from pipelines.compare.grid import plan_grid
 from pipelines.compare.page import Beside, grid_html
 from pipelines.compare.scores import ScoredCell, score_cells, summarise
 from pipelines.compare.tables import grid_csv, means_csv
-from pipelines.generate import PictureRequest
+from pipelines.generate import ImageRequest
 from pipelines.judge import Judge
 from pipelines.metrics import Metric, Pictures, columns, metrics
 from studio.app.compare.tables import HEADS, descriptions, readable
@@ -46,7 +46,7 @@ def judge(tiny_judge: Path) -> Judge:
 
 @pytest.fixture(scope="module")
 def references(judge: Judge) -> dict[str, torch.Tensor]:
-    return {"a": judge.embed_pictures([Image.new("RGB", (16, 16), (90 * n, 30, 200)) for n in range(3)])}
+    return {"a": judge.embed_images([Image.new("RGB", (16, 16), (90 * n, 30, 200)) for n in range(3)])}
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def zebra(tmp_path: Path) -> Iterator[None]:
 def scored_cells(
     judge: Judge, references: dict[str, torch.Tensor], *, seeds: tuple[int, ...] = (1, 2)
 ) -> list[ScoredCell]:
-    cells = plan_grid({"a": {"a": 1.0}}, [0, 1], ["a red boat", "a house"], seeds, PictureRequest(""))
+    cells = plan_grid({"a": {"a": 1.0}}, [0, 1], ["a red boat", "a house"], seeds, ImageRequest(""))
     shades = [(51 * (number % 6),) * 3 for number in range(len(cells))]
     return score_cells(cells, [Image.new("RGB", (16, 16), shade) for shade in shades], judge, references)
 

@@ -74,18 +74,18 @@ def read(form: Form, **changes: Any) -> dict[str, Any]:
 
 
 def test_every_method_on_every_part_goes_in_and_out_unchanged(catalogue: Mapping[str, Any]) -> None:
-    kind = run_kinds()["pictures"]
+    kind = run_kinds()["images"]
     fitting = {part: [m["name"] for m in catalogue["methods"] if part in m["parts"]] for part in kind.parts}
     for number in range(max(len(names) for names in fitting.values())):
         parts = {part: {"method": names[number]} for part, names in fitting.items() if number < len(names)}
-        form = built({"kind": "pictures", "parts": parts}, catalogue, chinese=bool(number % 2), whole=False)
-        assert read(form) == {"kind": "pictures", "parts": parts}
+        form = built({"kind": "images", "parts": parts}, catalogue, chinese=bool(number % 2), whole=False)
+        assert read(form) == {"kind": "images", "parts": parts}
         assert all(component.label for component in form.fields.values())
 
 
 def test_a_whole_config_comes_back_as_what_differs_from_the_defaults(catalogue: Mapping[str, Any]) -> None:
     chosen = {
-        "kind": "pictures",
+        "kind": "images",
         "data": "d",
         "name": "n",
         "resolution_px": 128,
@@ -107,7 +107,7 @@ def test_a_whole_config_comes_back_as_what_differs_from_the_defaults(catalogue: 
 
 
 def test_unknown_methods_and_settings_are_kept_for_the_schema_to_tell(catalogue: Mapping[str, Any]) -> None:
-    settings = {"kind": "pictures", "data": "d", "name": "n", "stepz": 3, "parts": {"unet": {"method": "gone"}}}
+    settings = {"kind": "images", "data": "d", "name": "n", "stepz": 3, "parts": {"unet": {"method": "gone"}}}
     assert read(built(settings, catalogue)) == settings
 
 
@@ -115,7 +115,7 @@ def test_every_method_says_what_it_does(catalogue: Mapping[str, Any]) -> None:
     for method in catalogue["methods"]:
         assert method["summary"].endswith("."), method["name"]
         assert not method["summary"].startswith(method["title"])
-    form = built({"kind": "pictures", "parts": {"unet": {"method": "bitfit"}}}, catalogue, whole=False)
+    form = built({"kind": "images", "parts": {"unet": {"method": "bitfit"}}}, catalogue, whole=False)
     about = form.methods["unet"].info
     assert about == "Only the biases are trained. Source: Ben Zaken et al. 2021, arXiv 2106.10199."
 
@@ -134,7 +134,7 @@ def test_parts_that_a_base_lacks_are_not_offered(catalogue: Mapping[str, Any], t
         (tmp_path / "xl" / part).mkdir(parents=True)
 
     def offered(base: str, **parts: Any) -> list[str]:
-        form = built({"kind": "pictures", "base": base, "parts": {"unet": {}, **parts}}, catalogue, whole=False)
+        form = built({"kind": "images", "base": base, "parts": {"unet": {}, **parts}}, catalogue, whole=False)
         return [part for part, column in form.columns.items() if column.visible]
 
     assert offered("pocket") == ["unet", "text_encoder"]
@@ -160,7 +160,7 @@ def test_a_method_that_nobody_knows_yet_appears(catalogue: Mapping[str, Any]) ->
     shape = {"name": "strength", "kind": "number", "optional": False, "required": False, "default": 3, "choices": []}
     new = {"name": "newest", "title": "Newest", "source": "here", "parts": ["unet"], "recommended": {}}
     more = {**catalogue, "methods": [*catalogue["methods"], {**new, "fields": [{**shape, "description": "How much."}]}]}
-    settings = {"kind": "pictures", "data": "d", "name": "n", "parts": {"unet": {"method": "newest"}}}
+    settings = {"kind": "images", "data": "d", "name": "n", "parts": {"unet": {"method": "newest"}}}
     form = built(settings, more)
     assert "UNet: Strength" in [component.label for component in form.fields.values()]
     assert read(form) == settings

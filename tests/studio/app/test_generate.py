@@ -11,7 +11,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from playwright.sync_api import Page, expect
 
-from pipelines.picture_file import read_settings
+from pipelines.image_file import read_settings
 from studio.engine.client import Engine
 from tests.studio.app.conftest import RunningApp
 from tests.studio.app.drawing_library import TRIGGER, drawing_app

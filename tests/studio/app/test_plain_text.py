@@ -17,8 +17,8 @@ from PIL import Image
 
 from pipelines.compare.votes import Vote, read_votes
 from pipelines.formats._source import json_of
-from pipelines.generate import PictureRequest
-from pipelines.picture_settings import checked_settings
+from pipelines.generate import ImageRequest
+from pipelines.image_settings import checked_settings
 from pipelines.recipe import parse_recipe, read_recipe
 from pipelines.text_request import TextRequest
 from studio.app.server.plain_requests import PlainRequests
@@ -33,8 +33,8 @@ from tests.support import draw_pictures
 from trainers.card import read_card
 from trainers.config import parse_config, read_config
 from trainers.data.captions import write_captions
+from trainers.data.images import read_folder
 from trainers.data.metadata import read_table
-from trainers.data.pictures import read_folder
 from trainers.data.plain_text import not_plain, plain_text, plain_values, shown
 from trainers.data.texts import read_texts
 from trainers.errors import UserError
@@ -127,8 +127,8 @@ BORDERS: dict[str, Callable[[Path], Any]] = {
     "a captioning's settings": lambda folder: CAPTIONS.parse({"name": "x", "data": "d", "prefix": HALF}),
     "a recipe": lambda folder: parse_recipe({"inputs": [{"adapter": "a", "weight": 1, "blocks": {HALF: 1}}]}),
     "a recipe file": _written(f'inputs: [{{adapter: "{ESCAPED}", weight: 1}}]', read_recipe, "r.yaml"),
-    "a prompt": lambda folder: PictureRequest(HALF),
-    "a negative prompt": lambda folder: PictureRequest("a", negative_prompt=HALF),
+    "a prompt": lambda folder: ImageRequest(HALF),
+    "a negative prompt": lambda folder: ImageRequest("a", negative_prompt=HALF),
     "a question": lambda folder: TextRequest(HALF),
     "a chat": lambda folder: TextRequest(messages=({"role": "user", "content": HALF},)),
     "a stop text": lambda folder: TextRequest("a", stop=(HALF,)),
@@ -251,7 +251,7 @@ def test_votes_may_hold_any_line_end_of_unicode(tmp_path: Path) -> None:
 def test_a_picture_with_broken_settings_of_ours_is_told(tmp_path: Path) -> None:
     from PIL.PngImagePlugin import PngInfo
 
-    from pipelines.picture_file import OWN_KEY, read_settings
+    from pipelines.image_file import OWN_KEY, read_settings
 
     info = PngInfo()
     info.add_text(OWN_KEY, f'{{"prompt": "{ESCAPED}"}}')

@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
-from pipelines.picture_file import read_settings
+from pipelines.image_file import read_settings
 from studio.operations.stored_comparisons import drawn_comparisons
 from studio.runs.run import find_run
 from tests.studio.app.conftest import RunningApp, free_port

@@ -125,7 +125,7 @@ def test_a_failed_run_shows_its_sentence_and_can_be_resumed(studio: RunningApp, 
 def test_programs_queue_runs_and_ask_for_them(studio: RunningApp, page: Page) -> None:
     client = Client(studio.url, verbose=False)
     data = str(Path(__file__).parents[3] / "examples" / "styles" / "neon")
-    settings = {**SMALL, "kind": "pictures", "data": data, "name": "quick", "steps": 2, "parts": UNET_ONLY}
+    settings = {**SMALL, "kind": "images", "data": data, "name": "quick", "steps": 2, "parts": UNET_ONLY}
     assert client.predict(settings, api_name="/train") == "quick"
     with pytest.raises(Exception, match="stepz"):
         client.predict({**settings, "name": "other", "stepz": 1}, api_name="/train")

@@ -13,14 +13,14 @@ import pytest
 from PIL import Image
 
 from pipelines.families import LoadedBase
+from pipelines.image_file import read_settings
 from pipelines.judge import Judge
-from pipelines.picture_file import read_settings
 from pipelines.recipe import parse_recipe, read_recipe
 from studio.cli.main import main
 from studio.library.library import Library
 from tests.support import draw_pictures, random_adapter
 from trainers.adapter import Adapter, write_adapter
-from trainers.data.pictures import open_picture
+from trainers.data.images import open_image
 from trainers.errors import UserError
 
 CAPTURE = pytest.CaptureFixture[str]
@@ -34,10 +34,10 @@ def options(
     library = Library(tmp_path / "library")
     monkeypatch.setenv("STUDIO_LIBRARY", str(library.folder))
     judge = Judge(str(tiny_judge), device="cpu")
-    pictures = [open_picture(path) for path in sorted(draw_pictures(tmp_path / "p", 4).glob("*.png"))]
+    pictures = [open_image(path) for path in sorted(draw_pictures(tmp_path / "p", 4).glob("*.png"))]
     for seed, name in enumerate(("one", "two")):
         adapter = random_adapter(base, name, seed=seed, size=0.3, targets=("attention",))
-        references = {judge.fingerprint: judge.embed_pictures(pictures[seed : seed + 3])}
+        references = {judge.fingerprint: judge.embed_images(pictures[seed : seed + 3])}
         write_adapter(library.adapters_folder / name, Adapter(adapter.card, adapter.parts, references))
     return ["--base", str(tiny_base), "--device", "cpu"]
 

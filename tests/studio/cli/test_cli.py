@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from pipelines.families import LoadedBase
-from pipelines.picture_file import read_settings
+from pipelines.image_file import read_settings
 from studio.cli.commands.train import _TRAINING
 from studio.cli.main import main
 from studio.cli.training_flags import config_from_options

@@ -9,8 +9,8 @@ import yaml
 from PIL import ImageChops
 
 from pipelines.compare.grid import plan_grid
-from pipelines.generate import PictureRequest
-from pipelines.picture_file import read_settings
+from pipelines.generate import ImageRequest
+from pipelines.image_file import read_settings
 from pipelines.recipe import parse_recipe
 from pipelines.text_request import TextRequest
 from studio.cli.main import main
@@ -19,7 +19,7 @@ from studio.operations.compare_plan import axis_values
 from studio.runs.run import find_run
 from tests.support import content_of
 from trainers.config import parse_config
-from trainers.data.pictures import open_picture
+from trainers.data.images import open_image
 from trainers.errors import UserError
 from trainers.seeds import drawn_seed
 
@@ -37,7 +37,7 @@ def test_a_picture_keeps_the_drawn_seed(library: Library, tiny_base: Path, tmp_p
     said = re.search(r"The seed is (\d+)", capsys.readouterr().err)
     assert said
     assert main(["generate", "x", "--seed", said[1], "--out", "b.png", *at]) == 0
-    pictures = [open_picture(tmp_path / name) for name in ("a.png", "b.png")]
+    pictures = [open_image(tmp_path / name) for name in ("a.png", "b.png")]
     assert ImageChops.difference(*pictures).getbbox() is None
 
 
@@ -82,7 +82,7 @@ def test_a_blend_and_a_comparison_keep_it(
 
 def test_whatever_takes_a_seed_draws_one() -> None:
     found = [
-        PictureRequest("x", seed=-1).seed,
+        ImageRequest("x", seed=-1).seed,
         TextRequest("x", seed=-1).seed,
         parse_recipe({"inputs": [{"adapter": "a"}], "seed": -1}).seed,
         parse_config({"data": "x", "name": "x", "seed": "-1"}).seed,
@@ -91,14 +91,14 @@ def test_whatever_takes_a_seed_draws_one() -> None:
     ]
     assert all(0 <= seed < 2**31 for seed in found)
     assert len(set(found)) == len(found)
-    cells = plan_grid({"a": {"a": 1.0}}, [0.0, 1.0], ["x", "y"], [-1], PictureRequest(""))
+    cells = plan_grid({"a": {"a": 1.0}}, [0.0, 1.0], ["x", "y"], [-1], ImageRequest(""))
     assert len({cell.request.seed for cell in cells}) == 1
     assert drawn_seed(0) == 0
 
 
 def test_other_seeds_below_zero_are_refused() -> None:
     for make in (
-        lambda: PictureRequest("x", seed=-2),
+        lambda: ImageRequest("x", seed=-2),
         lambda: TextRequest("x", seed=-2),
         lambda: parse_recipe({"inputs": [{"adapter": "a"}], "seed": -2}),
         lambda: parse_config({"data": "x", "name": "x", "seed": -2}),

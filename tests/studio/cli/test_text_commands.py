@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from pipelines.picture_file import read_settings
-from pipelines.picture_settings import read_picture_settings
+from pipelines.image_file import read_settings
+from pipelines.image_settings import read_image_settings
 from studio.cli.main import main
 from studio.library.library import Library
 from studio.operations.text_preview import histogram, preview_texts
@@ -276,6 +276,6 @@ def test_a_picture_says_from_which_wish_its_prompt_was_written(
     assert f"expanded prompt: {found['prompt']}" in capsys.readouterr().out
     assert (found["expansion"]["wish"], found["expansion"]["adapters"]) == ("a red boat", {})
     assert found["expansion"]["base"]["name"] == "pocket-lm"
-    assert read_picture_settings(Path("a.png")).unused == ("the wish that the prompt was expanded from: a red boat",)
+    assert read_image_settings(Path("a.png")).unused == ("the wish that the prompt was expanded from: a red boat",)
     assert main(["generate", "a red boat", "--expand", "nobody:1", *drawn]) == 2
     assert "nobody" in capsys.readouterr().err

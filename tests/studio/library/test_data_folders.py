@@ -25,13 +25,13 @@ from studio.library.datasets import (
     is_example,
     new_dataset,
 )
-from studio.library.image_index import PictureIndex, aspects_told, sizes_told
+from studio.library.image_index import ImageIndex, aspects_told, sizes_told
 from studio.library.library import Library
 from tests.support import draw_pictures
 from trainers.data.captions import Caption, captions_of, write_captions
+from trainers.data.images import open_image, read_folder
 from trainers.data.likeness import near_duplicates, signature_of
 from trainers.data.metadata import read_table
-from trainers.data.pictures import open_picture, read_folder
 from trainers.errors import UserError
 
 
@@ -125,9 +125,7 @@ class TestEdits:
 
 class TestLikeness:
     def test_copies_at_another_size_and_quality_are_found_and_nothing_else(self) -> None:
-        originals = {
-            path.name: open_picture(path) for path in sorted(example_datasets()["styles/woodcut"].glob("*.jpg"))
-        }
+        originals = {path.name: open_image(path) for path in sorted(example_datasets()["styles/woodcut"].glob("*.jpg"))}
         copies = {}
         for name, picture in originals.items():
             buffer = io.BytesIO()
@@ -164,45 +162,45 @@ class TestDatasets:
         folder = new_dataset(library, "mine")
         given_folder = draw_pictures(tmp_path / "given", 2)
         odd = tmp_path / "<img src=x>.JPG"
-        open_picture(given_folder / "0.png").rotate(90).save(odd, "PNG")  # the ending lies: it is a PNG
+        open_image(given_folder / "0.png").rotate(90).save(odd, "PNG")  # the ending lies: it is a PNG
         odd.with_suffix(".txt").write_text("an odd one")
         (tmp_path / "bad.png").write_bytes(b"\x89PNG no")
         (tmp_path / "alone.txt").write_text("no picture")
         (tmp_path / "page.html").write_text("<p>")
         names = ["bad.png", "alone.txt", "page.html", "gone.png"]
         files = [given_folder, odd, odd.with_suffix(".txt"), *(tmp_path / name for name in names)]
-        found = work(library, "add_pictures", dataset="mine", files=list(map(str, files)))
+        found = work(library, "add_images", dataset="mine", files=list(map(str, files)))
         assert [old for _, old in found["added"]] == [odd.name, "0.png", "1.png"]
         assert [name for name, _ in found["added"]] == ["0001.png", "0002.png", "0003.png"]
         assert captions_of(folder)["0001.png"].text == "an odd one"
         assert len(captions_of(folder)) == 3
         assert all(any(name.partition(".")[0] in sentence for sentence in found["refused"]) for name in names)
-        again = work(library, "add_pictures", dataset="mine", files=[str(given_folder / "0.png")])
+        again = work(library, "add_images", dataset="mine", files=[str(given_folder / "0.png")])
         assert not again["added"]
         assert "the same file as 0002.png" in again["refused"][0]
         assert not list(folder.glob(".*"))
         with pytest.raises(UserError):
-            work(library, "add_pictures", dataset="../mine", files=[str(odd)])
+            work(library, "add_images", dataset="../mine", files=[str(odd)])
         with pytest.raises(UserError, match="Nothing was given"):
-            work(library, "add_pictures", dataset="mine", files=[])
+            work(library, "add_images", dataset="mine", files=[])
         assert datasets_folder(library).name == "datasets"
 
     def test_a_survey_opens_what_is_new_and_names_what_cannot_be_read(self, tmp_path: Path) -> None:
         library, folder = Library(tmp_path / "library"), draw_pictures(tmp_path / "p", 3)
         (folder / "2.png").write_bytes(b"no")
-        index = PictureIndex(library, folder)
+        index = ImageIndex(library, folder)
         assert index.unknown() == ["0.png", "1.png", "2.png"]
-        assert work(library, "survey_pictures", folder=str(folder))["opened"] == 3
+        assert work(library, "survey_images", folder=str(folder))["opened"] == 3
         known = index.read()
         assert "2.png: cannot be decoded" in known["2.png"].problem
         assert sizes_told(known) == [("40 × 40", 2)]
         assert aspects_told(known) == [("1:1", 2)]
-        assert all(open_picture(index.thumbnail(name, item)) for name, item in known.items())
+        assert all(open_image(index.thumbnail(name, item)) for name, item in known.items())
         Image.new("RGB", (1200, 600), "red").save(folder / "1.png")
         os.utime(folder / "1.png", ns=(1, 1))
         assert index.unknown() == ["1.png"]
-        assert work(library, "survey_pictures", folder=str(folder))["opened"] == 1
-        assert open_picture(index.thumbnail("1.png", index.read()["1.png"])).size == (512, 256)
+        assert work(library, "survey_images", folder=str(folder))["opened"] == 1
+        assert open_image(index.thumbnail("1.png", index.read()["1.png"])).size == (512, 256)
         assert len(list(index.place.glob("*.jpg"))) == 3
         (index.place / "index.json").write_text("{broken")
         assert len(index.unknown()) == 3

@@ -20,7 +20,7 @@ def test_pictures_are_foreseen_in_either_format_in_any_order(
     for precision in ("bf16", "fp32", "bf16"):  # in one process, as the app's does one after another
         for trained in (parts, parts[:1]):
             plans = {part: {} for part in trained}
-            assert not preflight_problems("pictures", tmp_path, **given, precision=precision, parts=plans)
+            assert not preflight_problems("images", tmp_path, **given, precision=precision, parts=plans)
 
 
 def test_a_learned_word_may_stand_in_any_caption(tiny_base: Path, pictures: Path, tmp_path: Path) -> None:
@@ -30,10 +30,10 @@ def test_a_learned_word_may_stand_in_any_caption(tiny_base: Path, pictures: Path
     captions[-1].write_text("a <new> boat")
     given = {"base": str(tiny_base), "data": str(folder), "device": "cpu", "resolution_px": 64, "trigger": "zqx"}
     parts = {"text_encoder": {"method": "textual_inversion"}}
-    assert not preflight_problems("pictures", tmp_path, **given, parts=parts)
+    assert not preflight_problems("images", tmp_path, **given, parts=parts)
     captions[-1].write_text("a boat")
     assert any(
-        "No caption holds <new>" in said for said in preflight_problems("pictures", tmp_path, **given, parts=parts)
+        "No caption holds <new>" in said for said in preflight_problems("images", tmp_path, **given, parts=parts)
     )
 
 

@@ -135,7 +135,7 @@ def test_a_killed_process_ends_the_run_with_a_sentence_and_it_resumes_as_one_pro
     code, out, err = ended(with_torchrun("train", "--library", str(library.folder), "--resume", "it"))
     assert code == 0, err
     assert "Resuming after step" in out
-    assert_as_one_process(library, alone("pictures", tmp_path / "one", values))
+    assert_as_one_process(library, alone("images", tmp_path / "one", values))
 
 
 def test_on_texts_a_lost_main_process_is_told_and_a_stop_that_reaches_one_process_stops_both(

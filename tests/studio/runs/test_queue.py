@@ -59,7 +59,7 @@ def steps_of(run: Run) -> list[int]:
 
 def test_a_page_shows_what_works_else_the_newest() -> None:
     def row(name: str, status: str, updated: str) -> RunRow:
-        return RunRow(name, status, 0, 0, 0, "", updated, "pictures")
+        return RunRow(name, status, 0, 0, 0, "", updated, "images")
 
     waiting, old, new = (
         row("w", "waiting", "2026-01-01"),

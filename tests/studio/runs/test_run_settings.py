@@ -26,7 +26,7 @@ from trainers.config import RunConfig, parse_config
 from trainers.methods import methods
 
 SETTINGS: dict[str, Any] = {
-    "kind": "pictures",
+    "kind": "images",
     "data": "a folder/with 'quotes'",
     "name": "style",
     "steps": 7,
@@ -78,7 +78,7 @@ def test_every_shape_goes_to_the_form_and_back() -> None:
 
 def test_presets_are_valid_runs_and_keep_what_a_run_is_about() -> None:
     abouts: dict[str, dict[str, Any]] = {
-        "pictures": {"base": "pocket", "data": "mine", "name": "mine", "trigger": "sks"},
+        "images": {"base": "pocket", "data": "mine", "name": "mine", "trigger": "sks"},
         "text": {"base": "pocket-lm", "data": "mine", "name": "mine"},
     }
     for preset in presets():
@@ -92,7 +92,7 @@ def test_presets_are_valid_runs_and_keep_what_a_run_is_about() -> None:
 
 
 def test_the_examples_of_a_kind_are_there() -> None:
-    found = example_datasets(run_kinds()["pictures"].examples)
+    found = example_datasets(run_kinds()["images"].examples)
     assert "styles/blueprint" in found
     assert all(folder.is_dir() for folder in found.values())
     assert example_datasets(["no such group"]) == {}
@@ -140,7 +140,7 @@ def test_a_disk_that_is_too_small_is_a_problem(free: int) -> None:
 @pytest.mark.parametrize(
     ("kind", "head", "command"),
     [
-        ("pictures", None, "studio generate 'neon, a red boat, sea' --adapter 'my style' --out boat.png"),
+        ("images", None, "studio generate 'neon, a red boat, sea' --adapter 'my style' --out boat.png"),
         ("text", None, "studio text chat --adapter 'my style' --prompt 'Tell me a story.'"),
         ("text", "reward", "studio text score --adapter 'my style' --prompt 'How are you?' --answer 'Very well.'"),
         ("text", "classes", "studio text classify --adapter 'my style' 'It was a quiet morning.'"),

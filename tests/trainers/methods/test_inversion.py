@@ -17,8 +17,8 @@ from tests.trainers.methods import cells
 from trainers.config import parse_config
 from trainers.data.latents import Latents
 from trainers.errors import UserError
+from trainers.image_task import ImageTask
 from trainers.methods import find_method
-from trainers.picture_task import PictureTask
 from trainers.tuners import peft_bridge as bridge
 
 METHOD = find_method("textual_inversion")
@@ -131,7 +131,7 @@ def test_a_word_that_no_caption_holds_is_refused(base: LoadedBase) -> None:
     data = Latents(mean, torch.ones_like(mean), ("zqx, one", "zqx, two"))
     values = {"data": "d", "name": "n", "trigger": "zqx", "parts": {"text_encoder": {"method": "textual_inversion"}}}
     with pytest.raises(UserError, match=r"No caption holds <new>.*leave --trigger out"):
-        PictureTask(parse_config(values), base, data)
+        ImageTask(parse_config(values), base, data)
 
 
 def test_from_pictures_to_a_picture(

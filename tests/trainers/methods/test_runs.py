@@ -14,9 +14,9 @@ from trainers.adapter import Adapter, parts_size_bytes, write_adapter
 from trainers.checkpoint import Checkpoint
 from trainers.config import parse_config
 from trainers.data.latents import Latents
+from trainers.image_task import ImageTask
 from trainers.loop import ADAPTER, Training, begin, restore, snapshot, train, trained_parts
 from trainers.methods import find_method, methods
-from trainers.picture_task import PictureTask
 from trainers.tensor_files import tensors_size_bytes, write_tensors
 from trainers.tuners import peft_bridge as bridge
 
@@ -28,7 +28,7 @@ def run(base: LoadedBase, work: Callable[[Training], Any], **values: Any) -> Any
     config = parse_config({"data": "d", "name": "n", "steps": 4, "batch_size": 1, "warmup_steps": 0, **values})
     captions = tuple(f"{config.trigger or 'a'} {word}" for word in ("one", "two", "three"))
     data = Latents(mean, torch.full_like(mean, 0.01), captions)
-    training = begin(config, PictureTask(config, base, data))
+    training = begin(config, ImageTask(config, base, data))
     try:
         return work(training)
     finally:

@@ -11,8 +11,8 @@ from studio.runs.control import Control
 from studio.runs.kinds.captions import CaptionConfig
 from studio.runs.run import METRICS_NAME, Journal, Run
 from trainers.data.captions import read_captions, write_captions
+from trainers.data.images import open_image
 from trainers.data.listing import list_folder
-from trainers.data.pictures import open_picture
 from trainers.errors import UserError
 from trainers.wording import count_of
 
@@ -81,7 +81,7 @@ def _describe(
     problems: dict[str, str] = {}
     for name in names:
         try:
-            pictures[name] = open_picture(folder / name)
+            pictures[name] = open_image(folder / name)
         except UserError as error:
             problems[name] = str(error)
     said = (

@@ -99,7 +99,7 @@ def _tried_by(config: RunConfig, library: Library) -> str:
 
 
 RUN_KIND = RunKind(
-    name="pictures",
+    name="images",
     title="Style from pictures",
     settings=RunConfig,
     parse=_parse,

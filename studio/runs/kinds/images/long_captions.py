@@ -8,8 +8,8 @@ from trainers.data.listing import composed
 from trainers.wording import count_of
 
 if TYPE_CHECKING:  # the page counts words without torch
-    from pipelines.families import PictureBase
-    from trainers.data.pictures import Picture
+    from pipelines.families import ImageBase
+    from trainers.data.images import Picture
 
 CLIP_TOKENS = 75
 """How many tokens of a prompt the text encoders of Stable Diffusion 1.x and XL read."""
@@ -18,7 +18,7 @@ _SHOWN = 60
 _WORD = re.compile(r"'(?:s|t|re|ve|m|d|ll)|[^\W\d_]+|\d|(?:[^\s\w]|_)+", re.IGNORECASE)
 
 
-def long_caption_notes(base: "PictureBase", pictures: "Sequence[Picture]") -> list[str]:
+def long_caption_notes(base: "ImageBase", pictures: "Sequence[Picture]") -> list[str]:
     """Return a sentence that counts the captions whose ends a base's text encoder does not see, and names the worst.
 
     Args:

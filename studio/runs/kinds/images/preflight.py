@@ -4,8 +4,8 @@ from pathlib import Path
 
 import torch
 
-from pipelines.bases import choose_device, load_picture_base
-from pipelines.families import PictureBase
+from pipelines.bases import choose_device, load_image_base
+from pipelines.families import ImageBase
 from studio.library.library import Library
 from studio.resources import free_disk_bytes
 from studio.runs.kinds._run_kind import Preflight
@@ -14,12 +14,12 @@ from studio.runs.kinds.images.prompts import prompt_sentences
 from studio.runs.step_cost import MemoryMeter, cost_of, size
 from trainers.adapter import parts_size_bytes
 from trainers.config import RunConfig, TrainingConfig, learned_word
+from trainers.data.images import ImageFolder, read_folder
 from trainers.data.latents import encode_latents
-from trainers.data.pictures import PictureFolder, read_folder
 from trainers.errors import UserError
+from trainers.image_task import ImageTask
 from trainers.loop import Training, begin, trained_parts
 from trainers.methods import find_method
-from trainers.picture_task import PictureTask
 from trainers.preflight import check_parts
 from trainers.wording import count_of
 
@@ -51,7 +51,7 @@ def preflight_images(config: RunConfig, library: Library) -> Preflight:
         problems.append(str(error))
     try:
         meter = MemoryMeter(choose_device(config.device))
-        base = load_picture_base(config.base, device=config.device, precision=config.precision)
+        base = load_image_base(config.base, device=config.device, precision=config.precision)
         config = config.on(base.parts)
         check_parts(config, base)
         if pictures is not None:
@@ -68,7 +68,7 @@ def preflight_images(config: RunConfig, library: Library) -> Preflight:
     return Preflight(facts, problems, notes)
 
 
-def _begun(config: RunConfig, base: PictureBase, folder: PictureFolder) -> Training:
+def _begun(config: RunConfig, base: ImageBase, folder: ImageFolder) -> Training:
     """Attach for real, on one picture; on one whose caption holds the word that is learned, if there is one."""
     size_px = config.resolution_px or base.resolution_px
     words = [word.lower() for part, plan in config.parts.items() if (word := learned_word(part, plan))]
@@ -76,10 +76,10 @@ def _begun(config: RunConfig, base: PictureBase, folder: PictureFolder) -> Train
     latents = [found for _, found in encode_latents(base, [picture], size_px=size_px, flip=False)][-1]
     assert latents is not None  # the last item always carries them
     one = config.model_copy(update={"trigger": None, "prompt": None})
-    return begin(one, PictureTask(one, base, latents))
+    return begin(one, ImageTask(one, base, latents))
 
 
-def _training_facts(config: RunConfig, training: Training, folder: PictureFolder) -> dict[str, str]:
+def _training_facts(config: RunConfig, training: Training, folder: ImageFolder) -> dict[str, str]:
     facts = {part: part_fact(config, training, part) for part in config.parts}
     size_bytes = parts_size_bytes(trained_parts(training))
     facts["adapter file"] = size(size_bytes)
@@ -87,7 +87,7 @@ def _training_facts(config: RunConfig, training: Training, folder: PictureFolder
     return facts
 
 
-def _passes(seen: int, folder: PictureFolder) -> str:
+def _passes(seen: int, folder: ImageFolder) -> str:
     """Say how often each picture is seen, of folders with repeats by folder."""
     each = seen / sum(picture.repeats for picture in folder.pictures)
     if not folder.repeated:

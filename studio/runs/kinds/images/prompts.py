@@ -2,10 +2,10 @@
 
 from pipelines.prompt_notes import caption_sentences, note_sentences
 from trainers.config import RunConfig
-from trainers.data.pictures import PictureFolder
+from trainers.data.images import ImageFolder
 
 
-def prompt_sentences(config: RunConfig, folder: PictureFolder) -> list[str]:
+def prompt_sentences(config: RunConfig, folder: ImageFolder) -> list[str]:
     """Return sentences for whoever starts the training."""
     captions = {picture.path.name: picture.caption for picture in folder.pictures}
     if config.prompt is not None:

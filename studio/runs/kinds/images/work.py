@@ -7,11 +7,11 @@ from pathlib import Path
 from torch import Tensor
 
 from pipelines.attach import Attachments
-from pipelines.bases import POCKET, load_picture_base
-from pipelines.families import PictureBase
-from pipelines.generate import PictureRequest, generate
+from pipelines.bases import POCKET, load_image_base
+from pipelines.families import ImageBase
+from pipelines.generate import ImageRequest, generate
+from pipelines.image_file import png_bytes
 from pipelines.judge import POCKET_JUDGE, Judge
-from pipelines.picture_file import png_bytes
 from studio.runs.control import Control
 from studio.runs.kinds.images.long_captions import long_caption_notes
 from studio.runs.kinds.images.prompts import prompt_sentences
@@ -26,11 +26,11 @@ from studio.runs.training import (
     write_trained,
 )
 from trainers.config import RunConfig
+from trainers.data.images import ImageFolder, Picture, open_image, read_folder
 from trainers.data.latents import Latents, encode_latents
-from trainers.data.pictures import Picture, PictureFolder, open_picture, read_folder
+from trainers.image_task import ImageTask
 from trainers.loop import ADAPTER, Training, begin
 from trainers.loss_weightings import find_loss_weighting
-from trainers.picture_task import PictureTask
 from trainers.preflight import check_parts
 from trainers.wording import count_of
 
@@ -46,13 +46,13 @@ def work(run: Run, journal: Journal, control: Control) -> Path | None:
     for sentence in prompt_sentences(config, pictures):
         journal.say(sentence)
     with telling_seconds(journal.say, "Base"):
-        base = load_picture_base(config.base, device=config.device, precision=config.precision)
+        base = load_image_base(config.base, device=config.device, precision=config.precision)
     config = config.on(base.parts)
     check_parts(config, base)
     find_loss_weighting(config.loss_weighting).check(base.prediction)
     check_unchanged(run, base, {"pictures": _digest(pictures.pictures)}, _FREE_SETTINGS)
     references = _references(config, pictures.pictures) if control.processes.is_main else {}
-    task = PictureTask(config, base, _encode(journal, config, base, pictures.pictures))
+    task = ImageTask(config, base, _encode(journal, config, base, pictures.pictures))
     training = begin(config, task, control.processes)
     say_parts(journal, training)
     for note in long_caption_notes(base, pictures.pictures):
@@ -72,18 +72,16 @@ def _references(config: RunConfig, pictures: Sequence[Picture]) -> dict[str, Ten
     if name is None:
         return {}
     judge = Judge(name, device=config.device)
-    return {judge.fingerprint: judge.embed_pictures([open_picture(picture.path) for picture in pictures])}
+    return {judge.fingerprint: judge.embed_images([open_image(picture.path) for picture in pictures])}
 
 
 def _sample(
-    journal: Journal, config: RunConfig, training: Training, task: PictureTask, base: PictureBase
+    journal: Journal, config: RunConfig, training: Training, task: ImageTask, base: ImageBase
 ) -> dict[str, bytes]:
     """Draw the fixed prompts with the adapter as it stands."""
     prompts = config.sample_prompts or tuple(dict.fromkeys(task.latents.captions))[:_SAMPLES]
     live = Attachments(base, slots={config.name: ADAPTER}, parts={config.name: tuple(config.parts)})
-    requests = [
-        PictureRequest(prompt, seed=number, weights={config.name: 1.0}) for number, prompt in enumerate(prompts)
-    ]
+    requests = [ImageRequest(prompt, seed=number, weights={config.name: 1.0}) for number, prompt in enumerate(prompts)]
 
     def told(done: int, total: int) -> None:
         journal.report.progress(f"samples at step {training.step}", done, total)
@@ -96,7 +94,7 @@ def _sample(
     return pictures
 
 
-def _encode(journal: Journal, config: RunConfig, base: PictureBase, pictures: Sequence[Picture]) -> Latents:
+def _encode(journal: Journal, config: RunConfig, base: ImageBase, pictures: Sequence[Picture]) -> Latents:
     total = len(pictures) * (2 if config.flip else 1)
     size_px = config.resolution_px or base.resolution_px
     latents = None
@@ -115,7 +113,7 @@ def _digest(pictures: Sequence[Picture]) -> str:
     return digest.hexdigest()
 
 
-def _say_pictures(journal: Journal, folder: PictureFolder) -> None:
+def _say_pictures(journal: Journal, folder: ImageFolder) -> None:
     facts = folder.facts()
     journal.say(f"{count_of(len(folder.pictures), 'picture')}, captions: {facts['captions']}.")
     if "repeats" in facts:

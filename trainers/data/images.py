@@ -39,7 +39,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class PictureFolder:
+class ImageFolder:
     """What a folder holds."""
 
     pictures: tuple[Picture, ...]
@@ -71,7 +71,7 @@ class PictureFolder:
 
 def read_folder(
     folder: Path, *, prompt: str | None = None, trigger: str | None = None, skip_bad: bool = False
-) -> PictureFolder:
+) -> ImageFolder:
     """Find the pictures of a folder and their captions; every picture is decoded once to prove that it can be.
 
     Args:
@@ -93,7 +93,7 @@ def read_folder(
     for place in listing.places:
         for picture in place.pictures:
             try:
-                open_picture(picture.path)
+                open_image(picture.path)
             except UserError as error:
                 bad.append(f"{place.prefix}{error}")
                 continue
@@ -108,10 +108,10 @@ def read_folder(
     raise_problems(f"The pictures in {folder} cannot be trained on:", problems, advice)
     if not pictures:
         raise_problems(f"None of {count_of(len(bad), 'picture')} in {folder} can be read:", bad)
-    return PictureFolder(tuple(pictures), tuple(bad), found.notes)
+    return ImageFolder(tuple(pictures), tuple(bad), found.notes)
 
 
-def open_picture(path: Path) -> Image.Image:
+def open_image(path: Path) -> Image.Image:
     """Decode one picture as upright 8-bit RGB.
 
     Raises:
@@ -136,7 +136,7 @@ def open_picture(path: Path) -> Image.Image:
         raise UserError(f"{path.name}: cannot be decoded ({type(error).__name__}: {error})") from error
 
 
-def picture_pixels(picture: Image.Image, size_px: int) -> Tensor:
+def image_pixels(picture: Image.Image, size_px: int) -> Tensor:
     """Scale a picture to cover a square, cut the centre out, and return pixels [3, size, size] in -1 to 1."""
     square = ImageOps.fit(picture, (size_px, size_px), method=Image.Resampling.LANCZOS)
     array = np.asarray(square, dtype=np.float32) / 127.5 - 1.0

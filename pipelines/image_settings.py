@@ -14,7 +14,7 @@ from typing import Any
 
 from PIL import Image
 
-from pipelines.picture_file import OWN_KEY
+from pipelines.image_file import OWN_KEY
 from pipelines.samplers import sampler_names
 from pipelines.webui_text import read_webui_text
 from trainers.data.plain_text import not_plain_in, shown
@@ -47,7 +47,7 @@ _OTHERS = {
 
 
 @dataclass(frozen=True)
-class PictureSettings:
+class ImageSettings:
     """What a form can take from a picture."""
 
     values: Mapping[str, Any]
@@ -58,13 +58,13 @@ class PictureSettings:
     """What else it says, or says wrongly, a few words each."""
 
 
-def read_picture_settings(path: Path) -> PictureSettings:
+def read_image_settings(path: Path) -> ImageSettings:
     """Read the settings of a PNG, JPEG or WebP file that somebody brought.
 
     Raises:
         UserError: it is no such picture, too big, or carries no settings.
     """
-    from trainers.data.pictures import LIMIT_PIXELS  # loads torch, as whoever opens strangers' pictures has
+    from trainers.data.images import LIMIT_PIXELS  # loads torch, as whoever opens strangers' pictures has
 
     try:
         with warnings.catch_warnings():
@@ -86,7 +86,7 @@ def read_picture_settings(path: Path) -> PictureSettings:
     return settings_from_texts({"parameters": comment, **texts} if comment else texts)
 
 
-def settings_from_texts(texts: Mapping[str, str]) -> PictureSettings:
+def settings_from_texts(texts: Mapping[str, str]) -> ImageSettings:
     """Return the settings in a picture's texts by name; our own are preferred.
 
     Raises:
@@ -114,7 +114,7 @@ def settings_from_texts(texts: Mapping[str, str]) -> PictureSettings:
     )
 
 
-def checked_settings(found: Mapping[str, Any]) -> PictureSettings:
+def checked_settings(found: Mapping[str, Any]) -> ImageSettings:
     """Return our own settings with only what has the right kind and range."""
     found = with_new_names(found, SAMPLING)[0]
     values: dict[str, Any] = {}
@@ -139,10 +139,10 @@ def checked_settings(found: Mapping[str, Any]) -> PictureSettings:
             unused.append(f"the wish that the prompt was expanded from: {str(value.get('wish'))[:60]}")
         else:
             unused.append(f"{key[:60]}: {str(value)[:60]}")
-    return PictureSettings(values, tuple(map(shown, unused)))
+    return ImageSettings(values, tuple(map(shown, unused)))
 
 
-def parse_webui_parameters(text: str) -> PictureSettings:
+def parse_webui_parameters(text: str) -> ImageSettings:
     """Return the settings of a ``parameters`` text: prompt with ``<lora:NAME:WEIGHT>``, negative prompt, facts."""
     read = read_webui_text(text)
     unused: list[str] = []
@@ -161,7 +161,7 @@ def parse_webui_parameters(text: str) -> PictureSettings:
             unused.append(f"{name}: {value[:60]}")
     unused += [line[:80] for line in read.further]
     checked = checked_settings(found)
-    return PictureSettings(checked.values, (*checked.unused, *map(shown, unused)))
+    return ImageSettings(checked.values, (*checked.unused, *map(shown, unused)))
 
 
 def _tagged_adapters(prompt: str, unused: list[str]) -> dict[str, float]:

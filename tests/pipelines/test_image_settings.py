@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipelines.generate import PictureRequest
-from pipelines.picture_file import OWN_KEY, write_picture
-from pipelines.picture_settings import (
+from pipelines.generate import ImageRequest
+from pipelines.image_file import OWN_KEY, write_image
+from pipelines.image_settings import (
     checked_settings,
     parse_webui_parameters,
-    read_picture_settings,
+    read_image_settings,
     settings_from_texts,
 )
 from trainers.errors import UserError
@@ -22,9 +22,9 @@ _BASE = {"name": "pocket", "family": "sd1", "fingerprint": "ab" * 32, "sampler":
 
 
 def test_what_we_write_is_read_back(tmp_path: Path) -> None:
-    request = PictureRequest("a boat", 7, {"ink": -0.5}, None, "fog", 3, 2.5)
-    write_picture(tmp_path / "own.png", Image.new("RGB", (16, 24)), request, _BASE)
-    assert read_picture_settings(tmp_path / "own.png").values == {
+    request = ImageRequest("a boat", 7, {"ink": -0.5}, None, "fog", 3, 2.5)
+    write_image(tmp_path / "own.png", Image.new("RGB", (16, 24)), request, _BASE)
+    assert read_image_settings(tmp_path / "own.png").values == {
         "prompt": "a boat",
         "negative_prompt": "fog",
         "seed": 7,
@@ -38,8 +38,8 @@ def test_what_we_write_is_read_back(tmp_path: Path) -> None:
 
 
 def test_the_text_for_other_tools_says_the_same(tmp_path: Path) -> None:
-    request = PictureRequest("a boat,\nsea", 7, {"ink": -0.5, "wash": 1.0}, None, "fog", 3, 2.5)
-    write_picture(tmp_path / "own.png", Image.new("RGB", (16, 24)), request, _BASE)
+    request = ImageRequest("a boat,\nsea", 7, {"ink": -0.5, "wash": 1.0}, None, "fog", 3, 2.5)
+    write_image(tmp_path / "own.png", Image.new("RGB", (16, 24)), request, _BASE)
     with Image.open(tmp_path / "own.png") as picture:
         texts = dict(picture.text)  # type: ignore[attr-defined]
     both = settings_from_texts(texts), settings_from_texts({"parameters": texts["parameters"]})
@@ -81,13 +81,13 @@ def test_no_settings_is_an_error(texts: dict[str, str]) -> None:
 def test_what_is_no_picture_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "file.png").write_bytes(content)
     with pytest.raises(UserError, match=r"cannot be read as a picture .* Give a PNG, JPEG or WebP"):
-        read_picture_settings(tmp_path / "file.png")
+        read_image_settings(tmp_path / "file.png")
 
 
 def test_a_picture_too_big_is_not_decoded(tmp_path: Path) -> None:
     Image.new("1", (9_000, 9_000)).save(tmp_path / "big.png")
     with pytest.raises(UserError, match="9000 x 9000"):
-        read_picture_settings(tmp_path / "big.png")
+        read_image_settings(tmp_path / "big.png")
 
 
 _JSON = st.recursive(

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from tests.support import draw_pictures
 from trainers.data.captions import captions_of, read_captions, write_captions
 from trainers.data.encoding import UTF_8, UTF_16, UTF_32, WINDOWS_1252, decode
+from trainers.data.images import ImageFolder, read_folder
 from trainers.data.latents import Latents
 from trainers.data.listing import list_folder
 from trainers.data.order import data_order
-from trainers.data.pictures import PictureFolder, read_folder
 from trainers.errors import UserError
 
 _ACCENTED = "café 01"
@@ -28,7 +28,7 @@ def notes_of(folder: Path, **options: str) -> str:
     return "\n".join(read_folder(folder, **options).notes)  # type: ignore[arg-type]
 
 
-def captions(found: PictureFolder) -> dict[str, str]:
+def captions(found: ImageFolder) -> dict[str, str]:
     return {picture.name: picture.caption for picture in found.pictures}
 
 

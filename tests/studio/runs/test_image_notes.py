@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from pipelines.bases import load_picture_base
+from pipelines.bases import load_image_base
 from studio.app.data.dataset_view import view_of
 from studio.app.shared.progress_line import notes_html
 from studio.engine.jobs import engine_jobs
@@ -26,7 +26,7 @@ from tests.support import draw_pictures, write_tiny_captioner
 from trainers.adapter import read_adapter
 from trainers.config import RunConfig, parse_config
 from trainers.data.captions import captions_of
-from trainers.data.pictures import Picture, read_folder
+from trainers.data.images import Picture, read_folder
 from trainers.errors import UserError
 from trainers.text_config import TextConfig
 
@@ -89,7 +89,7 @@ def test_the_same_is_said_in_the_terminal_in_preflight_and_in_the_data_tab(
     assert all(f"Note: {note}" in log for note in found.notes)
     assert "1 of 4 captions too long for the text encoder" in found.notes[-1]
     assert "The most is lost of 1_sky/1.png: " in found.notes[-1]
-    work(library, "survey_pictures", folder=str(root))
+    work(library, "survey_images", folder=str(root))
     view = view_of(library, str(root))
     assert view.notes[0] == "Repeats in a pass over the data: 1_sky/ × 1, 3_ink boat/ × 3."
     assert view.notes[1:-1] == expected
@@ -137,7 +137,7 @@ def test_a_plain_folder_has_the_digest_that_runs_of_before_wrote(
 def test_captions_past_the_encoders_end_are_counted_and_the_worst_is_shown(
     tiny_bases: dict[str, Path], family: str
 ) -> None:
-    base = load_picture_base(str(tiny_bases[family]), device="cpu")
+    base = load_image_base(str(tiny_bases[family]), device="cpu")
     texts = {"a.png": "a boat", "b.png": "x" * 80, "c.png": "y" * 70 + "far beyond it"}
     pictures = [Picture(Path(name), text, ".txt", name) for name, text in texts.items()]
     (said,) = long_caption_notes(base, pictures)
@@ -148,7 +148,7 @@ def test_captions_past_the_encoders_end_are_counted_and_the_worst_is_shown(
 
 def test_words_are_counted_no_higher_than_the_pocket_bases_tokens() -> None:
     texts = ["it's they'll don't", "a_b--c !!! 10.5x3", "(a:1.2), <b> 'sea'", "Häuschen 船 🏠", "a red boat, sea"]
-    tokenizer = load_picture_base("pocket", device="cpu").tokenizer  # type: ignore[attr-defined]
+    tokenizer = load_image_base("pocket", device="cpu").tokenizer  # type: ignore[attr-defined]
     for text in texts:
         tokens = len(tokenizer(text, add_special_tokens=False).input_ids)
         times = 1 + 75 // tokens  # so often that the text has more than 75 tokens
@@ -163,7 +163,7 @@ def test_a_dataset_keeps_its_folders_with_repeats_and_takes_nothing_beside_them(
     assert sorted(path.name for path in copy.iterdir()) == ["1_sky", "3_ink boat"]
     picture = draw_pictures(root.parent / "new", 1) / "0.png"
     with pytest.raises(UserError, match="has folders with repeats"):
-        work(library, "add_pictures", dataset="mine", files=[str(picture)])
+        work(library, "add_images", dataset="mine", files=[str(picture)])
 
 
 def test_what_comes_with_added_pictures_is_read_or_named(library: Library, root: Path, tmp_path: Path) -> None:
@@ -172,12 +172,12 @@ def test_what_comes_with_added_pictures_is_read_or_named(library: Library, root:
     (given / "0.txt").rename(given / "0.TXT")
     (given / "1.txt").write_bytes("船".encode("gbk"))
     shutil.copy(given / "2.png", given / "._2.png")
-    found = work(library, "add_pictures", dataset="flat", files=[str(path) for path in sorted(given.iterdir())])
+    found = work(library, "add_images", dataset="flat", files=[str(path) for path in sorted(given.iterdir())])
     texts = [caption.text for caption in captions_of(library.folder / "datasets" / "flat").values()]
     assert texts == ["a red circle, paper", "", "a blue line, paper"]
     assert "The encoding of 1.txt cannot be told" in found["notes"][0]
     assert "._2.png: a hidden file" in found["refused"][0]
-    found = work(library, "add_pictures", dataset="flat", files=[str(root)])
+    found = work(library, "add_images", dataset="flat", files=[str(root)])
     assert "The repeats of 1_sky/, 3_ink boat/ are not kept" in "\n".join(found["notes"])
     assert "more/ holds 1 picture that is not read." in found["notes"]
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from trainers.data.pictures import LIMIT_PIXELS, open_picture, picture_pixels, read_folder
+from trainers.data.images import LIMIT_PIXELS, image_pixels, open_image, read_folder
 from trainers.errors import UserError
 
 GRADIENT = np.linspace(0, 255, 64 * 48).reshape(48, 64).round().astype(np.uint8)
@@ -23,7 +23,7 @@ def saved(path: Path, picture: Image.Image, **options: object) -> Path:
 
 
 def pixels(path: Path) -> np.ndarray:
-    picture = open_picture(path)
+    picture = open_image(path)
     assert picture.mode == "RGB"
     return np.asarray(picture).astype(int)
 
@@ -164,7 +164,7 @@ def test_a_truncated_picture_is_refused_or_complete(tmp_path: Path, kind: str) -
     for size in sizes:
         path.write_bytes(whole[:size])
         try:
-            found = open_picture(path)
+            found = open_image(path)
         except UserError as error:
             refused += str(error).startswith(f"cut.{kind}: ")
         else:  # only checksums and end marks were cut off
@@ -204,7 +204,7 @@ def _renamed_bmp(path: Path) -> None:
 def test_files_that_are_no_picture_are_named_with_their_reason(tmp_path: Path, make: object, reason: str) -> None:
     make(tmp_path / "odd.png")  # type: ignore[operator]
     with pytest.raises(UserError, match=rf"^odd\.png: .*{reason}") as caught:
-        open_picture(tmp_path / "odd.png")
+        open_image(tmp_path / "odd.png")
     assert "\n" not in str(caught.value)
     assert LIMIT_PIXELS < 9_000 * 8_000
 
@@ -217,12 +217,12 @@ def test_a_wrong_extension_among_the_readable_formats_is_no_obstacle(tmp_path: P
 def test_pixels_are_cut_to_the_centre_and_scaled_to_minus_one_to_one() -> None:
     wide = np.zeros((20, 60, 3), np.uint8)
     wide[:, 20:40] = 255
-    found = picture_pixels(Image.fromarray(wide), 16)
+    found = image_pixels(Image.fromarray(wide), 16)
     assert found.shape == (3, 16, 16)
     assert found.dtype == torch.float32
     assert float(found[:, :, 2:14].min()) == pytest.approx(1.0)
-    assert float(picture_pixels(Image.new("RGB", (8, 8)), 16).max()) == -1.0
-    assert picture_pixels(Image.new("RGB", (1, 500), "white"), 16).shape == (3, 16, 16)
+    assert float(image_pixels(Image.new("RGB", (8, 8)), 16).max()) == -1.0
+    assert image_pixels(Image.new("RGB", (1, 500), "white"), 16).shape == (3, 16, 16)
 
 
 def test_bad_pictures_are_all_named_or_left_out_when_told(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from trainers.parts import TEXT_ENCODER, kind_of
 from trainers.protocols import Conditioning, Denoiser, QuietTask
 
 
-class PictureTask(QuietTask):
+class ImageTask(QuietTask):
     """The task of a run on pictures; see `trainers.protocols.Task`."""
 
     def __init__(self, config: RunConfig, role: Denoiser, latents: Latents) -> None:

@@ -16,7 +16,7 @@ from trainers.old_names import SAMPLING, with_new_names
 from trainers.storage import write_bytes
 
 if TYPE_CHECKING:
-    from pipelines.generate import PictureRequest  # loads torch; the page reads pictures' settings without it
+    from pipelines.generate import ImageRequest  # loads torch; the page reads pictures' settings without it
 
 OWN_KEY = "adapter-studio"
 
@@ -31,7 +31,7 @@ def png_bytes(picture: Image.Image, texts: Mapping[str, str] | None = None) -> b
     return buffer.getvalue()
 
 
-def write_picture(path: Path, picture: Image.Image, request: "PictureRequest", base: Mapping[str, Any]) -> None:
+def write_image(path: Path, picture: Image.Image, request: "ImageRequest", base: Mapping[str, Any]) -> None:
     """Write one generated picture with its settings.
 
     Args:
@@ -70,7 +70,7 @@ def read_settings(path: Path) -> dict[str, Any] | None:
     return with_new_names(plain_values(json.loads(text), f"The settings in {path.name}"), SAMPLING)[0]
 
 
-def webui_parameters(picture: Image.Image, request: "PictureRequest", base: Mapping[str, Any]) -> str:
+def webui_parameters(picture: Image.Image, request: "ImageRequest", base: Mapping[str, Any]) -> str:
     """Return the ``parameters`` text that AUTOMATIC1111 and its relatives read."""
     tags = "".join(f" <lora:{name}:{weight:g}>" for name, weight in request.weights.items() if weight)
     lines = [request.prompt + tags]

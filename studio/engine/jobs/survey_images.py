@@ -9,10 +9,10 @@ from PIL import Image, ImageDraw
 
 from studio.engine.job import Event, Job
 from studio.engine.workbench import Workbench
-from studio.library.image_index import THUMBNAIL_PX, Known, PictureIndex, stamp_of
+from studio.library.image_index import THUMBNAIL_PX, ImageIndex, Known, stamp_of
+from trainers.data.images import open_image
 from trainers.data.likeness import signature_of
-from trainers.data.listing import PictureFile, list_folder
-from trainers.data.pictures import open_picture
+from trainers.data.listing import ImageFile, list_folder
 from trainers.errors import UserError
 from trainers.storage import write_bytes
 
@@ -21,7 +21,7 @@ _WRITE_EVERY = 100
 
 def _run(workbench: Workbench, arguments: Mapping[str, Any]) -> Iterator[Event]:
     """Arguments: folder. Only what is new or changed is opened. Yields ``{"event": "result", "opened": n}``."""
-    index = PictureIndex(workbench.library, Path(arguments["folder"]))
+    index = ImageIndex(workbench.library, Path(arguments["folder"]))
     entries = index.read()
     left = [picture for picture in list_folder(index.folder).pictures if picture.name not in entries]
     for number, file in enumerate(left, start=1):
@@ -32,10 +32,10 @@ def _run(workbench: Workbench, arguments: Mapping[str, Any]) -> Iterator[Event]:
     yield {"event": "result", "opened": len(left)}
 
 
-def _opened(index: PictureIndex, file: PictureFile) -> Known:
+def _opened(index: ImageIndex, file: ImageFile) -> Known:
     stamp = stamp_of(file.path)
     try:
-        picture = open_picture(file.path)
+        picture = open_image(file.path)
         known = Known(stamp, picture.width, picture.height, signature_of(picture))
     except UserError as error:
         picture, known = _crossed_box(), Known(stamp, problem=str(error))
@@ -55,4 +55,4 @@ def _crossed_box() -> Image.Image:
     return picture
 
 
-JOB = Job("survey_pictures", _run)
+JOB = Job("survey_images", _run)

@@ -12,8 +12,8 @@ from studio.engine.job import Event, Job
 from studio.engine.workbench import Workbench
 from studio.library.datasets import dataset_folder, unused_picture_name
 from trainers.data.captions import caption_in, read_captions, write_captions
+from trainers.data.images import FORMATS, open_image
 from trainers.data.listing import BESIDE, SUFFIXES, composed, list_folder
-from trainers.data.pictures import FORMATS, open_picture
 from trainers.errors import UserError
 from trainers.paths import path_of
 from trainers.storage import TEMPORARY_PREFIX, disk_errors, sha256_of_file
@@ -106,7 +106,7 @@ def _add(folder: Path, item: _Given, there: dict[str, str]) -> str:
         raise UserError(f"{item.path.name}: {error.strerror}") from error
     if size_bytes > _LIMIT_BYTES:
         raise UserError(f"{item.path.name}: {size_bytes:,} bytes, at most {_LIMIT_BYTES:,} are taken")
-    open_picture(item.path)
+    open_image(item.path)
     digest = sha256_of_file(item.path)
     if digest in there:
         raise UserError(f"{item.path.name}: the same file as {there[digest]}, which is there already")
@@ -125,4 +125,4 @@ def _add(folder: Path, item: _Given, there: dict[str, str]) -> str:
     return name
 
 
-JOB = Job("add_pictures", _run)
+JOB = Job("add_images", _run)
