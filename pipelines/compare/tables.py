@@ -83,9 +83,9 @@ def picture_lines(item: ScoredCell) -> list[str]:
     return [f"{column.short(item.cell.subject)} {item.scores[column.key]:.3f}" for column in shown]
 
 
-def descriptions(shown: Sequence[Column], language: str = "en") -> str:
+def descriptions(shown: Sequence[Column]) -> str:
     """Return what columns mean, each metric once."""
-    return " ".join(dict.fromkeys(column.metric.text(language).description for column in shown))
+    return " ".join(dict.fromkeys(column.metric.english.description for column in shown))
 
 
 def _means(summaries: Sequence[LookSummary]) -> tuple[list[str], list[list[str]]]:

@@ -83,7 +83,6 @@ class Part:
     name: str
     """Its folder in a base in diffusers' layout, by which `trainers.parts.kind_of` knows its kind."""
     title: str
-    title_chinese: str
     words: TargetWords | None = None
     """What target words mean on it; None where its modules' classes tell."""
     trained_by_default: bool = False

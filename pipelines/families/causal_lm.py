@@ -194,7 +194,7 @@ FAMILY = Family(
     recognise=_recognise,
     load=_load,
     tiny=_tiny,
-    parts=(Part(PART, "Language model", "語言模型", trained_by_default=True),),
+    parts=(Part(PART, "Language model", trained_by_default=True),),
     role="text",
     files=("*.safetensors", "*.txt", "*.model", "*.jinja"),
     load_with_code=_load_with_code,

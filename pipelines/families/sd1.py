@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 _PARTS = (
-    Part("unet", "UNet", "UNet", UNET_WORDS, trained_by_default=True),
-    Part("text_encoder", "Text encoder", "文字編碼器", CLIP_WORDS, trained_by_default=True),
+    Part("unet", "UNet", UNET_WORDS, trained_by_default=True),
+    Part("text_encoder", "Text encoder", CLIP_WORDS, trained_by_default=True),
 )
 
 

@@ -55,10 +55,10 @@ _T5_WORDS = TargetWords(
     block="T5Block",
 )
 _PARTS = (
-    Part(_DENOISER, "Transformer", "Transformer", _JOINT_WORDS, trained_by_default=True),
-    Part(_CLIPS[0], "Text encoder", "文字編碼器", CLIP_WORDS, trained_by_default=True),
-    Part(_CLIPS[1], "Second text encoder", "第二文字編碼器", CLIP_WORDS),
-    Part(_T5, "Third text encoder", "第三文字編碼器", _T5_WORDS),
+    Part(_DENOISER, "Transformer", _JOINT_WORDS, trained_by_default=True),
+    Part(_CLIPS[0], "Text encoder", CLIP_WORDS, trained_by_default=True),
+    Part(_CLIPS[1], "Second text encoder", CLIP_WORDS),
+    Part(_T5, "Third text encoder", _T5_WORDS),
 )
 
 

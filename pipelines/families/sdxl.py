@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 _PARTS = (
-    Part("unet", "UNet", "UNet", UNET_WORDS, trained_by_default=True),
-    Part("text_encoder", "Text encoder", "文字編碼器", CLIP_WORDS, trained_by_default=True),
-    Part("text_encoder_2", "Second text encoder", "第二文字編碼器", CLIP_WORDS),
+    Part("unet", "UNet", UNET_WORDS, trained_by_default=True),
+    Part("text_encoder", "Text encoder", CLIP_WORDS, trained_by_default=True),
+    Part("text_encoder_2", "Second text encoder", CLIP_WORDS),
 )
 _PIPELINE = "StableDiffusionXLPipeline"
 

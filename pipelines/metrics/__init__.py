@@ -38,9 +38,9 @@ class Column:
         """What the column is called in tables."""
         return column_key(self.metric.name, self.adapter)
 
-    def title(self, language: str = "en") -> str:
+    def title(self) -> str:
         """Return the column's head in words."""
-        return self.metric.text(language).title.format(adapter=self.adapter)
+        return self.metric.english.title.format(adapter=self.adapter)
 
     def short(self, subject: str = "") -> str:
         """Return the words before its value where there is little room."""

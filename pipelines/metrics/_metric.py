@@ -1,7 +1,7 @@
 """What a metric's file states."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from pipelines.metrics._look import Look, Mean, mean_over_seeds
@@ -27,8 +27,6 @@ class Metric:
     english: MetricText
     short: str
     """Words before the value where there is little room; ``{adapter}`` and ``{subject}`` are filled in."""
-    translations: Mapping[str, MetricText] = field(default_factory=dict)
-    """By language tag, such as ``zh-Hant``."""
     measure: Callable[[Pictures, str], Sequence[float]] | None = None
     """(pictures, adapter) -> one value for each picture; None for what only a whole look has.
 
@@ -56,10 +54,6 @@ class Metric:
     """Whether it only serves other metrics and is no column."""
     place: int = 0
     """Columns stand in this order, equal ones by name."""
-
-    def text(self, language: str = "en") -> MetricText:
-        """Return its words in a language, in English where it has none."""
-        return self.translations.get(language, self.english)
 
     def of_look(self, look: Look, adapter: str) -> Mean:
         """Return a look's value; not a number where it cannot be told."""

@@ -20,7 +20,6 @@ METRIC = Metric(
     "clip_i",
     MetricText("Like {adapter} (CLIP-I)", "CLIP-I is the likeness to an adapter's own training pictures."),
     short="CLIP-I {adapter}",
-    translations={"zh-Hant": MetricText("與 {adapter} 的相似度（CLIP-I）", "CLIP-I 為與轉接器自身訓練圖片的相似度。")},
     measure=_measure,
     by_adapter=True,
     better="higher",

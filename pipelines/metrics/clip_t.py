@@ -21,7 +21,6 @@ METRIC = Metric(
         "The whole prompt also asks for what a style may drop, such as colours.",
     ),
     short="CLIP-T prompt",
-    translations={"zh-Hant": MetricText("符合整段提示詞（CLIP-T）", "整段提示詞也包含風格可能捨棄的內容，例如顏色。")},
     measure=_measure,
     better="higher",
     place=30,

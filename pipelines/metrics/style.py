@@ -19,9 +19,6 @@ METRIC = Metric(
         "Share of a style: 0 is the base, 1 (100 %) the style's own training pictures.",
     ),
     short="{adapter} style",
-    translations={
-        "zh-Hant": MetricText("{adapter} 風格的比例", "風格的比例：0 為基礎模型，1（100 %）為該風格自身的訓練圖片。")
-    },
     summarise=_summarise,
     by_adapter=True,
     needs_base=True,

@@ -18,7 +18,6 @@ METRIC = Metric(
     "subject_clip_t",
     MetricText("Fits the subject (CLIP-T)", "The subject is the part of the prompt that every look should keep."),
     short="CLIP-T {subject}",
-    translations={"zh-Hant": MetricText("符合主體（CLIP-T）", "主體是每段提示詞應保留的部分。")},
     measure=_measure,
     better="higher",
     below_pictures=True,

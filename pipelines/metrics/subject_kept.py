@@ -30,13 +30,6 @@ METRIC = Metric(
         "there; it is empty where the judge does not see the subjects in the base's pictures.",
     ),
     short="subject kept",
-    translations={
-        "zh-Hant": MetricText(
-            "保留的主體比例",
-            "主體的比例：1（100 %）為基礎模型自身的圖片，0 為評審模型給不存在之物的分數；"
-            "評審模型在基礎模型的圖片中看不出主體時留空。",
-        )
-    },
     summarise=_summarise,
     needs_base=True,
     better="higher",

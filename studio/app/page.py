@@ -5,7 +5,6 @@ from collections.abc import Mapping
 
 import gradio as gr
 
-from studio.app.shared import prompt_words
 from studio.app.shared.desk import Desk
 from studio.app.shared.tab_record import Tab
 from studio.app.shared.words import Words
@@ -13,13 +12,6 @@ from studio.app.tabs import tabs
 from studio.engine.client import Engine
 from studio.library.library import Library
 from studio.runs.queue import RunQueue
-
-_TEXTS: Mapping[str, tuple[str, str]] = {
-    "app.head": (
-        "# Adapter Studio\nTrain, compare and blend small adapters.",
-        "# Adapter Studio\n訓練、比較與混合小型轉接器。",
-    ),
-}
 
 _NAME_IN_ADDRESS = """() => {
   if (window.studioTabs) {
@@ -47,7 +39,7 @@ def build_app(library: Library, engine: Engine, found: Mapping[str, Tab] | None 
         found: the tabs; all of `studio.app.tabs` unless given.
     """
     shown = tabs() if found is None else found
-    words = Words(_TEXTS, prompt_words.TEXTS, *(tab.texts for tab in shown.values()))
+    words = Words()
     desk = Desk(library, RunQueue(library), engine, words)
     with gr.Blocks(title="Adapter Studio", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
         gr.Markdown(words("app.head"), elem_classes="studio-head")

@@ -14,6 +14,7 @@ from studio.library.library import parse_adapters
 from studio.operations.compare import Comparison
 from studio.operations.number_lists import numbers
 from trainers.errors import UserError
+from trainers.old_names import SAMPLING
 from trainers.seeds import seed_from
 from trainers.wording import count_of
 
@@ -66,7 +67,9 @@ class GridOptions:
     def digest(self) -> str:
         """Return 16 characters that are the same for the same comparison."""
         without = {"subjects": bool(self.subjects), "sampler": self.sampler != AUTO}  # older ones keep their names
-        values = {key: value for key, value in asdict(self).items() if without.get(key, True)}
+        names = {new: old for old, new in SAMPLING.items()}  # likewise
+        values = {names.get(key, key): value for key, value in asdict(self).items() if without.get(key, True)}
+        values["more"] = {names.get(axis, axis): found for axis, found in self.more.items()}
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
     def cells(self) -> list[Cell]:

@@ -96,7 +96,7 @@ def test_values_that_cannot_be_used_are_refused(more: dict[str, Any], said: str)
 
 
 def test_an_axis_that_varies_must_have_a_place() -> None:
-    with pytest.raises(UserError, match="guidance missing"):
+    with pytest.raises(UserError, match="guidance_scale missing"):
         plan_grid({"a": {"a": 1}}, [1], ["p"], [0], TEMPLATE, more={"guidance_scale": [1, 2]})
 
 

@@ -20,7 +20,6 @@ from studio.app.blend.tools import (
     build_take_out,
     device_and_precision,
 )
-from studio.app.blend.words import TEXTS
 from studio.app.shared.adapter_kinds import first_pair
 from studio.app.shared.desk import Desk, told
 from studio.app.shared.edited import edited
@@ -200,7 +199,7 @@ def _build(desk: Desk) -> None:
 
 def _build_form(desk: Desk, edits: Any) -> tuple[WeightRows, BlendChoice, Details, dict[str, Any]]:
     words = desk.words
-    rows = WeightRows(desk.library, none=("", ""), least=2, first=0.5)
+    rows = WeightRows(desk.library, none="", least=2, first=0.5)
     choice = build_choice(desk, edits)
     with gr.Accordion(words("blend.details"), open=False):
         details = build_details(desk, edits)
@@ -293,4 +292,4 @@ def _wire_best(desk: Desk, form: _Form, best: Best) -> None:
     best.use.click(found, [best.weights, form.rows.box, form.edits], [form.rows.box, form.edits], **_QUIET)
 
 
-TAB = Tab("blend", 60, _build, TEXTS)
+TAB = Tab("blend", 60, _build)

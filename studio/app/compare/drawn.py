@@ -60,7 +60,7 @@ class DrawnGrids:
         with told():
             found = find_comparison(self._desk.library, name)
             say = partial(self._desk.words.say, request)
-            language = ("en", "zh-Hant")[reader_language(request)]
+            language = reader_language(request)
             table = found.means()
             mean_heads, means = readable(table, say, language)
             heads, cells = readable(found.cells(), say, language)

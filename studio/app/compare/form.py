@@ -27,66 +27,8 @@ AXES = (
     "num_inference_steps",
     "sampler",
 )
-MORE_AXES = {
-    "blend": ("Blends, one a line", "混合方式，每行一個"),
-    "block": ("Blocks", "區塊"),
-    "method": ("Methods", "方法"),
-    "rank": ("Ranks", "秩"),
-    "step": ("Checkpoints", "檢查點"),
-    "guidance_scale": ("Guidances", "引導強度"),
-    "num_inference_steps": ("Step counts", "取樣步數"),
-    "sampler": ("Samplers", "取樣器"),
-    "base": ("Bases", "基礎模型"),
-}
-_HELP = {
-    "blend": ("Such as ties density=0.4; exact is the plain sum", "例如 ties density=0.4；exact 為單純相加"),
-    "block": ("Where it acts alone, -NAME where it does not, or all", "只在該區塊作用；-名稱 表示排除；all 表示全部"),
-    "method": ("Fill {method} in the adapters' names", "填入轉接器名稱中的 {method}"),
-    "rank": ("Such as 4,8,full: fill {rank} in names, or cut to it", "例如 4,8,full：填入名稱中的 {rank}，或降到該秩"),
-    "step": ("Such as 50,100,final: steps of the adapters' runs", "例如 50,100,final：轉接器訓練時的步數"),
-    "guidance_scale": ("Such as 3,5,7", "例如 3,5,7"),
-    "num_inference_steps": ("Such as 10,20", "例如 10,20"),
-    "sampler": (
-        "Such as auto,euler,dpmpp_2m; auto is the base's own",
-        "例如 auto,euler,dpmpp_2m；auto 為基礎模型自己的",
-    ),
-    "base": ("With commas", "以逗號分隔"),
-}
-TEXTS = {
-    "compare.adapters_info": (
-        "Several; a name may hold {method}, {rank} or {step}",
-        "可多選；名稱可含 {method}、{rank} 或 {step}",
-    ),
-    "compare.prompts": ("Prompts, one a line", "提示詞，每行一個"),
-    "compare.subjects": ("Subjects, one a line", "主體，每行一個"),
-    "compare.subjects_info": (
-        "What every look should keep of each prompt, such as a boat; empty: its first phrase without colours",
-        "每段提示詞應保留的內容，例如 a boat；留空則取其第一個片語並去除顏色",
-    ),
-    "compare.weights": ("Weights", "權重"),
-    "compare.weights_info": ("With commas; 0 is the base", "以逗號分隔；0 即基礎模型"),
-    "compare.seeds": ("Seeds", "種子"),
-    "compare.seeds_info": (
-        "With commas; two or more give intervals, -1 draws one",
-        "以逗號分隔；兩個以上才有信賴區間，-1 為隨機",
-    ),
-    "compare.rows": ("Along the rows", "列"),
-    "compare.columns": ("Along the columns", "欄"),
-    "compare.pages": ("One page each", "分頁"),
-    "compare.axes_info": ("Every axis that varies once, the slowest first", "每個變動的軸放一次，變化最慢者在前"),
-    "compare.with_base": ("Also without any adapter", "另加一組不用轉接器的圖片"),
-    "compare.more_axes": ("More axes", "更多軸"),
-    "compare.mixtures": ("Mixtures, one a line", "混合比例，每行一個"),
-    "compare.mixtures_info": ("Such as blueprint:0.6,watercolor:0.4", "例如 blueprint:0.6,watercolor:0.4"),
-    "compare.judge": ("Judge", "評審模型"),
-    "compare.judge_info": (
-        "A CLIP model for the scores: auto, pocket or a folder",
-        "用於評分的 CLIP 模型：auto、pocket 或資料夾",
-    ),
-    "compare.negative": ("Negative prompt", "反向提示詞"),
-    **{f"compare.axis_{axis}": text for axis, text in MORE_AXES.items()},
-    **{f"compare.axis_{axis}_info": text for axis, text in _HELP.items()},
-}
+MORE_AXES = ("blend", "block", "method", "rank", "step", "guidance_scale", "num_inference_steps", "sampler", "base")
+"""Axes with a field of their own among the further ones."""
 _PLACES = {"rows": ["prompt", "seed"], "columns": ["adapter", "weight"], "pages": []}
 """Where an axis can stand -> those that stand there first."""
 

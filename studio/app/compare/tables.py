@@ -3,39 +3,12 @@
 The columns of metrics have their words from the metric's own file.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 
-from pipelines.metrics import Column, metrics
+from pipelines.metrics import metrics
+from studio.app.shared.locales import ENGLISH, locales, text
 
-HEADS: Mapping[str, tuple[str, str]] = {
-    "compare.head_look": ("Drawn with", "繪製方式"),
-    "compare.head_pictures": ("Pictures", "張數"),
-    "compare.head_seeds": ("Seeds", "種子數"),
-    "compare.head_prompt_kept": (  # of comparisons drawn before subjects were scored
-        "Share of the whole prompt (old; Start measures anew)",
-        "整段提示詞的比例（舊版；按「開始」重新評分）",
-    ),
-    "compare.head_page": ("Page", "分頁"),
-    "compare.head_row": ("Row", "列"),
-    "compare.head_column": ("Column", "欄"),
-    "compare.head_adapter": ("Adapter", "轉接器"),
-    "compare.head_weight": ("Weight", "權重"),
-    "compare.head_method": ("Method", "方法"),
-    "compare.head_rank": ("Rank", "秩"),
-    "compare.head_step": ("Checkpoint", "檢查點"),
-    "compare.head_block": ("Block", "區塊"),
-    "compare.head_base": ("Base", "基礎模型"),
-    "compare.head_prompt": ("Prompt", "提示詞"),
-    "compare.head_seed": ("Seed", "種子"),
-    "compare.head_num_inference_steps": ("Steps", "步數"),
-    "compare.head_sampler": ("Sampler", "取樣器"),
-    "compare.head_guidance_scale": ("Guidance", "引導強度"),
-    "compare.head_adapters": ("All adapters", "所有轉接器"),
-    "compare.head_blend": ("Blend", "混合方式"),
-    "compare.head_subject": ("Subject that is scored", "評分用的主體"),
-    "compare.head_asked": ("Prompt that is scored", "評分用的提示詞"),
-}
 Say = Callable[..., str]
 """(key, values) -> a text in the reader's language."""
 
@@ -45,15 +18,20 @@ def head_of(name: str, say: Say, language: str = "en") -> str:
     kind, _, adapter = name.partition(":")
     kind = kind.replace(" ", "_")  # "subject kept", as older comparisons have it
     if kind in metrics():
-        return Column(metrics()[kind], adapter).title(language)
+        title = text(language, f"metric.{kind}.title", metrics()[kind].english.title)
+        return title.format(adapter=adapter)
     key = f"compare.head_{kind}"
-    return say(key) if key in HEADS else name
+    return say(key) if key in locales()[ENGLISH] else name
 
 
 def descriptions(table: Sequence[Sequence[str]], language: str = "en") -> str:
     """Return what the columns of metrics in a CSV's table mean, each metric once."""
     kinds = dict.fromkeys(name.removesuffix(" ±").partition(":")[0].replace(" ", "_") for name in table[0])
-    return " ".join(metrics()[kind].text(language).description for kind in kinds if kind in metrics())
+    return " ".join(
+        text(language, f"metric.{kind}.description", metrics()[kind].english.description)
+        for kind in kinds
+        if kind in metrics()
+    )
 
 
 def readable(table: Sequence[Sequence[str]], say: Say, language: str = "en") -> tuple[list[str], list[list[str]]]:

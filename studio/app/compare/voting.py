@@ -13,33 +13,6 @@ from studio.app.shared.named_inputs import QUIET, Changes, named
 from studio.operations.stored_comparisons import find_comparison
 from trainers.errors import UserError
 
-TEXTS = {
-    "compare.vote": ("Vote blindly", "盲測投票"),
-    "compare.vote_start": ("Start voting", "開始投票"),
-    "compare.vote_help": (
-        "Two pictures of the same prompt and seed; which drew which stays hidden. Keys: ← left, → right, ↓ tie. Votes "
-        "are kept as preference pairs for later training.",
-        "兩張圖片的提示詞與種子相同，出處保密。按鍵：← 左、→ 右、↓ 平手。投票會存成偏好配對，供日後訓練使用。",
-    ),
-    "compare.vote_left": ("Left is better", "左邊較好"),
-    "compare.vote_right": ("Right is better", "右邊較好"),
-    "compare.vote_tie": ("Tie", "平手"),
-    "compare.vote_skip": ("Skip", "略過"),
-    "compare.picture_left": ("Left", "左"),
-    "compare.picture_right": ("Right", "右"),
-    "compare.vote_prompt": ("Prompt of both", "兩者的提示詞"),
-    "compare.vote_progress": (
-        "{count} {count:vote|votes} cast, {open} {open:pair|pairs} open.",
-        "已投 {count} 票，還有 {open} 組。",
-    ),
-    "compare.vote_all": (
-        "Every pair has been voted on: {count} {count:vote|votes}. The results stand below.",
-        "所有配對都已投票：共 {count} 票。結果如下。",
-    ),
-    "compare.vote_results": ("Results of the vote", "投票結果"),
-    "compare.vote_show": ("Show the results", "顯示結果"),
-    "compare.vote_heads": ("look|wins|votes|95 % interval", "樣式|勝|票數|95 % 信賴區間"),
-}
 _KEYS = """() => {
   document.addEventListener('keydown', (event) => {
     const names = {ArrowLeft: 'left', ArrowRight: 'right', ArrowDown: 'tie'};

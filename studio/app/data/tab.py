@@ -10,7 +10,6 @@ from studio.app.data.adding import build_adding
 from studio.app.data.dataset_view import dataset_choices, own_dataset, survey, view_of
 from studio.app.data.panels import build_panels
 from studio.app.data.shelf import Shelf
-from studio.app.data.words import TEXTS
 from studio.app.shared.desk import Desk, told
 from studio.app.shared.first_opening import first_opening
 from studio.app.shared.progress_line import problem_line, progress_line
@@ -251,4 +250,4 @@ def _save(desk: Desk, folder: str, name: str, text: str) -> None:
         write_captions(place, {name: after})
 
 
-TAB = Tab("data", 40, _build, TEXTS)
+TAB = Tab("data", 40, _build)

@@ -14,35 +14,6 @@ from studio.app.shared.weight_rows import WeightRows, pairs
 from studio.app.shared.words import Words
 from studio.library.library import Library
 
-TEXTS = {
-    "generate.negative": ("Negative prompt", "反向提示詞"),
-    "generate.negative_info": ("What the picture should keep away from", "圖片應避免的內容"),
-    "generate.random": ("Random seed each time", "每次使用隨機種子"),
-    "generate.sampler": ("Sampler", "取樣器"),
-    "generate.sampler_info": (
-        "How noise becomes a picture; auto: the base's own",
-        "雜訊如何變成圖片；auto 為基礎模型自己的",
-    ),
-    "generate.same_seed": ("Same seed as last", "沿用上次種子"),
-    "generate.count": ("Pictures", "張數"),
-    "generate.count_info": ("Seeds count up", "種子依序遞增"),
-    "generate.width": ("Width in pixels", "寬度（像素）"),
-    "generate.height": ("Height in pixels", "高度（像素）"),
-    "generate.size_info": ("Empty: the base's own size", "留空則用基礎模型的尺寸"),
-    "generate.base_info": (
-        "pocket ships with the studio; or a folder in diffusers layout, or a hub id",
-        "pocket 隨附於本程式；也可填 diffusers 格式的資料夾或 hub 代號",
-    ),
-    "generate.beside": ("Also draw it beside the base, with the same seed", "同時以相同種子繪製基礎模型的圖片以供對照"),
-    "generate.merge": ("Merge into the base while drawing", "繪製時併入基礎模型"),
-    "generate.merge_info": (
-        "Quicker for several pictures; they are the same but for rounding, and the base is put back bit for bit",
-        "多張圖片時較快；除了捨入誤差外圖片相同，之後基礎模型會逐位元還原",
-    ),
-    "generate.triggers": ("Trigger words of the chosen adapters", "所選轉接器的觸發詞"),
-    "generate.no_triggers": ("None of them has any.", "所選轉接器沒有觸發詞。"),
-    "generate.put_triggers": ("Put them into the prompt", "加入提示詞"),
-}
 _LIMITS = {"num_inference_steps": 150, "guidance_scale": 30}
 """The ends of the sliders."""
 _FROM_ELSEWHERE = (

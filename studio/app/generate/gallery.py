@@ -7,24 +7,6 @@ import gradio as gr
 from studio.app.generate.request import Drawn
 from studio.app.shared.named_inputs import Changes
 
-TEXTS = {
-    "generate.pictures": (
-        "Pictures; choose one to see its settings, and its seed in the comparison",
-        "圖片；點選以查看設定，並在前後對照中顯示該種子",
-    ),
-    "generate.before_after": (
-        "Before and after: left the base, right with the adapters",
-        "前後對照：左為基礎模型，右為套用轉接器",
-    ),
-    "generate.before_after_of": (
-        "Before and after at seed {seed}: left the base, right with the adapters",
-        "種子 {seed} 的前後對照：左為基礎模型，右為套用轉接器",
-    ),
-    "generate.caption": ("seed {seed}", "種子 {seed}"),
-    "generate.caption_base": ("seed {seed}, base", "種子 {seed}，基礎模型"),
-    "generate.caption_adapters": ("seed {seed}, with adapters", "種子 {seed}，套用轉接器"),
-}
-
 
 def results(drawn: Drawn, say: Callable[..., str]) -> Changes:
     """Return changes of notes, first hint, slider and gallery.

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from studio.app.library.adapter_facts import ROWS, data_told, plan_told, scores_told, training_told
+from studio.app.library.adapter_facts import data_told, plan_told, scores_told, training_told
+from studio.app.shared.locales import ENGLISH, text
 from studio.library.library import Library, adapter_size_bytes
 from studio.runs.step_cost import size
 from studio.runs.watch import read_answers
@@ -106,7 +107,7 @@ def _reversed_text(text: str) -> tuple[int, ...]:
     return tuple(-ord(sign) for sign in text)
 
 
-def cards_html(found: Found, selected: str, words: Mapping[str, str], language: int = 0) -> str:
+def cards_html(found: Found, selected: str, words: Mapping[str, str], language: str = ENGLISH) -> str:
     """Return the cards as buttons in a list.
 
     Args:
@@ -117,7 +118,7 @@ def cards_html(found: Found, selected: str, words: Mapping[str, str], language: 
     return f'<ul class="studio-cards">{cards}</ul>'
 
 
-def _card_html(entry: Entry, selected: str, words: Mapping[str, str], language: int) -> str:
+def _card_html(entry: Entry, selected: str, words: Mapping[str, str], language: str) -> str:
     if entry.previews:
         address = "/gradio_api/file=" + quote(str(entry.previews[0]))
         stamp = entry.previews[0].stat().st_mtime_ns
@@ -166,16 +167,16 @@ def size_told(entry: Entry) -> str:
     return size(entry.size_bytes)
 
 
-def facts_of(entry: Entry, language: int = 0) -> list[list[str]]:
+def facts_of(entry: Entry, language: str = ENGLISH) -> list[list[str]]:
     """Return (what, value) of everything on the card that somebody may want to know.
 
     Args:
         language: see `studio.app.shared.words.reader_language`.
     """
-    return [[ROWS[key][language] if key in ROWS else key, told] for key, told in _facts(entry, language) if told]
+    return [[text(language, f"facts.{key}", key), told] for key, told in _facts(entry, language) if told]
 
 
-def _facts(entry: Entry, language: int) -> list[list[str]]:
+def _facts(entry: Entry, language: str) -> list[list[str]]:
     card = entry.card
     if card is None:
         return [["problem", entry.problem]]

@@ -9,7 +9,6 @@ from gradio.context import Context
 from studio.app.library.details import Details
 from studio.app.library.importing import build_import
 from studio.app.library.shelf import CARD_WORDS, SORTS, cards_html, entries_of, searched
-from studio.app.library.words import TEXTS
 from studio.app.shared.desk import Desk
 from studio.app.shared.first_opening import first_opening
 from studio.app.shared.memory import browser_memory
@@ -133,4 +132,4 @@ def _some(name: str) -> str:
     return name
 
 
-TAB = Tab("library", 50, _build, TEXTS)
+TAB = Tab("library", 50, _build)

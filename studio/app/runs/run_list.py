@@ -63,5 +63,5 @@ def _cells(look: Look, row: RunRow) -> list[str]:
     steps = f"{row.step:,} / {row.total:,}" if row.total else ""
     updated = row.updated[:19].replace("T", " ") + (" UTC" if row.updated else "")
     kind = run_kinds().get(row.kind)
-    title = kind_title(kind, reader_language(look.request) == 1) if kind else row.kind
+    title = kind_title(reader_language(look.request), kind) if kind else row.kind
     return [row.name, state_of(look, row), steps, title, updated]

@@ -11,7 +11,6 @@ from studio.app.runs.head import Head, Log
 from studio.app.runs.parts import Choice, Part, changes_of, look_at_runs
 from studio.app.runs.run_list import RunList
 from studio.app.runs.samples import Samples, look_back
-from studio.app.runs.words import TEXTS
 from studio.app.shared.desk import Desk
 from studio.app.shared.first_opening import first_opening
 from studio.app.shared.named_inputs import QUIET, Changes, named
@@ -96,5 +95,5 @@ def _picked(event: gr.SelectData) -> Changes:
     return {"own": event.row_value[0]} if event.row_value else {}
 
 
-TAB = Tab("runs", 2, _build, TEXTS)
+TAB = Tab("runs", 2, _build)
 """The tab."""

@@ -6,25 +6,18 @@ Gradio's own login answers several routes without it, and writes the list of end
 import asyncio
 import html
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlencode
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 
-from studio.app.shared.words import language_of
+from studio.app.shared.locales import language_of, text
 
 App = Callable[..., Awaitable[None]]
 _MOST_BYTES = 4096
 _SECONDS_PER_WRONG_GUESS = 1.0
-_TEXTS: Mapping[str, tuple[str, str]] = {
-    "language": ("en", "zh-Hant"),
-    "user": ("User name", "使用者名稱"),
-    "password": ("Password", "密碼"),
-    "enter": ("Sign in", "登入"),
-    "wrong": ("The user name or the password is wrong. Try again.", "使用者名稱或密碼錯誤，請再試一次。"),
-}
 _PAGE = """<!doctype html>
 <html lang="{language}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>Adapter Studio</title><style>
@@ -105,9 +98,12 @@ class Entrance:
 
 
 def _page(request: Request, problem: str) -> Response:
-    texts = {key: _say(request, key) for key in _TEXTS}
+    language = language_of(request.headers.get("accept-language", ""))
+    texts = {key: text(language, f"entrance.{key}") for key in ("user", "password", "enter", "wrong")}
     action = html.escape(f"/login{_query(request)}")
-    return HTMLResponse(_PAGE.format(**texts, action=action, problem=html.escape(problem)), status_code=401)
+    return HTMLResponse(
+        _PAGE.format(**texts, language=language, action=action, problem=html.escape(problem)), status_code=401
+    )
 
 
 def _query(request: Request) -> str:
@@ -117,4 +113,4 @@ def _query(request: Request) -> str:
 
 
 def _say(request: Request, key: str) -> str:
-    return _TEXTS[key][language_of(request.headers.get("accept-language", ""))]
+    return text(language_of(request.headers.get("accept-language", "")), f"entrance.{key}")

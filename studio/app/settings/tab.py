@@ -10,7 +10,6 @@ from typing import Any
 import gradio as gr
 
 from studio.app.settings.disk_use import CLEARABLE, Clearing, clear, disk_use, free_bytes, plan_clearing, size_text
-from studio.app.settings.words import TEXTS
 from studio.app.shared.app_settings import PRECISIONS, SETTINGS_NAME, read_settings, write_settings
 from studio.app.shared.desk import Desk, told
 from studio.app.shared.tab_record import Tab
@@ -187,4 +186,4 @@ def versions() -> list[list[str]]:
     return found
 
 
-TAB = Tab("settings", 100, _build, TEXTS)
+TAB = Tab("settings", 100, _build)

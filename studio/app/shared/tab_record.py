@@ -1,7 +1,7 @@
 """What a tab's file states."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Tab:
-    """One tab of the app."""
+    """One tab of the app; its texts are in the locales, under keys that begin with its name, ``NAME.title`` first."""
 
     name: str
     """Its address: ``/?tab=NAME``, and the `to` of what other tabs send here."""
@@ -18,5 +18,3 @@ class Tab:
     """Tabs stand in the order of these numbers."""
     build: Callable[["Desk"], None]
     """Called inside the open tab; places components and wires events. Nothing heavy may be imported here."""
-    texts: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    """Key -> (English, Traditional Chinese). Keys begin with the tab's name and a dot; ``NAME.title`` is the tab's."""

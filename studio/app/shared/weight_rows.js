@@ -1,6 +1,9 @@
 // Rows of an adapter and its weight, all in one value: a list of [name, weight].
 // `element`, `props`, `trigger`, `watch` and `server` are given by gr.HTML; `options` is put before this file.
-const texts = options.texts[(navigator.language || "").toLowerCase().startsWith("zh") ? 1 : 0];
+const wanted = (navigator.language || "en").toLowerCase();
+const nearest_tag = Object.keys(options.texts).find((tag) => tag.toLowerCase() === wanted)
+  ?? Object.keys(options.texts).find((tag) => tag.toLowerCase() === wanted.split("-")[0]) ?? "en";
+const texts = options.texts[nearest_tag];
 const list = element.querySelector(".studio-weights");
 const add = element.querySelector("button");
 const hint = element.querySelector(".studio-weights-hint");

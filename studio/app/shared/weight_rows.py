@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 
+from studio.app.shared.locales import locales, tags_of, text
 from studio.library.library import Library
 
 Pair = tuple[str | None, float | None]
@@ -16,21 +17,10 @@ MOST_ROWS = 8
 """How many adapters the page has rows for."""
 _REACH = 2.0
 """The slider's ends; the number beside it takes any weight."""
-_TEXTS = {
-    "adapter": ("Adapter", "轉接器"),
-    "slider": ("Weight, −2 to 2", "權重，−2 至 2"),
-    "weight": ("Exact weight", "精確權重"),
-    "remove": ("Remove", "移除"),
-    "row": ("Row", "列"),
-    "add": ("Add an adapter", "新增轉接器"),
-}
+_TEXTS = ("adapter", "slider", "weight", "remove", "row", "add")
 _TEMPLATE = (
     '<p class="studio-weights-hint" hidden></p><div class="studio-weights"></div>'
     '<datalist></datalist><button type="button"></button>'
-)
-NO_ADAPTERS = (
-    "The library has no adapters yet. Train one in the tab Train; until then the base alone is used.",
-    "資料庫裡還沒有轉接器。請先到「訓練」分頁訓練一個；在那之前只會使用基礎模型。",
 )
 
 
@@ -48,7 +38,7 @@ class WeightRows:
         library: Library,
         *,
         names_in: Callable[[Library], list[str]] = Library.names,
-        none: tuple[str, str] = NO_ADAPTERS,
+        none: str = "weights.none",
         least: int = 1,
         first: float = 1.0,
     ) -> None:
@@ -56,13 +46,18 @@ class WeightRows:
 
         Args:
             names_in: gives the adapters that are offered; others can be written.
-            none: what is said while there are none, in English and Traditional Chinese.
+            none: the text that is shown while there are none; empty shows none.
             least: how many rows there are at least.
             first: the weight of a new row.
         """
         self.names: Callable[[], list[str]] = partial(names_in, library)
         self._least, self._first = least, first
-        texts = [{key: both[language] for key, both in {**_TEXTS, "none": none}.items()} for language in range(2)]
+        texts = {
+            tag: {key: text(language, f"weights.{key}") for key in _TEXTS}
+            | {"none": text(language, none) if none else ""}
+            for language in locales()
+            for tag in tags_of(language)
+        }
         options = {"texts": texts, "most": MOST_ROWS, "least": least, "first": first, "reach": _REACH, "step": 0.01}
         script = Path(__file__).with_suffix(".js").read_text(encoding="utf-8")
 

@@ -12,7 +12,6 @@ from studio.app.blend.tools import device_and_precision
 from studio.app.shared.desk import Desk, told
 from studio.app.shared.progress_line import notes_html, problem_line, progress_line
 from studio.app.text.rows import histogram_html, rows_html
-from studio.app.text.words import TEXTS
 from studio.resources import example_datasets
 from trainers.errors import UserError
 from trainers.names import folder_name, name_of, usable_name
@@ -67,7 +66,7 @@ class TextData:
                 scale=3,
             )
             stages = [
-                (words(f"text.for_{name}") if f"text.for_{name}" in TEXTS else name, name) for name in stage_names()
+                (words(f"text.for_{name}") if f"text.for_{name}" in words else name, name) for name in stage_names()
             ]
             self.stage = gr.Dropdown(stages, value="sft", label=words("text.stage"), min_width=220)
         upload = gr.UploadButton(words("text.upload"), file_types=_ENDINGS, size="sm")

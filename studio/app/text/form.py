@@ -10,7 +10,6 @@ from studio.app.shared.adapter_kinds import text_adapters
 from studio.app.shared.weight_rows import WeightRows, pairs
 from studio.app.shared.words import Words
 from studio.app.text.columns import BASE, SHOWN, Column, columns_of
-from studio.app.text.words import TEXTS
 from studio.library.library import Library
 from trainers.seeds import drawn_seed
 from trainers.text_config import POCKET_LANGUAGE
@@ -35,7 +34,7 @@ class TextForm:
             info=words("text.base_info"),
             allow_custom_value=True,
         )
-        self.rows = WeightRows(library, names_in=text_adapters, none=TEXTS["text.no_adapters"])
+        self.rows = WeightRows(library, names_in=text_adapters, none="text.no_adapters")
         self.shown = gr.CheckboxGroup(
             [(words(f"text.show_{name}"), name) for name in SHOWN],
             value=list(SHOWN),

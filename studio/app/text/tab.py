@@ -15,7 +15,6 @@ from studio.app.text.chat import Chat
 from studio.app.text.data import TextData
 from studio.app.text.form import TextForm
 from studio.app.text.measure import build_measure
-from studio.app.text.words import TEXTS
 from trainers.errors import UserError
 from trainers.text_config import POCKET_LANGUAGE
 
@@ -105,4 +104,4 @@ def _api(desk: Desk) -> None:
     gr.api(chat, api_name="chat")
 
 
-TAB = Tab("text", 65, _build, TEXTS)
+TAB = Tab("text", 65, _build)

@@ -6,9 +6,10 @@ from typing import Any
 
 import gradio as gr
 
-from studio.app.shared.field_texts import CHINESE, ENGLISH, GROUPS, OTHER, STAGES, part_titles
+from studio.app.shared.field_texts import GROUPS, OTHER, part_title, setting_help, setting_label, stage_title
+from studio.app.shared.locales import text
 from studio.runs.kinds import RunKind
-from studio.settings_schema import Shape, given, label_of, plain, shapes_of, shown
+from studio.settings_schema import Shape, given, plain, shapes_of, shown
 from trainers.config import PartConfig
 
 Settings = Mapping[str, Any]
@@ -29,7 +30,7 @@ class Form:
     catalogue: Mapping[str, Any]
     """As of `studio.operations.catalogue`."""
     initial: Settings
-    chinese: bool
+    language: str
     fields: dict[str, Any] = field(default_factory=dict)
     """Name -> component: ``run.steps``, ``unet.method``, ``unet.settings.rank``."""
     addresses: dict[str, tuple[str, str, Shape]] = field(default_factory=dict)
@@ -71,7 +72,7 @@ class Form:
             if found and fields:
                 title = self._title(found)
                 with (
-                    gr.Accordion((f"Settings of {title}", f"{title}的設定")[self.chinese], open=True),
+                    gr.Accordion(self._say("settings_of", title=title), open=True),
                     gr.Row(elem_classes="studio-fields"),
                 ):
                     for own in fields:
@@ -92,7 +93,10 @@ class Form:
         grouped[OTHER] = [name for name in shapes if name not in known]
         for title, names in grouped.items():
             if names:
-                with gr.Accordion(title[self.chinese], open=False), gr.Row(elem_classes="studio-fields"):
+                with (
+                    gr.Accordion(text(self.language, f"group.{title}"), open=False),
+                    gr.Row(elem_classes="studio-fields"),
+                ):
                     for name in names:
                         self._field("", shapes[name], self.initial.get(name, shapes[name]["default"]))
 
@@ -140,9 +144,9 @@ class Form:
 
     def _part(self, part: str, plan: Settings | None) -> None:
         fitting = [method for method in self.catalogue["methods"] if part in method["parts"]]
-        choices = [(("Not trained", "不訓練")[self.chinese], _OFF)]
+        choices = [(self._say("not_trained"), _OFF)]
         choices += [(f"{method['title']} ({method['name']})", method["name"]) for method in fitting]
-        title = part_titles().get(part, (label_of(part),) * 2)[self.chinese]
+        title = part_title(self.language, part)
         name = str(plan["method"]) if plan else _OFF
         method = self._method(name)
         if name not in [value for _, value in choices]:
@@ -161,7 +165,7 @@ class Form:
         recommended = method["recommended"].get(part, {"learning_rate": None, "settings": {}})
         self._learning_rate(part, plan, recommended["learning_rate"], title)
         if method["fields"]:
-            caption = (f"Settings of {method['title']}", f"{method['title']} 的設定")[self.chinese]
+            caption = self._say("settings_of", title=method["title"])
             with gr.Accordion(caption, open=False), gr.Row(elem_classes="studio-fields"):
                 for shape in method["fields"]:
                     name = shape["name"]
@@ -172,10 +176,7 @@ class Form:
     def _learning_rate(self, part: str, plan: Settings, recommended: float | None, title: str) -> None:
         advice = None
         if recommended is not None:
-            advice = (
-                f"Empty: as recommended, {recommended:g} on the base that ships.",
-                f"留空使用建議值（內附基底模型為 {recommended:g}）。",
-            )[self.chinese]
+            advice = self._say("recommended_rate", rate=recommended)
         shape = _PART_FIELDS["learning_rate"]
         box = gr.Textbox(
             shown(shape, plan.get("learning_rate")),
@@ -229,7 +230,7 @@ class Form:
         return {one["name"]: f"{self._title(one)} ({one['name']})" for one in known}
 
     def _title(self, stage: Mapping[str, Any]) -> str:
-        return STAGES.get(stage["name"], stage["title"]) if self.chinese else stage["title"]
+        return stage_title(self.language, stage["name"], stage["title"])
 
     def _method(self, name: str | None) -> Mapping[str, Any] | None:
         methods = self.catalogue["methods"]
@@ -237,24 +238,21 @@ class Form:
 
     def _about(self, method: Mapping[str, Any]) -> str:
         """Return what a method does, and its source."""
-        source = ("Source", "出處")[self.chinese]
+        source = self._say("source")
         return f"{method['summary']} {source}: {method['source']}." if method.get("summary") else method["source"]
 
     def _label(self, name: str) -> str:
-        return self._translated(name)[0] or label_of(name)
+        return setting_label(self.language, name, self.kind.name)
 
     def _help(self, shape: Shape) -> str | None:
-        own = self._translated(shape["name"])[1]
-        more = ("One a line.", "每行一個。")[self.chinese] if shape["kind"] == "lines" and not own else ""
+        own = setting_help(self.language, shape["name"], self.kind.name)
+        more = self._say("one_a_line") if shape["kind"] == "lines" and not own else ""
         named = ", ".join(shape.get("named", ()))
-        named = (f"There are: {named}.", f"可用：{named}。")[self.chinese] if named else ""
+        named = self._say("there_are", names=named) if named else ""
         return f"{own or shape['description']} {more} {named}".strip() or None
 
-    def _translated(self, name: str) -> tuple[str, str]:
-        """Return label and help where the table has them, those of this kind of run before those of all."""
-        own = f"{self.kind.name}.{name}"
-        known = CHINESE.get(own, CHINESE.get(name, ("", "")))
-        return known if self.chinese else (ENGLISH.get(own, ENGLISH.get(name, "")), "")
+    def _say(self, key: str, **values: object) -> str:
+        return text(self.language, f"train.{key}", None, **values)
 
 
 def with_method(settings: Settings, part: str, method: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import gradio as gr
 
 from studio.app.shared.desk import Desk
 from studio.app.shared.field_texts import kind_title
+from studio.app.shared.locales import text
 from studio.app.shared.named_inputs import QUIET, Changes, Fields, named
 from studio.app.train.draft import Draft, first_settings
 from studio.app.train.form import Form, with_method, with_variant
@@ -23,13 +24,13 @@ _QUIET: Mapping[str, Any] = {**QUIET, "show_progress_on": []}
 class PlacedForm:
     """One rendering of the form, with the choices over it and the buttons under it."""
 
-    def __init__(self, desk: Desk, draft: Draft, report: Report, settings: Mapping[str, Any], *, chinese: bool) -> None:
+    def __init__(self, desk: Desk, draft: Draft, report: Report, settings: Mapping[str, Any], *, language: str) -> None:
         """Place everything. Build it inside a render."""
-        self._desk, self._draft, self._chinese = desk, draft, chinese
+        self._desk, self._draft, self._language = desk, draft, language
         self._kind = kind_of(settings)
         self._presets = {one.name: one for one in presets() if one.kind == self._kind.name}
         self._examples = example_datasets(self._kind.examples)
-        self._form = form = Form(self._kind, catalogue(), settings, chinese)
+        self._form = form = Form(self._kind, catalogue(), settings, language)
         with gr.Row(elem_classes="studio-fields"):
             kinds, preset, example = self._place_kinds(), self._place_presets(), self._place_examples()
         form.front()
@@ -50,7 +51,7 @@ class PlacedForm:
     def _place_kinds(self) -> gr.Dropdown:
         kinds = run_kinds()
         return gr.Dropdown(
-            [(kind_title(one, self._chinese), name) for name, one in kinds.items()],
+            [(kind_title(self._language, one), name) for name, one in kinds.items()],
             value=self._kind.name,
             interactive=True,  # without it a form that is placed again has it locked
             label=self._desk.words("train.kind"),
@@ -58,9 +59,12 @@ class PlacedForm:
         )
 
     def _place_presets(self) -> gr.Dropdown:
-        place = int(self._chinese)
+        shown = {
+            name: [text(self._language, f"preset.{name}.{what}", own) for what, own in one.texts.items()]
+            for name, one in self._presets.items()
+        }
         return gr.Dropdown(
-            [(f"{one.title[place]} – {one.description[place]}", name) for name, one in self._presets.items()],
+            [(" – ".join(texts), name) for name, texts in shown.items()],
             value=None,
             label=self._desk.words("train.preset"),
             info=self._desk.words("train.preset_help"),

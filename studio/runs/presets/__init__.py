@@ -1,6 +1,6 @@
 """Ready-made settings for the form, one YAML file each in this folder.
 
-A file holds `title` and `description` (each with `en` and `zh`), `order`, `kind` and `settings`, which are the fields
+A file holds `title` and `description` in English, `order`, `kind` and `settings`, which are the fields
 of that kind of run that differ from its defaults.
 """
 
@@ -22,10 +22,14 @@ class Preset:
     name: str
     kind: str
     order: int
-    title: tuple[str, str]
-    """English, Traditional Chinese."""
-    description: tuple[str, str]
+    title: str
+    description: str
     settings: Mapping[str, Any]
+
+    @property
+    def texts(self) -> Mapping[str, str]:
+        """Return what it says of itself, as the locales call it."""
+        return {"title": self.title, "description": self.description}
 
 
 def presets(folder: Path = Path(__file__).parent) -> list[Preset]:
@@ -37,14 +41,13 @@ def presets(folder: Path = Path(__file__).parent) -> list[Preset]:
     found = []
     for path in sorted(folder.glob("*.yaml")):
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        title, text = values["title"], values["description"]
         found.append(
             Preset(
                 name=path.stem,
                 kind=values["kind"],
                 order=int(values["order"]),
-                title=(title["en"], title["zh"]),
-                description=(text["en"], text["zh"]),
+                title=values["title"],
+                description=values["description"],
                 settings=values["settings"],
             )
         )

@@ -1,7 +1,6 @@
 """Every metric keeps its word, and a file dropped into the registry is a column everywhere."""
 
 import csv
-import dataclasses
 import io
 import subprocess
 import sys
@@ -20,8 +19,8 @@ from pipelines.compare.scores import ScoredCell, score_cells, summarise
 from pipelines.compare.tables import grid_csv, means_csv
 from pipelines.generate import ImageRequest
 from pipelines.judge import Judge
-from pipelines.metrics import Metric, Pictures, columns, metrics
-from studio.app.compare.tables import HEADS, descriptions, readable
+from pipelines.metrics import Pictures, columns, metrics
+from studio.app.compare.tables import descriptions, readable
 from studio.app.shared.words import Words
 from studio.cli.main import main
 from studio.operations.sheets import sheet_cells, summary_lines
@@ -34,7 +33,7 @@ def _measure(pictures, adapter):
     return [picture.convert("L").getpixel((0, 0)) / 255 for picture in pictures.pictures]
 
 METRIC = Metric("zebra", MetricText("Brightness", "Brightness is 0 for black and 1 for white."), short="light",
-                translations={"zh-Hant": MetricText("亮度", "亮度：0 為黑，1 為白。")}, measure=_measure,
+                measure=_measure,
                 better="lower", below_pictures=True, above_columns=True, place=5)
 """
 
@@ -71,7 +70,8 @@ def test_a_metric_measures_every_picture_and_sums_up_every_look(
     scored = scored_cells(judge, references)
     assert metric.name == name
     assert metric.short
-    assert all((text.title and text.description) for text in (metric.english, metric.text("zh-Hant")))
+    assert metric.english.title
+    assert metric.english.description
     if metric.measure is not None:
         pictures = [item.picture for item in scored]
         prompts = [item.cell.request.prompt for item in scored]
@@ -80,7 +80,6 @@ def test_a_metric_measures_every_picture_and_sums_up_every_look(
         assert len(found) == len(scored)
         assert all(isinstance(value, float) for value in found)
     if not metric.hidden:
-        assert metric.translations.keys() >= {"zh-Hant"}
         base, styled = summarise(scored, references)
         assert base.means.keys() == styled.means.keys()
         single = summarise(scored_cells(judge, references, seeds=(1,)), references)[-1]
@@ -118,19 +117,13 @@ def test_a_dropped_file_is_a_column_in_the_app_and_in_the_command_line(
     judge: Judge, references: dict[str, torch.Tensor], capsys: pytest.CaptureFixture[str]
 ) -> None:
     table = list(csv.reader(io.StringIO(means_csv(summarise(scored_cells(judge, references), references), judge))))
-    say = partial(Words(HEADS).say, None)
+    say = partial(Words().say, None)
     assert readable(table, say)[0][3] == "Brightness"
-    assert readable(table, say, "zh-Hant")[0][3] == "亮度"
+    assert readable(table, say, "zh-TW")[0][3] == "Brightness", "what a language lacks is shown in English"
     assert "Brightness is 0" in descriptions(table)
-    assert "亮度：0 為黑" in descriptions(table, "zh-Hant")
     with pytest.raises(SystemExit):
         main(["compare", "--help"])
     assert "zebra (brightness)" in " ".join(capsys.readouterr().out.split())
-
-
-def test_a_metric_without_a_translation_speaks_english() -> None:
-    metric: Metric = dataclasses.replace(metrics()["clip_t"], translations={})
-    assert metric.text("zh-Hant") == metric.english
 
 
 def test_listing_metrics_loads_no_model_library() -> None:

@@ -14,9 +14,8 @@ from pipelines.compare.votes import read_votes
 from pipelines.samplers import samplers
 from studio.app.compare import form as compare_form
 from studio.app.compare.ballot import Ballot
-from studio.app.generate.form import TEXTS as form_texts
 from studio.app.generate.form import GenerateForm
-from studio.app.generate.gallery import TEXTS, results
+from studio.app.generate.gallery import results
 from studio.app.generate.request import Drawn, Wanted, lacking_triggers, settings_of, with_triggers
 from studio.app.shared.words import Words
 from studio.library.library import Library
@@ -57,7 +56,7 @@ def test_a_sampler_dropped_into_its_folder_is_a_choice_of_the_form(tmp_path: Pat
 
     async def choices() -> list[str]:
         with gr.Blocks(analytics_enabled=False):
-            form = GenerateForm(Library(tmp_path / "library"), Words(form_texts))
+            form = GenerateForm(Library(tmp_path / "library"), Words())
         return [value for _, value in form.fields["sampler"].choices]
 
     # Gradio leaves the event loop open that it finds or makes; one of a thread of its own is closed.
@@ -95,12 +94,12 @@ def test_pairs_are_of_one_seed() -> None:
     drawn.take({"event": "said", "text": "Note: the prompt is too long."})
     assert [drawn.pair(number) for number in range(5)] == [("c", "a"), ("c", "a"), ("d", "b"), ("d", "b"), None]
     assert drawn.paths() == ["c", "a", "d", "b"], "by seed, and the base on the left as in the slider"
-    shown = results(drawn, partial(Words(TEXTS).say, None))
+    shown = results(drawn, partial(Words().say, None))
     assert shown["gallery"]["value"][:2] == [("c", "seed 1, base"), ("a", "seed 1, with adapters")]
     assert "seed 1" in shown["slider"]["label"]
     assert not shown["first"]["visible"]
     alone = Drawn([("a", 1, False)])
-    assert results(alone, partial(Words(TEXTS).say, None))["gallery"]["value"] == [("a", "seed 1")]
+    assert results(alone, partial(Words().say, None))["gallery"]["value"] == [("a", "seed 1")]
     assert drawn.notes == ["the prompt is too long."]
 
 

@@ -47,9 +47,9 @@ def catalogue() -> Mapping[str, Any]:
 
 
 def built(
-    settings: Mapping[str, Any], catalogue: Mapping[str, Any], *, chinese: bool = False, whole: bool = True
+    settings: Mapping[str, Any], catalogue: Mapping[str, Any], *, language: str = "en", whole: bool = True
 ) -> Form:
-    form = Form(kind_of(settings), catalogue, settings, chinese)
+    form = Form(kind_of(settings), catalogue, settings, language)
 
     async def build() -> None:
         with gr.Blocks(analytics_enabled=False):
@@ -78,7 +78,7 @@ def test_every_method_on_every_part_goes_in_and_out_unchanged(catalogue: Mapping
     fitting = {part: [m["name"] for m in catalogue["methods"] if part in m["parts"]] for part in kind.parts}
     for number in range(max(len(names) for names in fitting.values())):
         parts = {part: {"method": names[number]} for part, names in fitting.items() if number < len(names)}
-        form = built({"kind": "images", "parts": parts}, catalogue, chinese=bool(number % 2), whole=False)
+        form = built({"kind": "images", "parts": parts}, catalogue, language=("en", "zh-TW")[number % 2], whole=False)
         assert read(form) == {"kind": "images", "parts": parts}
         assert all(component.label for component in form.fields.values())
 
@@ -120,12 +120,12 @@ def test_every_method_says_what_it_does(catalogue: Mapping[str, Any]) -> None:
     assert about == "Only the biases are trained. Source: Ben Zaken et al. 2021, arXiv 2106.10199."
 
 
-@pytest.mark.parametrize("chinese", [False, True])
-def test_stages_have_titles_and_keep_their_names_as_values(catalogue: Mapping[str, Any], chinese: bool) -> None:
-    form = built({"kind": "text", "stage": "dpo"}, catalogue, chinese=chinese)
+@pytest.mark.parametrize("language", ["en", "zh-TW"])
+def test_stages_have_titles_and_keep_their_names_as_values(catalogue: Mapping[str, Any], language: str) -> None:
+    form = built({"kind": "text", "stage": "dpo"}, catalogue, language=language)
     choices = {value: title for title, value in form.component("stage").choices}
     assert choices.keys() == {stage["name"] for stage in catalogue["stages"]}
-    assert choices["dpo"] == ("直接偏好最佳化 (dpo)" if chinese else "Direct preference optimisation (dpo)")
+    assert choices["dpo"] == ("直接偏好最佳化 (dpo)" if language == "zh-TW" else "Direct preference optimisation (dpo)")
     assert read(form)["stage"] == "dpo"
 
 
@@ -148,7 +148,7 @@ def test_every_field_of_every_kind_has_a_label_and_help_in_both_languages(catalo
     for kind in run_kinds():
         for stage in [stage["name"] for stage in catalogue["stages"]] if kind == "text" else [""]:
             own = {"kind": kind, **({"stage": stage} if stage else {})}
-            english, chinese = (built(own, catalogue, chinese=language) for language in (False, True))
+            english, chinese = (built(own, catalogue, language=language) for language in ("en", "zh-TW"))
             assert english.fields.keys() == chinese.fields.keys()
             for address, (part, name, _) in english.addresses.items():
                 first, second = english.fields[address], chinese.fields[address]

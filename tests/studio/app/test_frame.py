@@ -157,8 +157,10 @@ def test_a_room_dropped_into_the_app_is_a_tab(tmp_path: Path, page: Page) -> Non
         "import gradio as gr\n"
         "from studio.app.shared.tab_record import Tab\n"
         "def build(desk):\n    gr.Textbox(label=desk.words('weather.sky'))\n"
-        "TAB = Tab('weather', 999, build, {'weather.title': ('Weather', '天氣'), 'weather.sky': ('Sky', '天空')})\n"
+        "TAB = Tab('weather', 999, build)\n"
     )
+    (tmp_path / "weather" / "locales").mkdir()
+    (tmp_path / "weather" / "locales" / "en.json").write_text('{"weather.title": "Weather", "weather.sky": "Sky"}')
     port = free_port()
     program = (
         f"import studio.app, sys; studio.app.__path__.append({str(tmp_path)!r}); from studio.cli.main import main;"

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from pipelines.compare.grid import LOOK_AXES
-from studio.app.compare.tables import HEADS, head_of, readable, table_html
+from studio.app.compare.tables import head_of, readable, table_html
 from studio.app.shared.field_names import on_page
+from studio.app.shared.locales import Counting
 from studio.app.shared.progress_line import loading_line, problem_line, progress_line
 from studio.app.shared.words import Words
 from studio.library.library import Library
@@ -50,7 +51,8 @@ def test_every_error_of_the_library_names_fields_on_the_page_where_it_names_flag
         ("Give it with --base.", "Give it with “Base”."),
         ("Lower the learning rate, or use --precision fp32, and resume.",
          "Lower the learning rate, or use “Precision” fp32, and resume."),
-        ("Train on the whole chat with --no-assistant-only.", "Train on the whole chat with “Assistant only” off."),
+        ("Train on the whole chat with --no-assistant-only.",
+         "Train on the whole chat with “Learn from answers only” off."),
         ("Train one with studio text train --stage reward.", "Train one with studio text train --stage reward."),
         ("Continue with 'studio train --resume a', or choose another --name.",
          "Continue with 'studio train --resume a', or choose another “Name”."),
@@ -79,7 +81,7 @@ def test_a_bar_comes_with_the_first_step() -> None:
 
 
 def test_tables_of_a_comparison_have_heads_in_words_and_intervals_beside_their_means() -> None:
-    say = partial(Words(HEADS).say, None)
+    say = partial(Words().say, None)
     table = [
         ["look", "pictures", "clip_t", "clip_t ±", "prompt kept", "clip_i:<ink>", "clip_i:<ink> ±", "style:<ink>"],
         ["base", "2", "0.22", "0.01", "1.00", "0.50", "", ""],
@@ -95,7 +97,7 @@ def test_tables_of_a_comparison_have_heads_in_words_and_intervals_beside_their_m
 
 
 def test_every_column_of_a_comparison_has_a_head_in_words() -> None:
-    say = partial(Words(HEADS).say, None)
+    say = partial(Words().say, None)
     written = [
         "page",
         "row",
@@ -126,8 +128,8 @@ def test_every_column_of_a_comparison_has_a_head_in_words() -> None:
 
 @pytest.mark.parametrize(("count", "said"), [(1, "Done: 1 picture, seed 7."), (0, "Done: 0 pictures, seed 7.")])
 def test_a_count_chooses_its_word_and_other_forms_stay(count: int, said: str) -> None:
-    words = Words({"x.done": ("Done: {count} {count:picture|pictures}, seed {seed:.0f}.", "{count} 張")})
-    assert words.say(None, "x.done", count=count, seed=7.4) == said
+    text = "Done: {count} {count:picture|pictures}, seed {seed:.0f}."
+    assert Counting().format(text, count=count, seed=7.4) == said
 
 
 def test_a_number_out_of_bounds_is_told_with_its_field_and_one_within_passes() -> None:

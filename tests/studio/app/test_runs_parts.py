@@ -15,7 +15,6 @@ from studio.app.runs.head import Head, Log
 from studio.app.runs.parts import Choice, Part, changes_of, look_at_runs
 from studio.app.runs.run_list import RunList
 from studio.app.runs.samples import Samples, look_back
-from studio.app.runs.words import TEXTS
 from studio.app.shared.desk import Desk
 from studio.app.shared.words import Words
 from studio.engine.client import Engine
@@ -30,7 +29,7 @@ _FIRST = Choice(None, "", None, 0.9, False, 0.0, False, "", {})
 def desk(tmp_path: Path) -> Desk:
     library = Library(tmp_path)
     (tmp_path / "runs" / "unreadable").mkdir(parents=True)
-    return Desk(library, RunQueue(library), Engine(tmp_path), Words(TEXTS))
+    return Desk(library, RunQueue(library), Engine(tmp_path), Words())
 
 
 @pytest.fixture

@@ -38,7 +38,6 @@ from studio.app.text.columns import (
 from studio.app.text.measure import measured_rows, note_on
 from studio.app.text.rows import histogram_html, rows_html
 from studio.app.text.votes import count_votes, keep_vote, pair_of, votes_file, votes_to_train_on
-from studio.app.text.words import TEXTS
 from studio.app.train.form import with_variant
 from studio.cli.training_flags import Training, add_training, config_from_options
 from studio.engine.job import Cancelled
@@ -298,7 +297,7 @@ from studio.runs.kinds import run_kinds
 from studio.app.train.form import Form
 given = json.loads(sys.argv[1])
 with gr.Blocks():
-    form = Form(run_kinds()["text"], catalogue(), given, False)
+    form = Form(run_kinds()["text"], catalogue(), given, "en")
     form.front(), form.variants(), form.parts(), form.folded()
 values = {name: component.value for name, component in form.fields.items()}
 other = form.settings({**values, "run.stage": "sft"})
@@ -365,7 +364,7 @@ def test_answers_of_a_run_stand_under_their_prompts() -> None:
 
 def test_a_change_of_perplexity_is_told_in_percent_or_as_a_factor() -> None:
     found = [{"title": "x", "perplexity": value, "loss": 0.0, "tokens": 1} for value in (100, 96.5, 150, 2, 5_000)]
-    say = partial(Words(TEXTS).say, None)
+    say = partial(Words().say, None)
     assert [row[2] for row in measured_rows(found, say)] == [
         "",
         "100.0 → 96.5, 3.5 % lower",

@@ -53,7 +53,7 @@ def build(desk):
     rows.box.select(lambda number: (number + 1,) * 2, number, [number, chosen], trigger_mode="multiple")
     gr.Button("Fill").click(lambda: rows.laid_out([("north", -7.25), ('<b id="bold">', 0.5)]), None, rows.box)
 
-TAB = Tab("rows", 0, build, {"rows.title": ("Rows", "列")})
+TAB = Tab("rows", 0, build)
 """
 
 
@@ -65,6 +65,8 @@ def app_of_rows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp
     room.mkdir(parents=True)
     (room / "__init__.py").write_text("")
     (room / "tab.py").write_text(_APP)
+    (room / "locales").mkdir()
+    (room / "locales" / "en.json").write_text('{"rows.title": "Rows"}')
     (folder / "sitecustomize.py").write_text(
         f"import studio.app; studio.app.__path__.append({str(folder / 'rooms')!r})"
     )

@@ -147,7 +147,7 @@ def test_what_is_not_there_or_not_meant_is_told(
             "33 x 32 px cannot be drawn: this base draws multiples of 8 px. Take width 32 or",
         ),
         (["generate", "x", "--width", "60", "--height", "36"], "Take width 56 or 64 and height 32 or 40."),
-        (["generate", "x", "--guidance", "nan"], "guidance nan"),
+        (["generate", "x", "--guidance-scale", "nan"], "guidance_scale nan"),
         (["generate", "x", "--precision", "fp8"], "'fp8' is unknown"),
         (["generate"], "prompt must be given. See 'studio generate --help'."),
         (["generate", "x", "--colour", "red"], "Option '--colour' is unknown"),

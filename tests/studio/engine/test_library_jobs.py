@@ -187,16 +187,16 @@ def test_a_card_tells_the_settings_that_are_not_the_usual_ones(library: Library)
     folds = {"folds_validation_loss_mean": 2.7, "folds_validation_loss_deviation": 0.1}
     card = card.model_copy(update={"training": training, "scores": {"validation_loss": 2.7734, **folds, "own": 1.0}})
     entry = next(replace(entry, card=card) for entry in entries_of(library) if entry.name == "one")
-    told, chinese = dict(map(tuple, facts_of(entry))), dict(map(tuple, facts_of(entry, 1)))
+    told, chinese = dict(map(tuple, facts_of(entry))), dict(map(tuple, facts_of(entry, "zh-TW")))
     assert told["Training"] == (
         "Kind Voice or task from texts, Steps 250, Batch size 2, Stage sft, Learning rate 0.005 Language model"
     )
     assert told["Scores"] == "Validation loss 2.773, Validation loss over folds 2.700 ± 0.100, own 1.000"
     assert chinese["訓練"].startswith("種類 從文字學習語氣或任務, 步數 250, 批次大小 2, 階段 監督式微調")
     assert chinese["分數"].startswith("驗證損失 2.773")
-    assert "驗證損失 2.773" in cards_html(Found([entry]), "", _WORDS, 1)
+    assert "驗證損失 2.773" in cards_html(Found([entry]), "", _WORDS, "zh-TW")
     other = replace(
         entry, card=card.model_copy(update={"training": {**training, "kind": "unknown", "stage_settings": ["x"]}})
     )
     assert "Kind unknown" in dict(map(tuple, facts_of(other)))["Training"]
-    assert "Schedule cosine" in dict(map(tuple, facts_of(other)))["Training"]  # what is usual there is not known
+    assert "LR scheduler cosine" in dict(map(tuple, facts_of(other)))["Training"]  # what is usual there is not known
