@@ -1,66 +1,37 @@
 """The settings of one run: one schema for command-line flags, YAML, the web form, Python and the saved run."""
 
-import contextlib
-import reprlib
 from collections.abc import Collection, Iterable, Mapping
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, overload
 
-import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from trainers.data.plain_text import plain_values
-from trainers.errors import UserError, problem_sentence, raise_problems, unknown
+from trainers.errors import UserError, raise_problems
 from trainers.loss_weightings import find_loss_weighting, loss_weightings
 from trainers.lr_schedulers import lr_schedulers
-from trainers.methods import MethodSettings, find_method
 from trainers.names import check_name, composed
 from trainers.old_names import KINDS_OF_RUNS, TRAINING, with_new_names
 from trainers.optimizers import optimizers
-from trainers.parts import DENOISER, FULL_SIZED_RATE_SHARES, TEXT_ENCODER, PartKind, called_in, kind_of
+from trainers.part_config import (
+    HEADLINE,
+    POCKET,
+    Frozen,
+    PartConfig,
+    check_parts_shape,
+    checked_parts,
+    learned_word,
+    sentences,
+    sound_parts,
+    unknown_parts,
+)
+from trainers.parts import DENOISER, TEXT_ENCODER, PartKind, called_in, kind_of
 from trainers.registry import OneOf
 from trainers.seeds import drawn_seed
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
-_HEADLINE = "The run's settings cannot be used:"
-_POCKET = "pocket"
-_POCKETS = (_POCKET, "pocket-lm")
-_PARTS_EXAMPLE = "write parts: {denoiser: {method: lora, learning_rate: 2e-3, settings: {rank: 16}}}"
-_OF_A_PART = ("method", "learning_rate", "rank", "alpha", "targets", "settings")
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class PartConfig(_Frozen):
-    """What is trained on one part of the base."""
-
-    method: str = Field("lora", description="The parameter-efficient method.")
-    learning_rate: float | None = Field(
-        None,
-        gt=0,
-        le=10,
-        description="Step size of the optimizer; empty takes the method's recommendation.",
-    )
-    settings: dict[str, Any] = Field(default_factory=dict, description="The method's own settings.")
-
-    def method_settings(self, part: str) -> MethodSettings:
-        """Return the checked settings: the method's defaults, its recommendation for the part, then these."""
-        method = find_method(self.method)
-        return method.settings.model_validate({**method.recommendation(part).settings, **self.settings})
-
-    def learning_rate_of(self, part: str, base: str) -> float:
-        """Return the learning rate, the method's recommendation where none is set."""
-        if self.learning_rate is not None:
-            return self.learning_rate
-        recommended = find_method(self.method).recommendation(part)
-        if base in _POCKETS:
-            return recommended.rate_on_pocket()
-        return recommended.learning_rate * FULL_SIZED_RATE_SHARES[kind_of(part)]
-
-
-class TrainingConfig(_Frozen):
+class TrainingConfig(Frozen):
     """What every kind of training has; each kind adds its own. Same config, same machine: bit-equal results."""
 
     not_in_the_card: ClassVar[tuple[str, ...]] = ("base", "data", "name", "device")
@@ -68,7 +39,7 @@ class TrainingConfig(_Frozen):
     part_kinds: ClassVar[tuple[PartKind, ...]] = (DENOISER, TEXT_ENCODER)
     """The kinds of parts that can be trained."""
 
-    base: str = Field(_POCKET, description="Base model: pocket, a folder in diffusers layout, or a hub id.")
+    base: str = Field(POCKET, description="Base model: pocket, a folder in diffusers layout, or a hub id.")
     data: str = Field(description="Folder of pictures with captions.")
     name: Annotated[str, AfterValidator(composed)] = Field(description="Name of the adapter and of its run.")
     parts: dict[str, PartConfig] = Field(min_length=1, description="What is trained, by part.")
@@ -126,12 +97,12 @@ class TrainingConfig(_Frozen):
         Raises:
             UserError: listing every problem at once.
         """
-        raise_problems(_HEADLINE, self.problems())
-        return self.model_copy(update={"parts": _checked_parts(self.parts, self.base)[0]})
+        raise_problems(HEADLINE, self.problems())
+        return self.model_copy(update={"parts": checked_parts(self.parts, self.base)[0]})
 
     def problems(self) -> list[str]:
         """Return what is wrong with the settings, a sentence each."""
-        parts = _checked_parts(self.parts, self.base)[1]
+        parts = checked_parts(self.parts, self.base)[1]
         kinds = " and ".join(kind.replace("_", " ") for kind in self.part_kinds)
         other = [part for part in self.parts if kind_of(part) not in self.part_kinds]
         parts += [f"the part {part!r} does not fit; this training is for parts of the kind {kinds}" for part in other]
@@ -203,7 +174,7 @@ class RunConfig(TrainingConfig):
         try:
             settings.model_validate(self._weighted_by())
         except ValidationError as error:
-            return _sentences(error, settings, "loss_weighting_settings.")
+            return sentences(error, settings, "loss_weighting_settings.")
         return []
 
     def _weighted_by(self) -> dict[str, Any]:
@@ -235,12 +206,6 @@ def _own_trigger(parts: Mapping[str, PartConfig]) -> str | None:
     return " ".join(dict.fromkeys(word for word in words if word)) or None
 
 
-def learned_word(part: str, plan: PartConfig) -> str | None:
-    """Return what captions must hold for a part to learn at all, or None."""
-    trigger = find_method(plan.method).trigger
-    return None if trigger is None else trigger(plan.method_settings(part))
-
-
 @overload
 def parse_config(values: Mapping[str, Any], *, known_parts: Collection[str] = ()) -> RunConfig: ...
 @overload
@@ -257,7 +222,7 @@ def parse_config(values: Mapping[str, Any], model: type[Any] = RunConfig, *, kno
     """
     plain_values(values, "The run's settings")
     values, twice = with_new_names(values, TRAINING)
-    raise_problems(_HEADLINE, twice)
+    raise_problems(HEADLINE, twice)
     if values.get("kind") in KINDS_OF_RUNS:
         values["kind"] = KINDS_OF_RUNS[values["kind"]]
     if "parts" in values:
@@ -265,66 +230,16 @@ def parse_config(values: Mapping[str, Any], model: type[Any] = RunConfig, *, kno
     try:
         config = model.model_validate(dict(values))
     except ValidationError as error:
-        sound = _sound_parts(values.get("parts"))
-        problems = _sentences(error, model) + _unknown_parts(sound, known_parts) + _checked_parts(sound, _POCKET)[1]
+        sound = sound_parts(values.get("parts"))
+        problems = sentences(error, model) + unknown_parts(sound, known_parts) + checked_parts(sound, POCKET)[1]
         if isinstance(values.get("name"), str):
             problems += _value_problems(values["name"], 1, 0)
-        raise_problems(_HEADLINE, problems)
+        raise_problems(HEADLINE, problems)
         raise
-    wrong = _unknown_parts(config.parts, known_parts)
+    wrong = unknown_parts(config.parts, known_parts)
     if wrong:
-        raise_problems(_HEADLINE, [*wrong, *config.problems()])
+        raise_problems(HEADLINE, [*wrong, *config.problems()])
     return config.checked()
-
-
-def check_parts_shape(parts: object) -> None:
-    """Check that the parts of a config are a mapping of mappings.
-
-    Raises:
-        UserError: they are not, with an example.
-    """
-    if not (isinstance(parts, Mapping) and parts and all(_is_plan(plan) for plan in parts.values())):
-        raise UserError(f"{_HEADLINE} parts = {reprlib.repr(parts)} cannot be read; {_PARTS_EXAMPLE}.")
-
-
-def _is_plan(plan: object) -> bool:
-    if not isinstance(plan, Mapping):
-        return isinstance(plan, PartConfig)
-    return isinstance(plan.get("settings", {}), Mapping) and isinstance(plan.get("method", "lora"), str)
-
-
-def _checked_parts(plans: Mapping[str, PartConfig], base: str) -> tuple[dict[str, PartConfig], list[str]]:
-    """Return the parts with every recommendation written out, and what is wrong with the others."""
-    parts: dict[str, PartConfig] = {}
-    problems: list[str] = []
-    for part, plan in plans.items():
-        try:
-            settings = plan.method_settings(part)
-            parts[part] = PartConfig(
-                method=plan.method,
-                learning_rate=plan.learning_rate_of(part, base),
-                settings=settings.model_dump(mode="json"),
-            )
-        except UserError as error:
-            problems.append(str(error))
-        except ValidationError as error:
-            problems += _sentences(error, find_method(plan.method).settings, f"parts.{part}.settings.")
-    return parts, problems
-
-
-def _unknown_parts(parts: Iterable[str], known: Collection[str]) -> list[str]:
-    """Return a sentence for every part that no base has; where none is known, no name can be wrong."""
-    offered = [DENOISER, *known]
-    return [str(unknown("Part", part, offered)) for part in parts if known and part not in offered]
-
-
-def _sound_parts(parts: Any) -> dict[str, PartConfig]:
-    """Return the parts that are well-formed among values that are not, as a whole."""
-    sound: dict[str, PartConfig] = {}
-    for part, plan in parts.items() if isinstance(parts, Mapping) else ():
-        with contextlib.suppress(ValidationError):
-            sound[str(part)] = PartConfig.model_validate(plan)
-    return sound
 
 
 def _value_problems(name: str, steps: int, warmup_steps: int) -> list[str]:
@@ -336,42 +251,3 @@ def _value_problems(name: str, steps: int, warmup_steps: int) -> list[str]:
     if warmup_steps >= steps and warmup_steps != RunConfig.model_fields["warmup_steps"].default:
         problems.append(f"warmup_steps {warmup_steps} must be below steps {steps}")
     return problems
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """Read the plain values of a YAML file; `parse_config` checks them.
-
-    Raises:
-        UserError: the file is missing, is not YAML, or is not a mapping.
-    """
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:  # bad dates are a ValueError
-        reason = " ".join(str(error).split())
-        raise UserError(f"The config {path} cannot be read: {reason}.") from error
-    if not isinstance(values, dict):
-        raise UserError(f"The config {path} must be a mapping of settings, such as 'steps: 250'.")
-    renamed, twice = with_new_names(plain_values(values, f"The config {path}"), TRAINING)
-    raise_problems(f"The config {path} cannot be used:", twice)
-    return renamed
-
-
-def config_as_yaml(config: TrainingConfig) -> str:
-    """Return the config as YAML with its keys in the schema's order."""
-    values = config.model_dump(mode="json")
-    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
-    if yaml.safe_load(text) != values:  # PyYAML folds U+0085, a line end of old mainframes, into a space
-        text = yaml.safe_dump(values, sort_keys=False)
-    return text
-
-
-def _sentences(error: ValidationError, model: type[BaseModel], prefix: str = "") -> list[str]:
-    return [_sentence(dict(item), model, prefix) for item in error.errors()]
-
-
-def _sentence(item: Mapping[str, Any], model: type[BaseModel], prefix: str) -> str:
-    if item["type"] == "extra_forbidden" and item["loc"][0] in _OF_A_PART:
-        where = prefix + ".".join(str(step) for step in item["loc"])
-        return f"{where}: that belongs to a part; {_PARTS_EXAMPLE}"
-    known = PartConfig if item["loc"][:1] == ("parts",) else model
-    return problem_sentence(item, known.model_fields, prefix)

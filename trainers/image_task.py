@@ -5,12 +5,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from trainers.config import RunConfig, learned_word
+from trainers.config import RunConfig
 from trainers.data.latents import Latents
 from trainers.data.order import data_order
 from trainers.errors import UserError
 from trainers.loss_weightings import find_loss_weighting
 from trainers.losses.denoise import denoise
+from trainers.part_config import learned_word
 from trainers.parts import TEXT_ENCODER, kind_of
 from trainers.protocols import Conditioning, Denoiser, QuietTask
 

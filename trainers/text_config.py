@@ -4,8 +4,9 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
-from trainers.config import PartConfig, TrainingConfig
+from trainers.config import TrainingConfig
 from trainers.errors import UserError
+from trainers.part_config import PartConfig
 from trainers.parts import LANGUAGE_MODEL
 from trainers.stages import stage_names, stage_settings
 

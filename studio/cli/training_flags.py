@@ -24,10 +24,11 @@ from studio.runs.run import CONFIG_NAME, Run, create_run, discard_unstarted, exe
 from studio.runs.start import read_ahead, telling_seconds
 from studio.runs.team import Team, joined
 from studio.settings_schema import shapes_of
-from trainers.config import check_parts_shape, read_config
+from trainers.config_files import read_config
 from trainers.errors import UserError
 from trainers.methods import find_method
 from trainers.old_names import TRAINING
+from trainers.part_config import check_parts_shape
 
 # Flags that are built from the schema; the others below need a shape of their own on a command line.
 _OWN_SHAPE = {"kind", "parts", "sample_prompts"}

@@ -22,7 +22,7 @@ from studio.devices import default_device
 from studio.library.library import Library, open_run_names
 from studio.runs.control import Request, ask, forget_requests, note_kill, note_start, started_process, was_killed
 from studio.runs.run import CONFIG_NAME, Run, find_run
-from trainers.config import read_config
+from trainers.config_files import read_config
 from trainers.errors import UserError
 from trainers.storage import folder_is_locked, folder_lock, read_json, write_json
 

@@ -29,7 +29,7 @@ from studio.report import Report
 from studio.runs.control import Control, forget_requests
 from studio.runs.kinds import RunKind, kind_of
 from studio.runs.team import Team
-from trainers.config import config_as_yaml, read_config
+from trainers.config_files import config_as_yaml, read_config
 from trainers.errors import UserError, unknown
 from trainers.names import composed, name_of
 from trainers.paths import path_of

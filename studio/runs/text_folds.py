@@ -9,7 +9,7 @@ from pipelines.families import TextBase
 from studio.runs.control import Control
 from studio.runs.run import CONFIG_NAME, Journal, Run
 from studio.runs.training import Evaluation, go_on, run_steps
-from trainers.config import config_as_yaml
+from trainers.config_files import config_as_yaml
 from trainers.loop import ADAPTER, begin
 from trainers.stages import Fold, make_task
 from trainers.storage import write_json, write_text

@@ -21,11 +21,12 @@ from studio.runs.step_cost import size
 from trainers.adapter import Adapter, AdapterPart, parts_size_bytes, write_adapter
 from trainers.card import AdapterCard, HeadCard, PartCard
 from trainers.checkpoint import newest_checkpoint, write_checkpoint
-from trainers.config import PartConfig, TrainingConfig
+from trainers.config import TrainingConfig
 from trainers.errors import UserError
 from trainers.loop import Step, Training, restore, snapshot, train, trained_parts
 from trainers.methods import find_method
 from trainers.names import name_of
+from trainers.part_config import PartConfig
 from trainers.stages import VALIDATION
 from trainers.storage import write_bytes
 from trainers.wording import count_of

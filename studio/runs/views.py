@@ -7,7 +7,7 @@ from typing import Any
 from studio.library.library import Library
 from studio.proposals import proposed
 from studio.runs.kinds import RunKind, kind_of
-from trainers.config import config_as_yaml
+from trainers.config_files import config_as_yaml
 
 _REPEATED = {"sample_prompts": "sample-prompt"}
 

@@ -13,7 +13,7 @@ from studio.runs.kinds import kind_of
 from studio.runs.metrics import Metrics
 from studio.runs.queue import OUTPUT_NAME, RunQueue, is_starting
 from studio.runs.run import CONFIG_NAME, STATE_NAME, Run
-from trainers.config import read_config
+from trainers.config_files import read_config
 from trainers.errors import UserError
 
 _TAIL_BYTES = 16_384

@@ -8,10 +8,12 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from trainers.config import PartConfig, RunConfig, config_as_yaml, parse_config, read_config
+from trainers.config import RunConfig, parse_config
+from trainers.config_files import config_as_yaml, read_config
 from trainers.errors import UserError
 from trainers.lr_schedulers import lr_schedulers
 from trainers.methods import methods
+from trainers.part_config import PartConfig
 from trainers.text_config import TextConfig
 
 NEEDED = {"data": "pictures", "name": "style"}

@@ -11,7 +11,8 @@ from pipelines.image_file import OWN_KEY, png_bytes, read_settings
 from pipelines.image_settings import read_image_settings
 from studio.cli.main import _parser
 from studio.runs.kinds import kind_of, run_kinds
-from trainers.config import parse_config, read_config
+from trainers.config import parse_config
+from trainers.config_files import read_config
 from trainers.errors import UserError
 from trainers.old_names import SAMPLING, TRAINING, with_new_names
 from trainers.stages import stage_settings

@@ -10,7 +10,7 @@ from studio.app.shared.field_texts import GROUPS, OTHER, part_title, setting_hel
 from studio.app.shared.locales import text
 from studio.runs.kinds import RunKind
 from studio.settings_schema import Shape, given, plain, shapes_of, shown
-from trainers.config import PartConfig
+from trainers.part_config import PartConfig
 
 Settings = Mapping[str, Any]
 _PART_FIELDS = {shape["name"]: shape for shape in shapes_of(PartConfig)}

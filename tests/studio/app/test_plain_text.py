@@ -31,7 +31,8 @@ from studio.runs.kinds.captions import RUN_KIND as CAPTIONS
 from tests.apart import apart
 from tests.support import draw_pictures
 from trainers.card import read_card
-from trainers.config import parse_config, read_config
+from trainers.config import parse_config
+from trainers.config_files import read_config
 from trainers.data.captions import write_captions
 from trainers.data.images import read_folder
 from trainers.data.metadata import read_table

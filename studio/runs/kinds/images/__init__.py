@@ -10,9 +10,10 @@ from studio.library.library import Library
 from studio.proposals import proposed
 from studio.runs.control import Control
 from studio.runs.kinds._run_kind import Preflight, RunKind
-from trainers.config import PartConfig, RunConfig, parse_config
+from trainers.config import RunConfig, parse_config
 from trainers.errors import UserError
 from trainers.methods import find_method
+from trainers.part_config import PartConfig
 from trainers.parts import DENOISER, TEXT_ENCODER
 from trainers.paths import path_of
 

@@ -13,13 +13,14 @@ from studio.runs.kinds.images.long_captions import long_caption_notes
 from studio.runs.kinds.images.prompts import prompt_sentences
 from studio.runs.step_cost import MemoryMeter, cost_of, size
 from trainers.adapter import parts_size_bytes
-from trainers.config import RunConfig, TrainingConfig, learned_word
+from trainers.config import RunConfig, TrainingConfig
 from trainers.data.images import ImageFolder, read_folder
 from trainers.data.latents import encode_latents
 from trainers.errors import UserError
 from trainers.image_task import ImageTask
 from trainers.loop import Training, begin, trained_parts
 from trainers.methods import find_method
+from trainers.part_config import learned_word
 from trainers.preflight import check_parts
 from trainers.wording import count_of
 
