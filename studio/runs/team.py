@@ -164,12 +164,14 @@ class Team:
 
     def _lose(self, problem: str | None, after_seconds: float) -> None:
         """Wake the main thread with an error, wherever it is; end the process if it does not come."""
-        if self.lost.is_set() or self._over:
+        if self.lost.is_set():
             return
         if problem is not None:
             problem += " The work is kept: go on with --resume, from the last checkpoint, once all processes can run."
         self.problem = problem
         self.lost.set()
+        if self._over:  # an error that follows from the loss may come first, and waits for this to explain it
+            return
         self._told.put(None)
         for wait, act in ((after_seconds, self._interrupt), (_GRACE_SECONDS, self._force)):
             timer = threading.Timer(wait, act)

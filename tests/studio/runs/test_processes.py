@@ -116,7 +116,7 @@ def worker_beside(launcher: subprocess.Popen[str], main: int) -> int:
 def test_a_killed_process_ends_the_run_with_a_sentence_and_it_resumes_as_one_process(
     tiny_base: Path, pictures: Path, tmp_path: Path
 ) -> None:
-    given = {"base": tiny_base, "data": pictures, "name": "it", "device": "cpu", "batch_size": 1, "steps": 20}
+    given = {"base": tiny_base, "data": pictures, "name": "it", "device": "cpu", "batch_size": 1, "steps": 30}
     values = {name: str(value) for name, value in {**given, "checkpoint_every": 2}.items()}
     library = Library(tmp_path / "two")
     run = Run(library.runs_folder / "it", library)

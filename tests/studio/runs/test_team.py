@@ -83,6 +83,16 @@ def test_a_problem_of_another_process_is_told_by_the_main_one(pair: Pair) -> Non
         pair.main.share(False)
 
 
+def test_an_error_that_comes_before_the_news_of_the_loss_is_explained_by_it(pair: Pair) -> None:
+    def fail() -> None:
+        threading.Timer(0.2, pair.line.close).start()  # the news is slower than the library that misses the process
+        with pair.main.explained():
+            raise RuntimeError("Connection closed by peer")
+
+    with pytest.raises(UserError, match="Process 2 of 2 ended without a word"):
+        fail()
+
+
 def test_an_error_that_no_loss_is_behind_stays_what_it_is(pair: Pair) -> None:
     with pytest.raises(UserError, match="wrong"), pair.main.explained():
         raise UserError("wrong")
