@@ -174,7 +174,7 @@ def test_the_endpoint_draws(drawing: RunningApp, tmp_path: Path) -> None:
         assert [found["adapters"] for found in settings] == [{"one": 0.8, "two": -1.5}, {}]
         assert {found["seed"] for found in settings} == {5}
         with pytest.raises(Exception, match="unknown"):
-            client.predict(prompt="a boat", adapters={"nobody": 1.0}, steps=2, api_name="/generate")
+            client.predict(prompt="a boat", adapters={"nobody": 1.0}, num_inference_steps=2, api_name="/generate")
     finally:
         client.close()
 
