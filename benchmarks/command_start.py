@@ -15,6 +15,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 _STEPS = 40
-_MOVED = re.compile(r"[ |][1-9][0-9]*/$")
+_MOVED = re.compile(rf"[ |][1-9][0-9]*/{_STEPS} ")
 _BARS_SECONDS = {"methods": 1.0, "show one": 1.0, "blend one two": 5.0, "generate, to the first step": 6.0}
 
 
@@ -72,33 +73,36 @@ def _timed(name: str, library: Path, run: int) -> Timing:
         "show one": ["show", "one"],
         "blend one two": ["blend", "one", "two", "--name", f"both-{run}"],
     }.get(name, [*drawing, "--out", str(library / f"drawn-{run}.png")])
-    given = [] if name == "methods" else ["--library", str(library)]
+    command = [sys.executable, "-m", "studio", *words, *([] if name == "methods" else ["--library", str(library)])]
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-    process = subprocess.Popen(  # noqa: S603 - our own command, no shell
-        [sys.executable, "-m", "studio", *words, *given],
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    first_step = _first_step(process) if name.startswith("generate") else None
-    _, error = process.communicate()
+    ours, theirs = os.openpty()  # a bar moves for a terminal; a file gets a line now and then
+    termios.tcsetwinsize(theirs, (24, 80))  # a new one has no width, in which no bar fits
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=theirs) as process:  # noqa: S603
+        os.close(theirs)
+        said, first_step = _heard(ours)
+    os.close(ours)
     if process.returncode != 0:
-        raise SystemExit(f"studio {' '.join(words)} failed:\n{error}")
-    wall_seconds = (time.monotonic() if first_step is None else first_step) - began
+        raise SystemExit(f"studio {' '.join(words)} failed:\n{said}")
+    if name.startswith("generate") and first_step is None:
+        raise SystemExit(f"No sampling step was seen in:\n{said}")
+    wall_seconds = (first_step if name.startswith("generate") and first_step else time.monotonic()) - began
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return Timing(wall_seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
 
-def _first_step(process: "subprocess.Popen[str]") -> float:
-    """Return when the bar of sampling steps left 0."""
-    assert process.stderr is not None
-    read = ""
-    while character := process.stderr.read(1):
-        read += character
-        if character == "/" and _MOVED.search(read):
-            return time.monotonic()
-    raise SystemExit(f"No sampling step was seen in:\n{read}")
+def _heard(terminal: int) -> tuple[str, float | None]:
+    """Return all that a command says, and when its bar left 0."""
+    said, first_step = "", None
+    while True:
+        try:
+            piece = os.read(terminal, 4096)
+        except OSError:  # the other end is closed
+            return said, first_step
+        if not piece:
+            return said, first_step
+        said += piece.decode(errors="replace")
+        if first_step is None and _MOVED.search(said):
+            first_step = time.monotonic()
 
 
 def _line(name: str, timings: Sequence[Timing]) -> str:
