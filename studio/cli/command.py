@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines.samplers import AUTO, sampler_names
+from studio.cli.parser import OldName
 from studio.library.library import ENVIRONMENT_VARIABLE, Library, open_library
 
 
@@ -61,7 +62,9 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
 def add_old_name(parser: argparse._ActionsContainer, action: argparse.Action, old: str) -> None:
     """Take an option under the name that it had before too; help says the new one alone."""
     kind: Any = action.type
-    parser.add_argument(old, dest=action.dest, type=kind, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    hidden = argparse.SUPPRESS
+    before: Any = parser.add_argument(old, action=OldName, dest=action.dest, type=kind, default=hidden, help=hidden)
+    before.present = action.option_strings
 
 
 def library_of(options: argparse.Namespace) -> Library:

@@ -24,6 +24,13 @@ class CommandLineError(UserError):
         self.command = command
 
 
+class OldName(argparse._StoreAction):
+    """An option under the name that it had before: taken, and offered nowhere."""
+
+    present: Sequence[str] = ()
+    """The names that it has now."""
+
+
 class CommandParser(argparse.ArgumentParser):
     """As argparse's, but that a mistake raises `CommandLineError`, with the nearest name, instead of a usage block."""
 
@@ -45,6 +52,10 @@ class CommandParser(argparse.ArgumentParser):
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[argparse.Namespace, list[str]]:  # type: ignore[override]
         """Parse, and refuse what is left: each command knows its own options best."""
+        given = {str(text).partition("=")[0] for text in args or ()}
+        for action in self._actions:
+            if isinstance(action, OldName) and given & set(action.option_strings) and given & set(action.present):
+                self.error(f"{action.option_strings[0]} is the old name of {action.present[0]}. Give one of them")
         options, left = super().parse_known_args(args, namespace)
         if left:
             raise CommandLineError(self.prog, self._about_rest(left))
@@ -53,12 +64,15 @@ class CommandParser(argparse.ArgumentParser):
     def _about_rest(self, left: Sequence[str]) -> str:
         flags = [text.partition("=")[0] for text in left if text.startswith("-") and text != "-"]
         if flags:
-            known = [name for name in self._option_string_actions if name.startswith("--")]
+            known = [name for name in self._option_string_actions if self._is_offered(name)]
             return f"{unknown('Option', flags[0], known)} {self._help()}"
         shown = ", ".join(map(repr, left[:5]))
         return (
             f"{shown} {'is' if len(left) == 1 else 'are'} too many. Write a text with spaces in quotes. {self._help()}"
         )
+
+    def _is_offered(self, name: str) -> bool:
+        return name.startswith("--") and not isinstance(self._option_string_actions.get(name), OldName)
 
     def _sentence(self, message: str) -> str:
         if message.startswith(_REQUIRED):
@@ -67,7 +81,8 @@ class CommandParser(argparse.ArgumentParser):
                 return f"No command is given. {self._help()}"
             return f"{' and '.join(missing)} must be given. {self._help()}"
         if found := _AMBIGUOUS.fullmatch(message):
-            return f"{found['value']} can mean {listed(found['known'].split(', '), 5)}. Write one of them out."
+            known = [name for name in found["known"].split(", ") if self._is_offered(name)]
+            return f"{found['value']} can mean {listed(known, 5)}. Write one of them out."
         if not (found := _ABOUT_ONE.fullmatch(message)):
             return f"{message}. {self._help()}"
         what, problem = found["what"], found["problem"]

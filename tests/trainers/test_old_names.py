@@ -70,6 +70,11 @@ def test_flags_of_before_are_taken_and_not_offered(capsys: pytest.CaptureFixture
     assert _parser().parse_args(["generate", "a boat"]).num_inference_steps == 20
     read = _parser().parse_args(["train", "--optimiser", "sgd", "--accumulation", "2", "--maximum-gradient-norm", "3"])
     assert (read.optimizer, read.gradient_accumulation_steps, read.max_grad_norm) == ("sgd", "2", "3")
+    with pytest.raises(UserError, match=r"--schedule is the old name of --lr-scheduler\. Give one of them"):
+        _parser().parse_args(["train", "--schedule", "linear", "--lr-scheduler=cosine"])
+    with pytest.raises(UserError) as refused:
+        _parser().parse_args(["train", "--accumulatoin", "2"])
+    assert "--accumulation" not in str(refused.value)
     with pytest.raises(SystemExit):
         _parser().parse_args(["train", "--help"])
     offered = capsys.readouterr().out

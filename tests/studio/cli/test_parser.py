@@ -69,7 +69,7 @@ def test_every_number_of_every_command_is_asked_for_in_words(command: CommandPar
             "--out needs a value behind it. One that begins with '-' is written --out=VALUE.",
         ),
         ("generate a red boat", "studio generate: 'red', 'boat' are too many. Write a text with spaces in quotes."),
-        ("generate x --s 3", "--s can mean --seed, --steps, --sampler. Write one of them out."),
+        ("generate x --s 3", "--s can mean --seed, --sampler. Write one of them out."),
         ("blend a --name x --dtype float61", "--dtype 'float61' is unknown. Did you mean 'float16'"),
         ("genrate x", "studio: Command 'genrate' is unknown. Did you mean 'generate'"),
         ("text chta", "studio text: Command 'chta' is unknown. Did you mean 'chat'"),
