@@ -172,7 +172,7 @@ def test_a_room_dropped_into_the_app_is_a_tab(tmp_path: Path, page: Page) -> Non
         assert "open at" in process.stdout.readline()
         page.goto(f"http://127.0.0.1:{port}/?tab=weather")
         expect(page.get_by_label("Sky")).to_be_visible()
-        page.wait_for_load_state("networkidle")  # a page that still loads calls the end of the app an error
+        page.wait_for_load_state("load")  # a page that still loads calls the end of the app an error
         page.goto("about:blank")
     finally:
         process.terminate()
