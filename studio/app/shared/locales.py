@@ -14,8 +14,8 @@ from typing import Any
 import studio.app
 
 ENGLISH = "en"
-_ALSO = {"zh-TW": ("zh-Hant", "zh-HK", "zh-MO", "zh")}
-"""Tags of readers who are served by another tag's file, the nearest there is."""
+_ALSO = {"zh-TW": ("zh-Hant", "zh-HK", "zh-MO")}
+"""Tags of readers who are served by another tag's file, where the tags do not show that it is the nearest."""
 
 
 @functools.cache
@@ -36,8 +36,11 @@ def locales() -> Mapping[str, Mapping[str, str]]:
 
 
 def tags_of(language: str) -> tuple[str, ...]:
-    """Return the tags of readers who are served in a language."""
-    return (language, *(tag for tag in _ALSO.get(language, ()) if tag not in locales()))
+    """Return the tags of readers who are served in a language; ``pt-BR`` serves plain ``pt`` where no other does."""
+    plain = language.partition("-")[0]
+    others = [other for other in locales() if other.partition("-")[0] == plain]
+    also = (*_ALSO.get(language, ()), *((plain,) if others[0] == language else ()))
+    return (language, *(tag for tag in also if tag not in locales()))
 
 
 def language_of(wanted: str) -> str:
